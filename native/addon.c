@@ -1,0 +1,394 @@
+/*
+ * Node-API face of the engine. Stages: devices and sockets, engines (create, attach, destroy), moving packets, the rest,
+ * registration. Argument checks and errors: values.c.
+ *
+ * State is per environment (thread): the struct addon below, given to every function as its data pointer.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "values.h"
+
+enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
+
+struct addon {
+  struct engine *engines[ENGINES_MAX];
+  napi_ref views[ENGINES_MAX][VIEW_COUNT];
+};
+
+/* ---- devices and sockets ---- */
+
+static napi_value addon_open_tun(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], result;
+  arguments(env, info, values);
+  char name[16];
+  int wanted;
+  if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
+  if (!read_int(env, values[1], "wantedFeatures", 0, INT32_MAX, &wanted)) return NULL;
+  uint32_t granted = 0;
+  int fd = tun_open(name, (uint32_t)wanted, &granted);
+  if (fd < 0) return throw_system(env, "openTun", fd);
+  napi_create_object(env, &result);
+  set_property(env, result, "fd", make_int(env, fd));
+  set_property(env, result, "features", make_int(env, (int32_t)granted));
+  return result;
+}
+
+static bool read_udp_options(napi_env env, napi_value object, struct udp_options *options) {
+  napi_value address;
+  void *bytes;
+  size_t count;
+  int port;
+  if (!family_property(env, object, &options->family)) return false;
+  if (!read_property(env, object, "address", &address)) return false;
+  if (!read_view(env, address, "address", napi_uint8_array, &bytes, &count)) return false;
+  size_t expected = options->family == AF_INET ? 4 : 16;
+  if (count != expected) return fail_range(env, "address.length", (double)expected, (double)expected);
+  options->address = bytes;
+  if (!int_property(env, object, "port", 0, UINT16_MAX, &port)) return false;
+  options->port = (uint16_t)port;
+  return bool_property(env, object, "reusePort", &options->reuse_port) &&
+         bool_property(env, object, "gro", &options->gro) &&
+         bool_property(env, object, "dontFragment", &options->dont_fragment) &&
+         int_property(env, object, "bufferBytes", 0, INT32_MAX / 2, &options->buffer_bytes);
+}
+
+static napi_value addon_open_udp(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], result;
+  arguments(env, info, values);
+  struct udp_options options = {0};
+  if (!read_udp_options(env, values[0], &options)) return NULL;
+  bool gro = false;
+  const char *failed_call;
+  int fd = udp_open(&options, &gro, &failed_call);
+  if (fd < 0) return throw_system(env, failed_call, fd);
+  int port = udp_port(fd);
+  if (port < 0) {
+    close(fd);
+    return throw_system(env, "getsockname", port);
+  }
+  napi_create_object(env, &result);
+  set_property(env, result, "fd", make_int(env, fd));
+  set_property(env, result, "port", make_int(env, port));
+  set_property(env, result, "gro", make_bool(env, gro));
+  return result;
+}
+
+static napi_value addon_close(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
+  return close(fd) < 0 ? throw_system(env, "close", -errno) : NULL;
+}
+
+static napi_value addon_open_pair(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fds[2];
+  int error = sys_pair_open(fds);
+  if (error < 0) return throw_system(env, "socketpair", error);
+  napi_value pair;
+  napi_create_array_with_length(env, 2, &pair);
+  for (uint32_t i = 0; i < 2; i++) napi_set_element(env, pair, i, make_int(env, fds[i]));
+  return pair;
+}
+
+/* ---- engines ---- */
+
+static const struct {
+  const char *name;
+  napi_typedarray_type type;
+  size_t count;
+} view_rules[VIEW_COUNT] = {
+    [VIEW_POOL] = {"pool", napi_uint8_array, (size_t)POOL_SLOTS * SLOT_STRIDE},
+    [VIEW_TUN_IN] = {"tunIn", napi_int32_array, TUN_IN_ROWS * ROW_INTS},
+    [VIEW_UDP_IN] = {"udpIn", napi_int32_array, UDP_IN_ROWS * ROW_INTS},
+    [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, TUN_OUT_ROWS * ROW_INTS},
+    [VIEW_STATS] = {"stats", napi_float64_array, STAT_COUNT},
+    [VIEW_CLOCK] = {"clock", napi_int32_array, 1},
+};
+
+static bool read_views(napi_env env, napi_value object, struct engine *memory, napi_value values[VIEW_COUNT]) {
+  void *data[VIEW_COUNT];
+  for (int i = 0; i < VIEW_COUNT; i++) {
+    size_t count;
+    if (!read_property(env, object, view_rules[i].name, &values[i])) return false;
+    if (!read_view(env, values[i], view_rules[i].name, view_rules[i].type, &data[i], &count)) return false;
+    if (count != view_rules[i].count) {
+      char name[32];
+      snprintf(name, sizeof name, "%s.length", view_rules[i].name);
+      return fail_range(env, name, (double)view_rules[i].count, (double)view_rules[i].count);
+    }
+  }
+  *memory = (struct engine){
+      .pool = data[VIEW_POOL],
+      .pool_bytes = view_rules[VIEW_POOL].count,
+      .tun_in = data[VIEW_TUN_IN],
+      .udp_in = data[VIEW_UDP_IN],
+      .tun_out = data[VIEW_TUN_OUT],
+      .stats = data[VIEW_STATS],
+      .clock_ms = data[VIEW_CLOCK],
+  };
+  return int_property(env, object, "wakeFd", -1, INT32_MAX, &memory->wake_fd);
+}
+
+static napi_value addon_create_engine(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], views[VIEW_COUNT];
+  struct addon *addon = arguments(env, info, values);
+  struct engine memory;
+  if (!read_views(env, values[0], &memory, views)) return NULL;
+  int handle = 0;
+  while (handle < ENGINES_MAX && addon->engines[handle]) handle++;
+  if (handle == ENGINES_MAX) return throw_system(env, "createEngine", -EMFILE);
+  int error = engine_create(&memory, &addon->engines[handle]);
+  if (error < 0) return throw_system(env, "createEngine", error);
+  for (int i = 0; i < VIEW_COUNT; i++) {
+    napi_create_reference(env, views[i], 1, &addon->views[handle][i]);
+  }
+  return make_int(env, handle);
+}
+
+/* Hot: one napi call. NULL after throwing. */
+static struct engine *read_engine(napi_env env, struct addon *addon, napi_value value) {
+  int32_t handle;
+  if (napi_get_value_int32(env, value, &handle) != napi_ok) {
+    fail_type(env, "engine", "a number");
+    return NULL;
+  }
+  if (handle >= 0 && handle < ENGINES_MAX && addon->engines[handle]) return addon->engines[handle];
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "no such engine in this thread");
+  return NULL;
+}
+
+static bool read_send_fds(napi_env env, napi_value object, struct link *link) {
+  napi_value value;
+  void *fds;
+  size_t count;
+  if (!read_property(env, object, "sendFds", &value)) return false;
+  if (!read_view(env, value, "sendFds", napi_int32_array, &fds, &count)) return false;
+  if (count < 1 || count > SEND_SOCKETS_MAX) return fail_range(env, "sendFds.length", 1, SEND_SOCKETS_MAX);
+  memcpy(link->send_fds, fds, count * sizeof link->send_fds[0]);
+  link->send_fd_count = (int)count;
+  return true;
+}
+
+static napi_value addon_attach_link(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  struct engine *e = read_engine(env, addon, values[0]);
+  struct link link = {0};
+  int features;
+  if (!e || !family_property(env, values[1], &link.family) ||
+      !int_property(env, values[1], "tunFd", 0, INT32_MAX, &link.tun_fd) ||
+      !int_property(env, values[1], "udpFd", 0, INT32_MAX, &link.udp_fd) ||
+      !read_send_fds(env, values[1], &link) ||
+      !int_property(env, values[1], "features", 0, INT32_MAX, &features)) {
+    return NULL;
+  }
+  link.features = (uint32_t)features;
+  int index = engine_attach_link(e, &link);
+  return index < 0 ? throw_system(env, "attachLink", index) : make_int(env, index);
+}
+
+static napi_value addon_destroy_engine(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  struct engine *e = read_engine(env, addon, values[0]);
+  if (!e) return NULL;
+  int handle = 0;
+  while (addon->engines[handle] != e) handle++;
+  addon->engines[handle] = NULL;
+  engine_destroy(e);
+  for (int i = 0; i < VIEW_COUNT; i++) napi_delete_reference(env, addon->views[handle][i]);
+  return NULL;
+}
+
+/* ---- moving packets: few napi calls, integers only ---- */
+
+static struct engine *read_engine_link(napi_env env, napi_callback_info info, napi_value *values, int32_t *link) {
+  struct addon *addon = arguments(env, info, values);
+  struct engine *e = read_engine(env, addon, values[0]);
+  if (!e) return NULL;
+  if (napi_get_value_int32(env, values[1], link) != napi_ok || *link < 0 || *link >= e->link_count) {
+    napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "no such link in this engine");
+    return NULL;
+  }
+  return e;
+}
+
+static bool read_count(napi_env env, napi_value value, int max, int32_t *count) {
+  if (napi_get_value_int32(env, value, count) != napi_ok) return fail_type(env, "count", "a number");
+  return (*count >= 0 && *count <= max) || fail_range(env, "count", 0, max);
+}
+
+static napi_value addon_tun_receive(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  return e ? make_int(env, tun_receive(e, link)) : NULL;
+}
+
+static napi_value addon_tun_send(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link, count;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  if (!e || !read_count(env, values[2], TUN_OUT_ROWS, &count)) return NULL;
+  return make_int(env, tun_send(e, link, count));
+}
+
+static napi_value addon_udp_receive(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  return e ? make_int(env, udp_receive(e, link)) : NULL;
+}
+
+static napi_value addon_udp_send(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link, count;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  if (!e || !read_count(env, values[2], TUN_IN_ROWS, &count)) return NULL;
+  return make_int(env, udp_send(e, link, count));
+}
+
+static napi_value addon_wait(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  struct engine *e = read_engine(env, addon, values[0]);
+  int32_t timeout_ms;
+  if (!e) return NULL;
+  if (napi_get_value_int32(env, values[1], &timeout_ms) != napi_ok) {
+    fail_type(env, "timeoutMs", "a number");
+    return NULL;
+  }
+  return make_int(env, engine_wait(e, timeout_ms));
+}
+
+/* ---- the rest ---- */
+
+static napi_value addon_open_wake(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fd = sys_wake_open();
+  return fd < 0 ? throw_system(env, "eventfd", fd) : make_int(env, fd);
+}
+
+static napi_value addon_wake(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
+  int error = sys_wake(fd);
+  return error < 0 ? throw_system(env, "write", error) : NULL;
+}
+
+static napi_value addon_notify(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char state[4096];
+  if (!read_text(env, values[0], "state", state, sizeof state)) return NULL;
+  int sent = sys_notify(state);
+  return sent < 0 ? throw_system(env, "sendto", sent) : make_bool(env, sent == 1);
+}
+
+static napi_value addon_pin(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int cpu;
+  if (!read_int(env, values[0], "cpu", 0, INT32_MAX, &cpu)) return NULL;
+  int error = sys_pin(cpu);
+  return error < 0 ? throw_system(env, "sched_setaffinity", error) : NULL;
+}
+
+static napi_value addon_checksum(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  void *bytes;
+  size_t count;
+  double offset, length, seed;
+  if (!read_view(env, values[0], "bytes", napi_uint8_array, &bytes, &count) ||
+      !read_number(env, values[1], "offset", 0, (double)count, &offset) ||
+      !read_number(env, values[2], "length", 0, (double)count - offset, &length) ||
+      !read_number(env, values[3], "seed", 0, UINT32_MAX, &seed)) {
+    return NULL;
+  }
+  if (length == 0) bytes = "", offset = 0; /* an empty view has no address */
+  return make_int(env, checksum_fold((uint8_t *)bytes + (size_t)offset, (size_t)length, (uint32_t)seed));
+}
+
+static napi_value addon_checksum_name(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_string(env, checksum_name());
+}
+
+static napi_value addon_checksum_select(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char name[32];
+  if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
+  return make_bool(env, checksum_select(name));
+}
+
+/* ---- registration ---- */
+
+static const struct {
+  const char *name;
+  int32_t value;
+} layout_values[] = {
+    {"magic", WEFT_LAYOUT_MAGIC},    {"version", WEFT_LAYOUT_VERSION}, {"slotHeadroom", SLOT_HEADROOM},
+    {"slotPayload", SLOT_PAYLOAD},   {"slotStride", SLOT_STRIDE},      {"tunInRows", TUN_IN_ROWS},
+    {"udpInRows", UDP_IN_ROWS},      {"scratchSlots", SCRATCH_SLOTS},  {"poolSlots", POOL_SLOTS},
+    {"tunOutRows", TUN_OUT_ROWS},    {"rowInts", ROW_INTS},            {"rowBad", ROW_BAD},
+    {"statCount", STAT_COUNT},       {"linksMax", LINKS_MAX},          {"sendSocketsMax", SEND_SOCKETS_MAX},
+    {"waitWake", WAIT_WAKE},
+};
+
+static const struct {
+  const char *name;
+  napi_callback function;
+} functions[] = {
+    {"openTun", addon_open_tun},           {"openUdp", addon_open_udp},
+    {"openWake", addon_open_wake},         {"wake", addon_wake},
+    {"close", addon_close},                {"createEngine", addon_create_engine},
+    {"attachLink", addon_attach_link},     {"destroyEngine", addon_destroy_engine},
+    {"tunReceive", addon_tun_receive},     {"tunSend", addon_tun_send},
+    {"udpReceive", addon_udp_receive},     {"udpSend", addon_udp_send},
+    {"wait", addon_wait},                  {"notify", addon_notify},
+    {"pin", addon_pin},                    {"checksum", addon_checksum},
+    {"checksumName", addon_checksum_name}, {"checksumSelect", addon_checksum_select},
+    {"openPair", addon_open_pair},
+};
+
+/* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */
+static void free_addon(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  struct addon *addon = data;
+  for (int i = 0; i < ENGINES_MAX; i++) {
+    if (addon->engines[i]) engine_destroy(addon->engines[i]);
+  }
+  free(addon);
+}
+
+NAPI_MODULE_INIT() {
+  struct addon *addon = calloc(1, sizeof *addon);
+  if (!addon || napi_set_instance_data(env, addon, free_addon, NULL) != napi_ok) {
+    free(addon);
+    return throw_system(env, "init", -ENOMEM);
+  }
+  napi_value layout;
+  napi_create_object(env, &layout);
+  for (size_t i = 0; i < sizeof layout_values / sizeof layout_values[0]; i++) {
+    set_property(env, layout, layout_values[i].name, make_int(env, layout_values[i].value));
+  }
+  set_property(env, exports, "layout", layout);
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+    napi_value function;
+    napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].function, addon, &function);
+    set_property(env, exports, functions[i].name, function);
+  }
+  return exports;
+}

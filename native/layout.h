@@ -1,0 +1,81 @@
+/*
+ * The memory that TypeScript and C read together. Its twin is src/shared/layout.ts;
+ * the addon exports every value below and the loader compares them (a mismatch refuses to start).
+ */
+#ifndef WEFT_LAYOUT_H
+#define WEFT_LAYOUT_H
+
+#include <stdint.h>
+
+#define WEFT_LAYOUT_MAGIC 0x77656674 /* "weft" */
+#define WEFT_LAYOUT_VERSION 1
+
+/* Pool: one slot per packet in flight. The stride is no multiple of a page: slot heads spread over all L1 sets. */
+#define SLOT_HEADROOM 128
+#define SLOT_PAYLOAD 65536
+#define SLOT_STRIDE (SLOT_HEADROOM + SLOT_PAYLOAD + 64)
+
+/* Rows: slot i of the pool belongs to row i of tunIn, slot TUN_IN_ROWS + i to row i of udpIn, the rest is scratch. */
+#define TUN_IN_ROWS 64
+#define UDP_IN_ROWS 64
+#define SCRATCH_SLOTS 16
+#define POOL_SLOTS (TUN_IN_ROWS + UDP_IN_ROWS + SCRATCH_SLOTS)
+#define TUN_OUT_ROWS 1024
+
+/* One row: 16 int32, one cache line. */
+enum weft_row {
+  ROW_OFFSET = 0,       /* first byte of the packet, from the start of the pool */
+  ROW_LENGTH = 1,       /* bytes; 0 = nothing to move */
+  ROW_GSO = 2,          /* virtio_net_hdr gso_type | flags << 8 */
+  ROW_GSO_SIZE = 3,     /* payload bytes per segment; on receive from UDP: stride of merged datagrams, 0 = one datagram */
+  ROW_CSUM_START = 4,   /* transport header, from the inner IP header's first byte */
+  ROW_CSUM_OFFSET = 5,  /* checksum field, from ROW_CSUM_START */
+  ROW_HEADER_BYTES = 6, /* encapsulation header in front of the inner packet (part of length) */
+  ROW_PEER = 7,         /* peer index: rows with equal peer, socket and TOS may share a message */
+  ROW_SOCKET = 8,       /* which sending socket, index below the link's socket count */
+  ROW_TOS = 9,          /* outer TOS / traffic class byte, both ways */
+  ROW_RESULT = 10,      /* 0, or errno of the move that failed; ROW_BAD for a row C refused */
+  ROW_PORT = 11,        /* UDP port of the far end, host order */
+  ROW_ADDRESS = 12,     /* 4 words, each the big-endian 32-bit value; IPv4 is ::ffff:a.b.c.d */
+  ROW_INTS = 16
+};
+
+/* ROW_RESULT of a row whose bounds or headers C refused (never an errno). */
+#define ROW_BAD 4095
+
+/* Feature bits of a link; every fast path has one. */
+enum weft_feature {
+  FEATURE_BATCH = 1,          /* several packets per call (recvmmsg, sendmmsg, drain the TUN) */
+  FEATURE_UDP_GSO = 2,        /* UDP_SEGMENT on send */
+  FEATURE_UDP_GRO = 4,        /* UDP_GRO on receive (set on the socket when it is opened) */
+  FEATURE_PACK = 8,           /* equal-size packets to one peer share a message, across reads */
+  FEATURE_COALESCE_TCP = 16,  /* merge TCP segments before the TUN write */
+  FEATURE_COALESCE_UDP = 32,  /* merge UDP datagrams (USO) before the TUN write */
+  FEATURE_TUN_TSO = 64,       /* TUN_F_CSUM | TSO4 | TSO6: super-packets from the kernel */
+  FEATURE_TUN_USO = 128       /* TUN_F_USO4 | USO6 */
+};
+
+/* Statistics that C adds to, doubles in the worker's counter block (exact to 2^53). */
+enum weft_stat {
+  STAT_TUN_READS = 0,       /* read calls that brought a packet */
+  STAT_TUN_WRITES = 1,      /* writev calls that took one */
+  STAT_UDP_RECEIVE_CALLS = 2,
+  STAT_UDP_MESSAGES_IN = 3, /* kernel messages; one may hold many datagrams */
+  STAT_UDP_SEND_CALLS = 4,
+  STAT_UDP_MESSAGES_OUT = 5,
+  STAT_UDP_DATAGRAMS_OUT = 6, /* datagrams on the wire */
+  STAT_COALESCED = 7,       /* packets merged into another's super-packet */
+  STAT_GSO_FALLBACKS = 8,   /* messages sent again datagram by datagram */
+  STAT_UDP_SOCKET_DROPS = 9, /* SO_RXQ_OVFL: datagrams the kernel dropped before we read (gauge, latest value) */
+  STAT_BAD_CHECKSUM = 10,   /* packets passed on unmerged because their checksum is wrong */
+  STAT_COUNT = 16
+};
+
+#define LINKS_MAX 2          /* one per address family */
+#define SEND_SOCKETS_MAX 16
+#define ENGINES_MAX 16       /* per thread: one in a worker, several in tests */
+
+/* wait() returns these bits: 1 << (2 * link) TUN readable, 2 << (2 * link) UDP readable, WAIT_WAKE the eventfd. */
+#define WAIT_WAKE 256
+
+#endif

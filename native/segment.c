@@ -1,0 +1,353 @@
+/*
+ * Rows of tun_in become messages of equal-size datagrams. Stages: open messages (one per peer and socket), plain rows
+ * (finish the checksum, one datagram), super-packets (parse, then one header block per segment in front of a slice of
+ * the slot: payload is never copied), rows (checks), the batch.
+ *
+ * Headers, messages and the table of open ones have fixed room; when any is used up everything is sent and it goes on.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "message.h"
+#include "packet.h"
+
+#define OPEN_MAX 16           /* peers and sockets filled side by side */
+#define HEADER_MAX 192        /* encapsulation, IP and transport header of a segment */
+#define ARENA_BYTES (96 * 1024)
+#define SEGMENTS_MAX 512      /* per super-packet */
+
+#define GSO_TCP4 1
+#define GSO_TCP6 4
+#define GSO_UDP_L4 5
+#define GSO_ECN 0x80
+#define NEEDS_CSUM 0x100
+
+#define TCP_FLAG_FIN 0x01
+#define TCP_FLAG_CWR 0x80
+
+struct segmenter {
+  struct message messages[MESSAGES_MAX];
+  int message_count;
+  int open[OPEN_MAX]; /* messages that may still grow, oldest first */
+  int open_count;
+  size_t arena_used;
+  uint8_t arena[ARENA_BYTES];
+  struct outbox outbox;
+};
+
+struct batch {
+  struct engine *engine;
+  struct link *link;
+  struct segmenter *s;
+  int32_t *row; /* the row at hand */
+  int row_index;
+};
+
+int segmenter_create(struct engine *e) {
+  e->segmenter = calloc(1, sizeof *e->segmenter);
+  return e->segmenter ? 0 : -ENOMEM;
+}
+
+void segmenter_destroy(struct engine *e) {
+  free(e->segmenter);
+  e->segmenter = NULL;
+}
+
+/* ---- open messages ---- */
+
+static void flush_all(struct batch *b) {
+  struct segmenter *s = b->s;
+  udp_flush(b->engine, b->link, &s->outbox, s->messages, s->message_count);
+  s->message_count = 0;
+  s->open_count = 0;
+  s->arena_used = 0;
+}
+
+static void close_open(struct segmenter *s, int at) {
+  s->open_count--;
+  memmove(s->open + at, s->open + at + 1, (size_t)(s->open_count - at) * sizeof s->open[0]);
+}
+
+/* Only the newest message of a peer and socket may grow, whatever its TOS: that keeps their order. */
+static int find_open(const struct segmenter *s, const int32_t *row) {
+  for (int at = s->open_count - 1; at >= 0; at--) {
+    const struct message *m = &s->messages[s->open[at]];
+    if (m->peer == row[ROW_PEER] && m->socket == row[ROW_SOCKET]) return at;
+  }
+  return -1;
+}
+
+static bool fits(const struct batch *b, const struct message *m, int bytes) {
+  uint32_t features = b->link->features;
+  bool all_equal = m->bytes == m->datagram_count * m->datagram_bytes; /* nothing may follow a shorter one */
+  return (features & FEATURE_UDP_GSO) && all_equal && bytes <= m->datagram_bytes &&
+         m->datagram_count < MESSAGE_DATAGRAMS && m->bytes + bytes <= MESSAGE_BYTES &&
+         ((features & FEATURE_PACK) || m->rows[0] == b->row_index) && m->tos == b->row[ROW_TOS] &&
+         memcmp(m->far_end, b->row + ROW_PORT, sizeof m->far_end) == 0;
+}
+
+static void set_destination(struct message *m, int family, const int32_t *row) {
+  uint16_t port = htons((uint16_t)row[ROW_PORT]);
+  if (family == AF_INET) {
+    m->to.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+    m->to.v4.sin_addr.s_addr = htonl((uint32_t)row[ROW_ADDRESS + 3]);
+    m->to_bytes = sizeof m->to.v4;
+    return;
+  }
+  m->to.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+  uint32_t words[4];
+  for (int i = 0; i < 4; i++) words[i] = htonl((uint32_t)row[ROW_ADDRESS + i]);
+  memcpy(&m->to.v6.sin6_addr, words, sizeof words);
+  m->to_bytes = sizeof m->to.v6;
+}
+
+static struct message *open_message(struct batch *b, int bytes) {
+  struct segmenter *s = b->s;
+  if (s->message_count == MESSAGES_MAX) flush_all(b);
+  if (s->open_count == OPEN_MAX) close_open(s, 0);
+  struct message *m = &s->messages[s->message_count];
+  s->open[s->open_count++] = s->message_count++;
+  m->part_count = m->datagram_count = m->bytes = 0;
+  m->datagram_bytes = bytes;
+  m->peer = b->row[ROW_PEER];
+  m->socket = b->row[ROW_SOCKET];
+  m->tos = b->row[ROW_TOS];
+  memcpy(m->far_end, b->row + ROW_PORT, sizeof m->far_end);
+  set_destination(m, b->link->family, b->row);
+  return m;
+}
+
+/* The message that takes the row's next datagram. May flush, so header blocks are written after it. */
+static struct message *message_for(struct batch *b, int bytes) {
+  int at = find_open(b->s, b->row);
+  if (at >= 0) {
+    struct message *m = &b->s->messages[b->s->open[at]];
+    if (fits(b, m, bytes)) return m;
+    close_open(b->s, at);
+  }
+  return open_message(b, bytes);
+}
+
+static void begin_datagram(struct batch *b, struct message *m) {
+  m->rows[m->datagram_count++] = (uint8_t)b->row_index;
+}
+
+static void add_part(struct message *m, uint8_t *bytes, int length) {
+  m->parts[m->part_count++] = (struct iovec){bytes, (size_t)length};
+  m->bytes += length;
+}
+
+/* ---- checksums ---- */
+
+static uint16_t fold(uint32_t sum) {
+  sum = (sum & 0xffff) + (sum >> 16);
+  return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* 0xffff stands for 0: UDP needs it, TCP does not mind (both are zero in one's complement). */
+static uint16_t transport_checksum(uint32_t sum) {
+  uint16_t checksum = (uint16_t)~fold(sum);
+  return checksum ? checksum : 0xffff;
+}
+
+/* ---- plain rows ---- */
+
+/* The field holds the pseudo header's sum (NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
+static bool complete_checksum(int32_t *row, uint8_t *inner, int inner_bytes) {
+  int64_t start = row[ROW_CSUM_START], field = start + row[ROW_CSUM_OFFSET];
+  if (start < IP4_HEADER || row[ROW_CSUM_OFFSET] < 0 || field + 2 > inner_bytes) return false;
+  uint16_t sum = checksum_fold(inner + start, (size_t)(inner_bytes - start), 0);
+  store_be16(inner + field, transport_checksum(sum));
+  row[ROW_GSO] &= ~NEEDS_CSUM;
+  return true;
+}
+
+static void send_plain(struct batch *b, uint8_t *bytes, int length) {
+  struct message *m = message_for(b, length);
+  begin_datagram(b, m);
+  add_part(m, bytes, length);
+}
+
+/* ---- super-packets ---- */
+
+struct super {
+  bool v4, tcp;
+  int ip;            /* offsets in the header block: inner IP header, transport header */
+  int transport;
+  int header_bytes;
+  uint8_t *payload;
+  int payload_bytes;
+  int segment_bytes; /* payload of every segment but the last */
+  unsigned id;       /* fields that differ per segment are zero in the block and its sums */
+  uint32_t sequence;
+  unsigned flags;
+  uint32_t ip_sum;
+  uint32_t transport_sum; /* with the pseudo header, without its length */
+  uint8_t block[HEADER_MAX];
+};
+
+static bool parse_ip(struct super *p, const uint8_t *inner, int inner_bytes, int start) {
+  int version = inner[0] >> 4;
+  p->v4 = version == 4;
+  if (version == 4) {
+    int ihl = (inner[0] & 15) * 4;
+    return ihl >= IP4_HEADER && start == ihl && load_be16(inner + IP4_LENGTH_AT) == inner_bytes &&
+           inner[IP4_PROTOCOL_AT] == (p->tcp ? IPPROTO_TCP : IPPROTO_UDP);
+  }
+  return version == 6 && start >= IP6_HEADER && inner_bytes >= IP6_HEADER &&
+         load_be16(inner + IP6_LENGTH_AT) + IP6_HEADER == inner_bytes;
+}
+
+static bool parse_super(struct super *p, const int32_t *row, uint8_t *packet, int type) {
+  int encapsulation = row[ROW_HEADER_BYTES], start = row[ROW_CSUM_START];
+  uint8_t *inner = packet + encapsulation;
+  int inner_bytes = row[ROW_LENGTH] - encapsulation;
+  p->tcp = type != GSO_UDP_L4;
+  int least_bytes = p->tcp ? TCP_HEADER : UDP_HEADER;
+  if (start < IP4_HEADER || start > HEADER_MAX || start + least_bytes > inner_bytes) return false;
+  if (!parse_ip(p, inner, inner_bytes, start)) return false;
+  if (p->tcp && p->v4 != (type == GSO_TCP4)) return false;
+  int transport_bytes = p->tcp ? (inner[start + TCP_OFFSET_AT] >> 4) * 4 : UDP_HEADER;
+  p->ip = encapsulation;
+  p->transport = encapsulation + start;
+  p->header_bytes = p->transport + transport_bytes;
+  p->payload = packet + p->header_bytes;
+  p->payload_bytes = row[ROW_LENGTH] - p->header_bytes;
+  p->segment_bytes = row[ROW_GSO_SIZE];
+  return transport_bytes >= least_bytes && p->header_bytes <= HEADER_MAX && p->payload_bytes >= 0 &&
+         p->segment_bytes > 0 && p->payload_bytes <= (int64_t)p->segment_bytes * SEGMENTS_MAX;
+}
+
+/* The headers common to all segments, with zeros where they differ, and the sums over them. */
+static void prepare_block(struct super *p, const uint8_t *packet) {
+  memcpy(p->block, packet, (size_t)p->header_bytes);
+  uint8_t *ip = p->block + p->ip, *transport = p->block + p->transport;
+  if (p->v4) {
+    p->id = load_be16(ip + IP4_ID_AT);
+    store_be16(ip + IP4_LENGTH_AT, 0);
+    store_be16(ip + IP4_ID_AT, 0);
+    store_be16(ip + IP4_CHECKSUM_AT, 0);
+    p->ip_sum = checksum_fold(ip, (size_t)(p->transport - p->ip), 0);
+  }
+  if (p->tcp) {
+    p->sequence = load_be32(transport + TCP_SEQUENCE_AT);
+    p->flags = transport[TCP_FLAGS_AT];
+    store_be32(transport + TCP_SEQUENCE_AT, 0);
+    transport[TCP_FLAGS_AT] = 0;
+    store_be16(transport + TCP_CHECKSUM_AT, 0);
+  } else {
+    store_be16(transport + UDP_LENGTH_AT, 0);
+    store_be16(transport + UDP_CHECKSUM_AT, 0);
+  }
+  uint32_t pseudo = checksum_pseudo(ip, p->v4 ? 4 : 6, p->tcp ? IPPROTO_TCP : IPPROTO_UDP, 0);
+  p->transport_sum = checksum_fold(transport, (size_t)(p->header_bytes - p->transport), pseudo);
+}
+
+static void write_ip(const struct super *p, uint8_t *ip, int index, unsigned ip_bytes) {
+  if (!p->v4) {
+    store_be16(ip + IP6_LENGTH_AT, ip_bytes - IP6_HEADER);
+    return;
+  }
+  unsigned id = (p->id + (unsigned)index) & 0xffff;
+  store_be16(ip + IP4_LENGTH_AT, ip_bytes);
+  store_be16(ip + IP4_ID_AT, id);
+  store_be16(ip + IP4_CHECKSUM_AT, (uint16_t)~fold(p->ip_sum + ip_bytes + id));
+}
+
+static void write_transport(const struct super *p, uint8_t *transport, int at, int slice) {
+  unsigned transport_bytes = (unsigned)(p->header_bytes - p->transport + slice);
+  uint32_t sum = p->transport_sum + transport_bytes + checksum_fold(p->payload + at, (size_t)slice, 0);
+  if (!p->tcp) {
+    store_be16(transport + UDP_LENGTH_AT, transport_bytes);
+    store_be16(transport + UDP_CHECKSUM_AT, transport_checksum(sum + transport_bytes));
+    return;
+  }
+  uint32_t sequence = p->sequence + (uint32_t)at;
+  unsigned flags = p->flags;
+  if (at > 0) flags &= ~(unsigned)TCP_FLAG_CWR;
+  if (at + slice < p->payload_bytes) flags &= ~(unsigned)(TCP_FLAG_FIN | TCP_FLAG_PSH);
+  store_be32(transport + TCP_SEQUENCE_AT, sequence);
+  transport[TCP_FLAGS_AT] = (uint8_t)flags;
+  sum += (sequence >> 16) + (sequence & 0xffff) + flags;
+  store_be16(transport + TCP_CHECKSUM_AT, transport_checksum(sum));
+}
+
+static void send_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
+  if (b->s->arena_used + HEADER_MAX > ARENA_BYTES) flush_all(b);
+  struct message *m = message_for(b, p->header_bytes + slice);
+  uint8_t *block = b->s->arena + b->s->arena_used;
+  b->s->arena_used += ((size_t)p->header_bytes + 15) & ~(size_t)15;
+  memcpy(block, p->block, (size_t)p->header_bytes);
+  write_ip(p, block + p->ip, index, (unsigned)(p->header_bytes - p->ip + slice));
+  write_transport(p, block + p->transport, at, slice);
+  begin_datagram(b, m);
+  add_part(m, block, p->header_bytes);
+  if (slice > 0) add_part(m, p->payload + at, slice);
+}
+
+/* A payload that fits one segment (also an empty one) takes the same way: one segment with finished checksums. */
+static bool send_super(struct batch *b, uint8_t *packet, int type) {
+  struct super p;
+  if (!parse_super(&p, b->row, packet, type)) return false;
+  prepare_block(&p, packet);
+  int index = 0, at = 0;
+  do {
+    int left = p.payload_bytes - at;
+    int slice = left < p.segment_bytes ? left : p.segment_bytes;
+    send_segment(b, &p, index++, at, slice);
+    at += slice;
+  } while (at < p.payload_bytes);
+  return true;
+}
+
+/* ---- rows ---- */
+
+static bool destination_valid(const struct link *link, const int32_t *row) {
+  const int32_t *words = row + ROW_ADDRESS;
+  bool mapped = words[0] == 0 && words[1] == 0 && words[2] == 0xffff;
+  return row[ROW_SOCKET] >= 0 && row[ROW_SOCKET] < link->send_fd_count && row[ROW_PORT] > 0 &&
+         row[ROW_PORT] <= UINT16_MAX && row[ROW_TOS] >= 0 && row[ROW_TOS] <= UINT8_MAX &&
+         (link->family == AF_INET6 || mapped);
+}
+
+static bool send_row(struct batch *b) {
+  int32_t *row = b->row;
+  int header_bytes = row[ROW_HEADER_BYTES];
+  if (!row_in_pool(b->engine, row) || header_bytes < 0 || header_bytes > SLOT_HEADROOM ||
+      header_bytes >= row[ROW_LENGTH] || !destination_valid(b->link, row)) {
+    return false;
+  }
+  uint8_t *packet = b->engine->pool + row[ROW_OFFSET];
+  int type = row[ROW_GSO] & 0xff & ~GSO_ECN;
+  if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
+  if (type != 0) return false;
+  if ((row[ROW_GSO] & NEEDS_CSUM) &&
+      !complete_checksum(row, packet + header_bytes, row[ROW_LENGTH] - header_bytes)) {
+    return false;
+  }
+  send_plain(b, packet, row[ROW_LENGTH]);
+  return true;
+}
+
+/* ---- the batch ---- */
+
+int udp_send(struct engine *e, int link, int count) {
+  struct batch b = {.engine = e, .link = &e->links[link], .s = e->segmenter};
+  for (b.row_index = 0; b.row_index < count; b.row_index++) {
+    b.row = row_at(e->tun_in, b.row_index);
+    if (b.row[ROW_LENGTH] == 0) continue;
+    b.row[ROW_RESULT] = 0;
+    if (!send_row(&b)) b.row[ROW_RESULT] = ROW_BAD;
+  }
+  flush_all(&b);
+
+  int failed = 0;
+  for (int i = 0; i < count; i++) {
+    const int32_t *row = row_at(e->tun_in, i);
+    failed += row[ROW_LENGTH] != 0 && row[ROW_RESULT] != 0;
+  }
+  return failed;
+}

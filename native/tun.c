@@ -1,0 +1,98 @@
+/*
+ * The TUN device. Stages: open a queue and settle the offloads, then read packets and super-packets straight into the
+ * slots of the pool. Writing is coalesce.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+#ifndef TUN_F_USO4 /* Linux 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+/* A batch larger than this leaves the second-level cache before it is sent. */
+#define BATCH_BYTES (512 * 1024)
+
+/* Asks for the most that is wanted, then for less. The FEATURE_TUN_* bits granted, or -errno. */
+static int set_offloads(int fd, uint32_t wanted) {
+  const unsigned long tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  if (wanted & FEATURE_TUN_TSO) {
+    if (wanted & FEATURE_TUN_USO && ioctl(fd, TUNSETOFFLOAD, tso | TUN_F_USO4 | TUN_F_USO6) == 0) {
+      return FEATURE_TUN_TSO | FEATURE_TUN_USO;
+    }
+    if (ioctl(fd, TUNSETOFFLOAD, tso) == 0) return FEATURE_TUN_TSO;
+  }
+  return ioctl(fd, TUNSETOFFLOAD, 0UL) == 0 ? 0 : -errno;
+}
+
+static int attach_queue(int fd, const char *name) {
+  struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+  memcpy(request.ifr_name, name, strlen(name));
+  if (ioctl(fd, TUNSETIFF, &request) < 0) return -errno;
+  int header_bytes = sizeof(struct virtio_net_hdr); /* a persistent device may remember another size */
+  return ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0 ? -errno : 0;
+}
+
+int tun_open(const char *name, uint32_t wanted, uint32_t *granted) {
+  *granted = 0;
+  if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
+  int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int result = attach_queue(fd, name);
+  if (result == 0) result = set_offloads(fd, wanted);
+  if (result < 0) {
+    close(fd);
+    return result;
+  }
+  *granted = (uint32_t)result;
+  return fd;
+}
+
+/* Reads one packet into the slot. Bytes of header and packet, or -errno. */
+static ssize_t read_packet(int fd, struct virtio_net_hdr *header, uint8_t *slot) {
+  struct iovec parts[2] = {{header, sizeof *header}, {slot, SLOT_PAYLOAD}};
+  for (;;) {
+    ssize_t bytes = readv(fd, parts, 2);
+    if (bytes >= 0) return bytes;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+static void fill_row(int32_t *row, int32_t offset, int32_t length, const struct virtio_net_hdr *header) {
+  row[ROW_OFFSET] = offset;
+  row[ROW_LENGTH] = length;
+  row[ROW_GSO] = header->gso_type | header->flags << 8;
+  row[ROW_GSO_SIZE] = header->gso_size;
+  row[ROW_CSUM_START] = header->csum_start;
+  row[ROW_CSUM_OFFSET] = header->csum_offset;
+  row[ROW_RESULT] = 0;
+}
+
+int tun_receive(struct engine *e, int link) {
+  const struct link *l = &e->links[link];
+  int limit = l->features & FEATURE_BATCH ? TUN_IN_ROWS : 1;
+  int rows = 0;
+  ssize_t total = 0;
+  while (rows < limit && total < BATCH_BYTES) {
+    struct virtio_net_hdr header;
+    int32_t offset = rows * SLOT_STRIDE + SLOT_HEADROOM;
+    ssize_t bytes = read_packet(l->tun_fd, &header, e->pool + offset);
+    if (bytes < 0 && bytes != -EAGAIN && rows == 0) return (int)bytes;
+    ssize_t length = bytes - (ssize_t)sizeof header;
+    if (length <= 0) break; /* nothing left; an error after the first packet shows up again in the next call */
+    fill_row(row_at(e->tun_in, rows), offset, (int32_t)length, &header);
+    total += length;
+    rows++;
+  }
+  e->stats[STAT_TUN_READS] += rows;
+  return rows;
+}

@@ -1,0 +1,334 @@
+/*
+ * The underlay sockets. Stages: open a socket; messages out (group by socket, sendmmsg, fall back datagram by datagram);
+ * datagrams in (recvmmsg into the slots, control messages into the rows).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "message.h"
+
+/* Linux values, spelled out for C libraries with older headers. */
+#ifndef SOL_UDP
+#define SOL_UDP 17
+#endif
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+/* ---- open ---- */
+
+static bool option_on(int fd, int level, int name) {
+  int on = 1;
+  return setsockopt(fd, level, name, &on, sizeof on) == 0;
+}
+
+static void set_buffer(int fd, int force_name, int name, int bytes) {
+  if (setsockopt(fd, SOL_SOCKET, force_name, &bytes, sizeof bytes) == 0) return;
+  setsockopt(fd, SOL_SOCKET, name, &bytes, sizeof bytes); /* without CAP_NET_ADMIN: capped by rmem_max, never an error */
+}
+
+static bool set_required(int fd, const struct udp_options *o) {
+  if (o->reuse_port && !option_on(fd, SOL_SOCKET, SO_REUSEPORT)) return false;
+  if (!option_on(fd, SOL_SOCKET, SO_RXQ_OVFL)) return false;
+  int discover = IP_PMTUDISC_DONT; /* the same number for IPv6 */
+  if (o->family == AF_INET) {
+    if (!option_on(fd, IPPROTO_IP, IP_RECVTOS)) return false;
+    return o->dont_fragment ||
+           setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover) == 0;
+  }
+  if (!option_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) return false;
+  if (!option_on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS)) return false;
+  return o->dont_fragment ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover) == 0;
+}
+
+static bool grant_gro(int fd) {
+  int value = 0;
+  socklen_t bytes = sizeof value;
+  return option_on(fd, SOL_UDP, UDP_GRO) && getsockopt(fd, SOL_UDP, UDP_GRO, &value, &bytes) == 0 &&
+         value != 0;
+}
+
+static int bind_to(int fd, const struct udp_options *o) {
+  if (o->family == AF_INET) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(o->port)};
+    memcpy(&at.sin_addr, o->address, 4);
+    return bind(fd, (struct sockaddr *)&at, sizeof at);
+  }
+  struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(o->port)};
+  memcpy(&at.sin6_addr, o->address, 16);
+  return bind(fd, (struct sockaddr *)&at, sizeof at);
+}
+
+int udp_open(const struct udp_options *o, bool *gro_granted, const char **failed_call) {
+  *failed_call = "socket";
+  int fd = socket(o->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  if (o->buffer_bytes > 0) {
+    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, o->buffer_bytes);
+    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, o->buffer_bytes);
+  }
+  *failed_call = "setsockopt";
+  bool ready = set_required(fd, o);
+  if (ready) {
+    *gro_granted = o->gro && grant_gro(fd);
+    *failed_call = "bind";
+    ready = bind_to(fd, o) == 0;
+  }
+  if (ready) return fd;
+  int error = errno;
+  close(fd);
+  return -error;
+}
+
+int udp_port(int fd) {
+  struct sockaddr_in6 at; /* sin_port and sin6_port share their place */
+  socklen_t bytes = sizeof at;
+  if (getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) return -errno;
+  return ntohs(at.sin6_port);
+}
+
+/* ---- messages out ---- */
+
+/* A full send buffer is worth a short wait, but all waits of one flush together stay near 20 ms. */
+#define SEND_WAIT_MS 5
+#define SEND_WAITS_MAX 4
+
+struct flush {
+  struct engine *engine;
+  struct link *link;
+  int fd;
+  int waits_left;
+};
+
+static void add_control(struct msghdr *header, int level, int type, const void *value, size_t bytes) {
+  struct cmsghdr *control = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
+  *control = (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(bytes)};
+  memcpy(CMSG_DATA(control), value, bytes);
+  header->msg_controllen += CMSG_SPACE(bytes);
+}
+
+static void fill_header(struct message *m, struct msghdr *header, bool segmented) {
+  *header = (struct msghdr){
+      .msg_name = &m->to,
+      .msg_namelen = m->to_bytes,
+      .msg_iov = m->parts,
+      .msg_iovlen = (size_t)m->part_count,
+      .msg_control = m->control,
+  };
+  if (segmented) {
+    uint16_t datagram_bytes = (uint16_t)m->datagram_bytes;
+    add_control(header, SOL_UDP, UDP_SEGMENT, &datagram_bytes, sizeof datagram_bytes);
+  }
+  if (m->tos) {
+    bool v4 = m->to.any.sa_family == AF_INET;
+    add_control(header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &m->tos, sizeof m->tos);
+  }
+  if (header->msg_controllen == 0) header->msg_control = NULL;
+}
+
+/* True when the send is worth another try. */
+static bool may_retry(struct flush *f, int error) {
+  if (error == EINTR) return true;
+  if ((error != EAGAIN && error != ENOBUFS) || f->waits_left == 0) return false;
+  f->waits_left--;
+  struct pollfd writable = {.fd = f->fd, .events = POLLOUT};
+  poll(&writable, 1, SEND_WAIT_MS);
+  return true;
+}
+
+static void count_sent(struct flush *f, int messages, int datagrams) {
+  f->engine->stats[STAT_UDP_MESSAGES_OUT] += messages;
+  f->engine->stats[STAT_UDP_DATAGRAMS_OUT] += datagrams;
+}
+
+static void fail_row(struct flush *f, int row, int error) {
+  row_at(f->engine->tun_in, row)[ROW_RESULT] = error;
+}
+
+static void send_one(struct flush *f, const struct msghdr *header, int row) {
+  ssize_t sent;
+  do {
+    f->engine->stats[STAT_UDP_SEND_CALLS]++;
+    sent = sendmsg(f->fd, header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && may_retry(f, errno));
+  if (sent < 0) fail_row(f, row, errno);
+  else count_sent(f, 1, 1);
+}
+
+/* The kernel would not cut this message (path MTU, driver): plain datagrams, which it may fragment. */
+static void send_singly(struct flush *f, struct message *m) {
+  f->engine->stats[STAT_GSO_FALLBACKS]++;
+  struct msghdr header;
+  fill_header(m, &header, false);
+  int part = 0;
+  for (int i = 0; i < m->datagram_count; i++) {
+    int first = part, bytes = 0;
+    while (part < m->part_count && bytes < m->datagram_bytes) bytes += (int)m->parts[part++].iov_len;
+    header.msg_iov = m->parts + first;
+    header.msg_iovlen = (size_t)(part - first);
+    send_one(f, &header, m->rows[i]);
+  }
+}
+
+static void handle_refused(struct flush *f, struct message *m, int error) {
+  bool cut_refused = error == EMSGSIZE || error == EINVAL || error == EIO;
+  if (m->datagram_count > 1 && cut_refused) {
+    if (error == EIO) f->link->features &= ~(uint32_t)FEATURE_UDP_GSO; /* the device has no checksum offload */
+    send_singly(f, m);
+    return;
+  }
+  for (int i = 0; i < m->datagram_count; i++) fail_row(f, m->rows[i], error);
+}
+
+/* After a partial result the next call starts at the message that stopped it and so learns its errno. */
+static void send_group(struct flush *f, struct outbox *out, int count) {
+  unsigned at_once = f->link->features & FEATURE_BATCH ? MESSAGES_MAX : 1;
+  for (int i = 0; i < count; i++) {
+    fill_header(out->messages[i], &out->headers[i].msg_hdr, out->messages[i]->datagram_count > 1);
+  }
+  int at = 0;
+  while (at < count) {
+    unsigned left = (unsigned)(count - at);
+    f->engine->stats[STAT_UDP_SEND_CALLS]++;
+    int sent = sendmmsg(f->fd, out->headers + at, left < at_once ? left : at_once,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) {
+      for (int i = 0; i < sent; i++) count_sent(f, 1, out->messages[at + i]->datagram_count);
+      at += sent;
+    } else if (!may_retry(f, errno)) {
+      handle_refused(f, out->messages[at], errno);
+      at++;
+    }
+  }
+}
+
+void udp_flush(struct engine *e, struct link *link, struct outbox *out, struct message *messages, int count) {
+  for (int socket = 0; socket < link->send_fd_count; socket++) {
+    int group = 0;
+    for (int i = 0; i < count; i++) {
+      if (messages[i].socket == socket) out->messages[group++] = &messages[i];
+    }
+    if (group == 0) continue;
+    struct flush f = {.engine = e, .link = link, .fd = link->send_fds[socket], .waits_left = SEND_WAITS_MAX};
+    send_group(&f, out, group);
+  }
+}
+
+/* ---- datagrams in ---- */
+
+#define RECEIVE_BYTES (512 * 1024)  /* a batch should stay in the cache */
+#define RECEIVE_FIRST 8             /* messages of the first call: 8 full UDP_GRO messages are the budget */
+#define RECEIVE_ERRORS_MAX 8        /* queued ICMP errors skipped per batch */
+#define RECEIVE_CONTROL 128         /* TOS, UDP_GRO and SO_RXQ_OVFL take 72 */
+
+struct receiver {
+  struct mmsghdr headers[UDP_IN_ROWS];
+  struct iovec parts[UDP_IN_ROWS];
+  struct sockaddr_in6 from[UDP_IN_ROWS]; /* sockaddr_in fits */
+  uint32_t drops[LINKS_MAX];             /* SO_RXQ_OVFL, latest of each link's socket */
+  _Alignas(struct cmsghdr) char control[UDP_IN_ROWS][RECEIVE_CONTROL];
+};
+
+static size_t udp_slot(int row) { return (size_t)(TUN_IN_ROWS + row) * SLOT_STRIDE + SLOT_HEADROOM; }
+
+int receiver_create(struct engine *e) {
+  struct receiver *r = calloc(1, sizeof *r);
+  if (!r) return -ENOMEM;
+  for (int i = 0; i < UDP_IN_ROWS; i++) {
+    r->parts[i] = (struct iovec){e->pool + udp_slot(i), SLOT_PAYLOAD};
+    r->headers[i].msg_hdr = (struct msghdr){
+        .msg_name = &r->from[i], .msg_iov = &r->parts[i], .msg_iovlen = 1, .msg_control = r->control[i]};
+  }
+  e->receiver = r;
+  return 0;
+}
+
+void receiver_destroy(struct engine *e) {
+  free(e->receiver);
+  e->receiver = NULL;
+}
+
+static void read_source(const struct sockaddr_in6 *from, int32_t *row) {
+  uint32_t words[4] = {0, 0, htonl(0xffff), 0};
+  if (from->sin6_family == AF_INET) {
+    memcpy(&words[3], &((const struct sockaddr_in *)from)->sin_addr, 4);
+  } else {
+    memcpy(words, &from->sin6_addr, sizeof words);
+  }
+  row[ROW_PORT] = ntohs(from->sin6_port);
+  for (int i = 0; i < 4; i++) row[ROW_ADDRESS + i] = (int32_t)ntohl(words[i]);
+}
+
+static void read_controls(struct receiver *r, int link, struct msghdr *header, int32_t *row) {
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+    int value = 0;
+    size_t bytes = c->cmsg_len - CMSG_LEN(0);
+    if (bytes > sizeof value) continue;
+    memcpy(&value, CMSG_DATA(c), bytes);
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) row[ROW_GSO_SIZE] = value;
+    /* One byte for IPv4, an int for IPv6: byte access gets both right on either byte order. */
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) row[ROW_TOS] = *CMSG_DATA(c);
+    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) row[ROW_TOS] = value & 0xff;
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) r->drops[link] = (uint32_t)value;
+  }
+}
+
+static void fill_row(struct engine *e, int link, int index) {
+  struct mmsghdr *message = &e->receiver->headers[index];
+  int32_t *row = row_at(e->udp_in, index);
+  memset(row, 0, ROW_INTS * sizeof *row);
+  row[ROW_OFFSET] = (int32_t)udp_slot(index);
+  row[ROW_LENGTH] = (int32_t)message->msg_len;
+  if (message->msg_hdr.msg_flags & MSG_TRUNC) row[ROW_RESULT] = EMSGSIZE;
+  read_source(&e->receiver->from[index], row);
+  read_controls(e->receiver, link, &message->msg_hdr, row);
+}
+
+static int receive_chunk(struct engine *e, int link, int first, int want) {
+  struct mmsghdr *headers = e->receiver->headers + first;
+  for (int i = 0; i < want; i++) {
+    headers[i].msg_hdr.msg_namelen = sizeof e->receiver->from[0];
+    headers[i].msg_hdr.msg_controllen = RECEIVE_CONTROL;
+  }
+  e->stats[STAT_UDP_RECEIVE_CALLS]++;
+  int got = recvmmsg(e->links[link].udp_fd, headers, (unsigned)want, MSG_DONTWAIT, NULL);
+  return got < 0 ? -errno : got;
+}
+
+int udp_receive(struct engine *e, int link) {
+  int limit = e->links[link].features & FEATURE_BATCH ? UDP_IN_ROWS : 1;
+  int filled = 0, bytes = 0, errors = 0, error = 0;
+  while (filled < limit && bytes < RECEIVE_BYTES && errors < RECEIVE_ERRORS_MAX) {
+    /* As many as the budget holds if they are as long as the ones so far. */
+    int want = filled ? (RECEIVE_BYTES - bytes) / (bytes / filled + 1) + 1 : RECEIVE_FIRST;
+    if (want > limit - filled) want = limit - filled;
+    int got = receive_chunk(e, link, filled, want);
+    if (got == -EAGAIN) break;
+    if (got < 0) { /* an ICMP answer to an earlier send (ECONNREFUSED, …) or a signal: the queue may hold more */
+      error = got;
+      errors++;
+      continue;
+    }
+    for (int end = filled + got; filled < end; filled++) {
+      fill_row(e, link, filled);
+      bytes += row_at(e->udp_in, filled)[ROW_LENGTH];
+    }
+    if (got < want) break;
+  }
+  e->stats[STAT_UDP_MESSAGES_IN] += filled;
+  double drops = 0;
+  for (int i = 0; i < LINKS_MAX; i++) drops += e->receiver->drops[i];
+  e->stats[STAT_UDP_SOCKET_DROPS] = drops;
+  return filled == 0 && errors == RECEIVE_ERRORS_MAX ? error : filled;
+}

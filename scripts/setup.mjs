@@ -1,0 +1,106 @@
+/**
+ * One idempotent set-up behind every command: packages, Debian packages, native build, dist/.
+ *   node scripts/setup.mjs [--quiet] [--only=packages,debian,native,dist]
+ * Says what it does while it does it, and nothing when all is there.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.join(import.meta.dirname, '..');
+const quiet = process.argv.includes('--quiet');
+const only = process.argv
+  .find((word) => word.startsWith('--only='))
+  ?.slice(7)
+  .split(',');
+
+/** Commands that the build, the demo and the tests run, with the Debian package of each. */
+const COMMANDS = {
+  cc: ['gcc', 'libc6-dev'],
+  ip: ['iproute2'],
+  ping: ['iputils-ping'],
+  iperf3: ['iperf3'],
+  ethtool: ['ethtool'],
+};
+
+function say(text) {
+  if (!quiet) process.stderr.write(`setup: ${text}\n`);
+}
+
+function run(command, args) {
+  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  execFileSync(command, args, {
+    cwd: root,
+    env: environment,
+    stdio: ['ignore', quiet ? 'ignore' : 2, 2],
+  });
+}
+
+function isCommand(name) {
+  const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(':');
+  return folders.some((folder) => existsSync(path.join(folder, name)));
+}
+
+function modified(file) {
+  return existsSync(file) ? statSync(file).mtimeMs : 0;
+}
+
+function packages() {
+  const stamp = path.join(root, 'node_modules/.package-lock.json');
+  if (modified(stamp) >= modified(path.join(root, 'package-lock.json'))) return;
+  say('installing packages');
+  // Not "npm ci": it refuses a lockfile without the optional binaries of other platforms, which npm leaves out of it.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
+  utimesSync(stamp, new Date(), new Date());
+}
+
+function debian() {
+  const missing = Object.keys(COMMANDS).filter((name) => !isCommand(name));
+  if (missing.length === 0) return;
+  const wanted = missing.flatMap((name) => COMMANDS[name]);
+  if (process.getuid() !== 0 || !isCommand('apt-get')) {
+    const how = `install ${wanted.join(' ')} (Debian names), for example: sudo apt-get install ${wanted.join(' ')}`;
+    if (missing.includes('cc')) throw new Error(`the native part needs a C compiler: ${how}`);
+    process.stderr.write(`setup: missing ${missing.join(', ')}: ${how}\n`);
+    return;
+  }
+  say(`installing Debian packages: ${wanted.join(' ')}`);
+  run('apt-get', ['update', '-qq']);
+  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...wanted]);
+}
+
+function native() {
+  run(process.execPath, ['native/build.mjs']);
+  run(process.execPath, ['native/build.mjs', '--sanitize']);
+}
+
+function newest(folder) {
+  if (!existsSync(folder)) return 0;
+  return Math.max(
+    0,
+    ...readdirSync(folder, { withFileTypes: true }).map((entry) => {
+      const file = path.join(folder, entry.name);
+      return entry.isDirectory() ? newest(file) : statSync(file).mtimeMs;
+    }),
+  );
+}
+
+function dist() {
+  const sources = Math.max(
+    ...['src', 'test', 'bench'].map((name) => newest(path.join(root, name))),
+    modified(path.join(root, 'tsconfig.json')),
+  );
+  const stamp = path.join(root, 'dist/src/control/main.js');
+  if (modified(stamp) > sources) return;
+  say('compiling TypeScript');
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+  utimesSync(stamp, new Date(), new Date());
+}
+
+const steps = { packages, debian, native, dist };
+try {
+  for (const [name, step] of Object.entries(steps)) if (!only || only.includes(name)) step();
+} catch (error) {
+  process.stderr.write(`setup: ${error.message}\n`);
+  process.exit(71);
+}

@@ -1,0 +1,26 @@
+/** A lease: which node holds which pod subnet, and how to reach it. Codec in key.ts and value.ts. */
+import type { Prefix, Words } from '../../shared/address.ts';
+
+export interface LeaseSubnets {
+  /** pod subnet; absent in an IPv6-only cluster */
+  subnet4?: Prefix;
+  subnet6?: Prefix;
+}
+
+/** The value of a lease key (flannel pkg/lease LeaseAttrs). */
+export interface LeaseAttributes {
+  publicIp4?: Words;
+  publicIp6?: Words;
+  /** "" for udp */
+  backendType: string;
+  /** raw JSON values as stored, undefined when absent */
+  backendData?: unknown;
+  backendV6Data?: unknown;
+}
+
+export interface Lease extends LeaseSubnets {
+  key: string;
+  attributes: LeaseAttributes;
+  expiresAtMs?: number;
+  revision: string;
+}

@@ -1,0 +1,80 @@
+/** Lease values, to the byte as flannel writes them (pkg/lease LeaseAttrs through Go's encoding/json). */
+import { z } from 'zod';
+import {
+  familyOf,
+  formatAddress,
+  type Mac,
+  parseAddress,
+  parseMac,
+  type Words,
+} from '../../shared/address.ts';
+import { STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
+import type { LeaseAttributes } from './lease.ts';
+
+/** Go escapes these three inside raw JSON. */
+const ESCAPES: Record<string, string> = { '<': '\\u003c', '>': '\\u003e', '&': '\\u0026' };
+
+export function encodeValue(attributes: LeaseAttributes): string {
+  const value: Record<string, unknown> = {
+    PublicIP: attributes.publicIp4 ? formatAddress(attributes.publicIp4) : '0.0.0.0',
+    PublicIPv6: attributes.publicIp6 ? formatAddress(attributes.publicIp6) : null,
+  };
+  if (attributes.backendType !== '') value['BackendType'] = attributes.backendType;
+  if (attributes.backendData !== undefined) value['BackendData'] = attributes.backendData;
+  if (attributes.backendV6Data !== undefined) value['BackendV6Data'] = attributes.backendV6Data;
+  return JSON.stringify(value).replace(/[<>&]/g, (c) => ESCAPES[c] as string);
+}
+
+const shape = z.object({
+  publicip: z.string().default(''),
+  publicipv6: z.string().nullish(),
+  backendtype: z.string().default(''),
+  backenddata: z.unknown().optional(),
+  backendv6data: z.unknown().optional(),
+});
+
+/** undefined when the text is no lease value: junk is skipped, never fatal. */
+export function decodeValue(text: string): LeaseAttributes | undefined {
+  if (text.length > STORE_VALUE_BYTES_MAX) return undefined;
+  const parsed = shape.safeParse(lowerKeys(parseJson(text)));
+  if (!parsed.success) return undefined;
+  const raw = parsed.data;
+  const attributes: LeaseAttributes = { backendType: raw.backendtype };
+  const ip4 = raw.publicip === '' ? undefined : parseAddress(raw.publicip);
+  if (raw.publicip !== '' && (!ip4 || familyOf(ip4) !== 4)) return undefined;
+  if (ip4 && raw.publicip !== '0.0.0.0') attributes.publicIp4 = ip4;
+  const ip6 = raw.publicipv6 ? parseAddress(raw.publicipv6) : undefined;
+  if (raw.publicipv6 && (!ip6 || familyOf(ip6) !== 6)) return undefined;
+  if (ip6) attributes.publicIp6 = ip6 as Words;
+  if (raw.backenddata !== undefined) attributes.backendData = raw.backenddata;
+  if (raw.backendv6data !== undefined) attributes.backendV6Data = raw.backendv6data;
+  return attributes;
+}
+
+/** VNI is absent in leases of old releases. */
+export interface VxlanData {
+  vni?: number;
+  mac: Mac;
+}
+
+const vxlanShape = z.object({ vni: z.number().int().optional(), vtepmac: z.string() });
+
+export function decodeVxlanData(data: unknown): VxlanData | undefined {
+  const parsed = vxlanShape.safeParse(lowerKeys(data));
+  const mac = parsed.success ? parseMac(parsed.data.vtepmac) : undefined;
+  if (!parsed.success || !mac) return undefined;
+  return parsed.data.vni === undefined ? { mac } : { mac, vni: parsed.data.vni };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function lowerKeys(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]));
+}

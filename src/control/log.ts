@@ -1,0 +1,81 @@
+/** Logging: text on a terminal, journald levels under systemd, JSON elsewhere; always to stderr, from the control thread only. */
+import { fstatSync } from 'node:fs';
+import { type Logger, pino, stdTimeFunctions } from 'pino';
+
+export type Log = Logger;
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Fields that never reach a log, at the top or one object down. */
+const SECRETS = ['password', 'etcd-password', 'token', 'authorization'];
+const REDACTED = SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]);
+const REPEAT_KEYS_MAX = 1_000;
+const REPEAT_MS = 600_000;
+
+const LEVEL_WORDS: Record<number, string> = {
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+};
+const JOURNAL_LEVELS: Record<number, number> = { 20: 7, 30: 6, 40: 4, 50: 3, 60: 2 };
+
+/** A logger to stderr, synchronous: the last line before an end is never lost. */
+export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Log {
+  const journal = format === 'auto' && isJournal();
+  const text = format === 'text' || journal || (format === 'auto' && process.stderr.isTTY);
+  const options = {
+    level,
+    base: null,
+    redact: REDACTED,
+    timestamp: stdTimeFunctions.isoTime,
+  };
+  if (!text) return pino(options, pino.destination({ fd: 2, sync: true }));
+  return pino(options, {
+    write(line: string): void {
+      process.stderr.write(formatLine(line, journal));
+    },
+  });
+}
+
+/** Tells new messages from repeats, in bounded memory: the store can make us say the same thing for ever. */
+export class RepeatFilter {
+  /** text → when it was said; a Map keeps the order of insertion, so the oldest is first */
+  private readonly saidAtMs = new Map<string, number>();
+  private readonly now: () => number;
+
+  /** `now` is a clock in ms. */
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+  }
+
+  /** True the first time, and again ten minutes after the last time it was true. */
+  isNew(text: string): boolean {
+    const now = this.now();
+    if (now - (this.saidAtMs.get(text) ?? Number.NEGATIVE_INFINITY) <= REPEAT_MS) return false;
+    this.saidAtMs.delete(text);
+    this.saidAtMs.set(text, now);
+    const [oldest] = this.saidAtMs.keys();
+    if (this.saidAtMs.size > REPEAT_KEYS_MAX) this.saidAtMs.delete(oldest as string);
+    return true;
+  }
+}
+
+/** One JSON line as people read it: time, level, message, then the fields. */
+export function formatLine(line: string, journal: boolean): string {
+  const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const rest = Object.entries(fields)
+    .map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .join('');
+  if (journal) return `<${JOURNAL_LEVELS[level as number] ?? 6}>${msg}${rest}\n`;
+  return `${time} ${LEVEL_WORDS[level as number] ?? level} ${msg}${rest}\n`;
+}
+
+/** JOURNAL_STREAM names the device and inode of the stream that systemd connected. */
+function isJournal(): boolean {
+  const stream = process.env['JOURNAL_STREAM'];
+  if (!stream) return false;
+  const { dev, ino } = fstatSync(2);
+  return stream === `${dev}:${ino}`;
+}

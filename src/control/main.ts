@@ -1,0 +1,62 @@
+/** weftd: flags, signals, exit codes. */
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { programVersion } from '../shared/version.ts';
+import { helpText, parseFlags } from './config/flags.ts';
+import { settingsWarnings, toSettings } from './config/settings.ts';
+import { Daemon } from './daemon.ts';
+import { createLog, type Log } from './log.ts';
+
+/** Runs the daemon until a signal; the result is the exit code. */
+export async function main(words: readonly string[]): Promise<number> {
+  try {
+    const parsed = parseFlags(words, process.env);
+    if (parsed.kind === 'help') process.stderr.write(helpText());
+    if (parsed.kind === 'version') process.stderr.write(`${programVersion()}\n`);
+    if (parsed.kind !== 'run') return EXIT.ok;
+    const settings = toSettings(parsed.values);
+    const log = createLog(settings.logFormat, settings.logLevel);
+    endOnBugs(log);
+    log.info(
+      { store: settings.storeFolder, workers: settings.workers },
+      `weft ${programVersion()} starts`,
+    );
+    for (const warning of parsed.warnings) log.error(warning);
+    for (const warning of settingsWarnings(parsed.values)) log.warn(warning);
+    return await runDaemon(new Daemon(settings, log));
+  } catch (error) {
+    process.stderr.write(`weftd: ${messageOf(error)}\n`);
+    if (error instanceof WeftError) return error.exitCode;
+    process.stderr.write(`${(error as Error).stack ?? ''}\n`);
+    return EXIT.internal;
+  }
+}
+
+/** What nobody caught is a bug: say it and end, so that systemd starts a daemon whose state is known. */
+function endOnBugs(log: Log): void {
+  process.on('uncaughtException', (error, origin) => {
+    log.fatal({ origin, stack: error.stack }, `internal error: ${error.message}`);
+    process.exit(EXIT.internal);
+  });
+}
+
+async function runDaemon(daemon: Daemon): Promise<number> {
+  const ended = new Promise<void>((resolve) => {
+    const signals = ['SIGTERM', 'SIGINT'] as const;
+    const onSignal = (): void => {
+      // A second signal finds the default handlers and ends the process at once.
+      for (const signal of signals) process.removeListener(signal, onSignal);
+      resolve();
+    };
+    for (const signal of signals) process.on(signal, onSignal);
+  });
+  process.on('SIGHUP', () => void daemon.reload());
+  try {
+    const started = daemon.start();
+    await Promise.race([started, ended]);
+    started.catch(() => undefined); // a start that is cut short by a signal fails on purpose
+    await ended;
+    return EXIT.ok;
+  } finally {
+    await daemon.stop();
+  }
+}

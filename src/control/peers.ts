@@ -1,0 +1,100 @@
+/** Leases → peers: a pure function. */
+import {
+  formatPrefix,
+  type Mac,
+  type Prefix,
+  prefixContains,
+  sameWords,
+  type Words,
+} from '../shared/address.ts';
+import type { NetworkConfig } from './config/network-config.ts';
+import { isOwnAddress } from './lease/acquire.ts';
+import { overlaps } from './lease/arithmetic.ts';
+import type { Lease } from './lease/lease.ts';
+import { decodeVxlanData } from './lease/value.ts';
+
+/** Where one subnet's packets go. A dual-stack node is two peers. */
+export interface Peer {
+  key: string;
+  family: 4 | 6;
+  subnet: Prefix;
+  address: Words;
+  port: number;
+  mac: Mac;
+}
+
+export interface Skipped {
+  key: string;
+  why: string;
+}
+
+const NO_MAC: Mac = { high: 0, low: 0 };
+
+export function leasesToPeers(
+  leases: readonly Lease[],
+  own: Lease,
+  config: NetworkConfig,
+): { peers: Peer[]; skipped: Skipped[] } {
+  const peers: Peer[] = [];
+  const skipped: Skipped[] = [];
+  for (const lease of leases) {
+    if (lease.key === own.key || isOwnAddress(own.attributes, lease.attributes)) continue;
+    for (const family of [4, 6] as const) {
+      const result = toPeer(lease, family, own, config, peers);
+      if (typeof result === 'string') skipped.push({ key: lease.key, why: result });
+      else if (result) peers.push(result);
+    }
+  }
+  return { peers, skipped };
+}
+
+/** The peer, a reason to skip it, or undefined when the lease has nothing in this family. */
+function toPeer(
+  lease: Lease,
+  family: 4 | 6,
+  own: Lease,
+  config: NetworkConfig,
+  before: readonly Peer[],
+): Peer | string | undefined {
+  const range = family === 4 ? config.ipv4 : config.ipv6;
+  const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
+  const ownSubnet = family === 4 ? own.subnet4 : own.subnet6;
+  if (!range || !subnet) return undefined;
+  const address = family === 4 ? lease.attributes.publicIp4 : lease.attributes.publicIp6;
+  if (!address) return `no public IPv${family} address`;
+  if (!prefixContains(range.network, subnet.words) || subnet.bits < range.network.bits) {
+    return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
+  }
+  if (ownSubnet && overlaps(ownSubnet, subnet)) return "overlaps this node's own subnet";
+  if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
+  const clash = before.find((peer) => peer.family === family && overlaps(peer.subnet, subnet));
+  if (clash) return `overlaps ${clash.key}`;
+  const mac = macOf(lease, family, config);
+  if (typeof mac === 'string') return mac;
+  return { key: lease.key, family, subnet, address, port: config.backend.port, mac };
+}
+
+function macOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Mac | string {
+  const { backendType, backendData, backendV6Data } = lease.attributes;
+  if (config.backend.type === 'udp') {
+    return backendType === '' ? NO_MAC : `backend type "${backendType}" is not udp`;
+  }
+  if (backendType !== 'vxlan') return `backend type "${backendType}" is not vxlan`;
+  const data = decodeVxlanData(family === 4 ? backendData : backendV6Data);
+  if (!data) return 'BackendData without a valid VtepMAC';
+  if (data.vni !== undefined && data.vni !== config.backend.vni)
+    return `VNI ${data.vni} is not ours`;
+  return data.mac;
+}
+
+/** Whether two peers are the same in everything that the table holds. */
+export function samePeer(a: Peer, b: Peer): boolean {
+  return (
+    a.subnet.bits === b.subnet.bits &&
+    sameWords(a.subnet.words, b.subnet.words) &&
+    sameWords(a.address, b.address) &&
+    a.port === b.port &&
+    a.mac.high === b.mac.high &&
+    a.mac.low === b.mac.low
+  );
+}

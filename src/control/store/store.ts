@@ -1,0 +1,55 @@
+/**
+ * What weft needs of a shared store, whatever keeps it. Keys and values are flannel's, to the byte
+ * (flannel pkg/subnet: `<prefix>/config`, `<prefix>/subnets/<key>`).
+ */
+
+/** One lease key as it is stored. `value` is untrusted text. */
+export interface StoredLease {
+  /** "10.5.52.0-24" or "10.5.52.0-24&fd00::-64" */
+  key: string;
+  value: string;
+  /** when the store will drop it, ms since the epoch; undefined = permanent (a reservation) */
+  expiresAtMs?: number;
+  /** changes whenever the value changes; compare with {@link Store.replace} */
+  revision: string;
+}
+
+export interface Snapshot {
+  leases: StoredLease[];
+  /** of the whole store; equal revisions mean nothing changed */
+  revision: string;
+}
+
+export type CreateResult = 'created' | 'exists';
+export type ReplaceResult = { ok: true; revision: string } | { ok: false };
+
+/** All calls have their own time-out and throw a WeftError with code ERR_STORE_UNAVAILABLE when the store is away. */
+export interface Store {
+  /** Where it is, for logs (no secrets). */
+  readonly name: string;
+  /** Text of the network config; undefined when there is none yet. */
+  readConfig(): Promise<string | undefined>;
+  /** All leases that have not expired, junk included (the caller parses and skips). */
+  list(): Promise<Snapshot>;
+  /**
+   * Calls back after each change with a fresh snapshot, and with the error while the store is away (then again with a
+   * snapshot). Never rests on single events: every delivery is a whole list. Returns when `signal` aborts.
+   */
+  watch(
+    onSnapshot: (snapshot: Snapshot) => void,
+    onError: (error: Error) => void,
+    signal: AbortSignal,
+  ): void;
+  /** Writes the key if no live one exists. ttlMs undefined = permanent. */
+  create(key: string, value: string, ttlMs: number | undefined): Promise<CreateResult>;
+  /** Writes value and a fresh ttl if the key still has this revision. */
+  replace(
+    key: string,
+    value: string,
+    ttlMs: number | undefined,
+    revision: string,
+  ): Promise<ReplaceResult>;
+  /** Removes the key if it still has this revision (any if undefined); true when it is gone. */
+  delete(key: string, revision?: string): Promise<boolean>;
+  close(): Promise<void>;
+}

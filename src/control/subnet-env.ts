@@ -1,0 +1,66 @@
+/** subnet.env, to the byte as flanneld writes it; CNI plugins and Docker read it. */
+import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  familyOf,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parsePrefix,
+  prefixLength,
+} from '../shared/address.ts';
+import type { NetworkConfig } from './config/network-config.ts';
+import { addToAddress } from './lease/arithmetic.ts';
+import type { LeaseSubnets } from './lease/lease.ts';
+
+export function formatSubnetEnv(config: NetworkConfig, subnets: LeaseSubnets, mtu: number): string {
+  const lines: string[] = [];
+  const gateway = (subnet: Prefix): string =>
+    `${formatAddress(addToAddress(subnet.words, 128, 1))}/${prefixLength(subnet)}`;
+  if (config.ipv4 && subnets.subnet4) {
+    lines.push(`FLANNEL_NETWORK=${formatPrefix(config.ipv4.network)}`);
+    lines.push(`FLANNEL_SUBNET=${gateway(subnets.subnet4)}`);
+  }
+  if (config.ipv6 && subnets.subnet6) {
+    lines.push(`FLANNEL_IPV6_NETWORK=${formatPrefix(config.ipv6.network)}`);
+    lines.push(`FLANNEL_IPV6_SUBNET=${gateway(subnets.subnet6)}`);
+  }
+  lines.push(`FLANNEL_MTU=${mtu}`, 'FLANNEL_IPMASQ=false');
+  return `${lines.join('\n')}\n`;
+}
+
+/** Replaces a file atomically with these bytes and this mode, whatever the umask. Its folder is made if missing. */
+export async function writeFileAtomically(file: string, text: string, mode: number): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
+  const draft = `${file}.${process.pid}.tmp`;
+  const handle = await open(draft, 'w', mode);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await chmod(draft, mode);
+  await rename(draft, file);
+}
+
+/** The subnets of the previous run; undefined if the file is missing or holds none. */
+export async function readPreviousSubnets(file: string): Promise<LeaseSubnets | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const subnets: LeaseSubnets = {};
+  const subnet4 = onlyPrefix(text, 'FLANNEL_SUBNET', 4);
+  const subnet6 = onlyPrefix(text, 'FLANNEL_IPV6_SUBNET', 6);
+  if (subnet4) subnets.subnet4 = subnet4;
+  if (subnet6) subnets.subnet6 = subnet6;
+  return subnet4 || subnet6 ? subnets : undefined;
+}
+
+/** dotenv rules: export, quotes and comments allowed; of a comma list exactly one member must be valid. */
+function onlyPrefix(text: string, name: string, family: 4 | 6): Prefix | undefined {
+  const line = new RegExp(`^\\s*(?:export\\s+)?${name}\\s*=\\s*["']?([^"'#\\n]*)`, 'm').exec(text);
+  const valid = (line?.[1] ?? '')
+    .split(',')
+    .flatMap((part) => parsePrefix(part.trim()) ?? [])
+    .filter((prefix) => familyOf(prefix.words) === family);
+  return valid.length === 1 ? valid[0] : undefined;
+}

@@ -1,0 +1,59 @@
+/** One bounded turn of a worker: wait, outbound batch, inbound batch, for each link; then heartbeat and table. */
+import type { Addon } from '../shared/addon.ts';
+import { COUNTER } from '../shared/counters.ts';
+import { WAIT_MS_MAX } from '../shared/limits.ts';
+import { WORD } from '../shared/worker-task.ts';
+import { add } from './drop.ts';
+import type { Inbound } from './inbound.ts';
+import type { Outbound } from './outbound.ts';
+import type { RouteTable } from './routes/table.ts';
+
+/** Both directions of one address family. */
+export interface Lane {
+  outbound: Outbound;
+  inbound: Inbound;
+}
+
+export class Breath {
+  private readonly addon: Addon;
+  private readonly engine: number;
+  private readonly lanes: readonly Lane[];
+  private readonly table: RouteTable;
+  private readonly control: Int32Array;
+  private readonly counters: Float64Array;
+
+  constructor(
+    addon: Addon,
+    engine: number,
+    lanes: readonly Lane[],
+    table: RouteTable,
+    control: Int32Array,
+    counters: Float64Array,
+  ) {
+    this.addon = addon;
+    this.engine = engine;
+    this.lanes = lanes;
+    this.table = table;
+    this.control = control;
+    this.counters = counters;
+  }
+
+  /** Sleeps at most WAIT_MS_MAX, then moves one batch per ready descriptor. */
+  take(): void {
+    const ready = this.addon.wait(this.engine, WAIT_MS_MAX);
+    // The table may only change between batches: peer indices live as long as a batch.
+    const generation = this.table.refresh();
+    if (ready > 0) this.move(ready);
+    Atomics.store(this.control, WORD.seenGeneration, generation);
+    Atomics.add(this.control, WORD.heartbeat, 1);
+    add(this.counters, COUNTER.breaths, 1);
+  }
+
+  private move(ready: number): void {
+    for (let i = 0; i < this.lanes.length; i++) {
+      const lane = this.lanes[i] as Lane;
+      if ((ready & (1 << (2 * i))) !== 0) lane.outbound.batch();
+      if ((ready & (2 << (2 * i))) !== 0) lane.inbound.batch();
+    }
+  }
+}

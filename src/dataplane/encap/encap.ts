@@ -1,0 +1,24 @@
+/** How inner packets are wrapped: one of two encapsulations, chosen once at start. */
+import type { LinkTask, WorkerTask } from '../../shared/worker-task.ts';
+import type { RouteTable } from '../routes/table.ts';
+import { FlannelUdpEncap } from './flannel-udp.ts';
+import { VxlanEncap } from './vxlan.ts';
+
+export interface Encap {
+  /** UDP port of the far end and of the receiving socket. */
+  readonly port: number;
+  /** Bytes written in front of the inner packet. */
+  readonly headerBytes: number;
+  /** flannel-UDP counts as a hop at both ends; VXLAN does not (the kernel routes before and after). */
+  readonly lowersTtl: boolean;
+  /** Writes the header into the headroom in front of `at` (the inner packet's first byte). */
+  push(view: DataView, at: number, innerVersion: number, table: RouteTable, peer: number): void;
+  /** Checks the header at `at` of a datagram of `length` bytes: 0, or -1 - DROP reason. */
+  pull(view: DataView, at: number, length: number): number;
+}
+
+export function createEncap(encap: WorkerTask['encap'], link: LinkTask): Encap {
+  return encap.kind === 'vxlan'
+    ? new VxlanEncap(encap.vni, encap.port, link.ownMac)
+    : new FlannelUdpEncap(encap.port);
+}

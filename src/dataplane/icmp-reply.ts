@@ -1,0 +1,96 @@
+/**
+ * ICMP errors to senders whose packets can't be forwarded, written into the TUN so that the kernel routes them back.
+ * Their source is the device's own address; the device has accept_local=1, without which the kernel drops them as martian
+ * (flannel's own unreachable messages never arrive for that reason). A token bucket bounds their rate.
+ */
+import type { Addon } from '../shared/addon.ts';
+import { COUNTER } from '../shared/counters.ts';
+import { ICMP_BURST, ICMP_PER_SECOND } from '../shared/limits.ts';
+import type { LinkTask } from '../shared/worker-task.ts';
+import { WORD } from '../shared/worker-task.ts';
+import { add } from './drop.ts';
+import { type Pool, SCRATCH_SLOT, slotAt } from './pool.ts';
+import type { TunOut } from './tun-out.ts';
+import {
+  answerBytes,
+  ICMP_HEADER_BYTES,
+  type IcmpError,
+  IPV4_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  mayAnswer,
+  writeAnswerHeaders,
+} from './wire/icmp.ts';
+import { type IpHeader, PROTOCOL } from './wire/ip.ts';
+
+export class IcmpReply {
+  private readonly addon: Addon;
+  private readonly pool: Pool;
+  private readonly tunOut: TunOut;
+  private readonly link: LinkTask;
+  private readonly control: Int32Array;
+  private readonly counters: Float64Array;
+  private tokens = ICMP_BURST;
+  private filledAtMs = 0;
+
+  constructor(
+    addon: Addon,
+    pool: Pool,
+    tunOut: TunOut,
+    link: LinkTask,
+    control: Int32Array,
+    counters: Float64Array,
+  ) {
+    this.addon = addon;
+    this.pool = pool;
+    this.tunOut = tunOut;
+    this.link = link;
+    this.control = control;
+    this.counters = counters;
+  }
+
+  /** Answers the packet at `at`, if it may be answered and the rate allows. The TUN queue must be flushed. */
+  send(error: IcmpError, at: number, header: IpHeader): void {
+    if (header.version !== this.link.family || !mayAnswer(this.pool.view, at, header)) return;
+    if (!this.takeToken()) {
+      add(this.counters, COUNTER.icmpLimited, 1);
+      return;
+    }
+    const to = slotAt(SCRATCH_SLOT);
+    const bytes = answerBytes(header);
+    writeAnswerHeaders(this.pool.view, to, header, error, this.link.deviceAddress);
+    const headers =
+      (header.version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + ICMP_HEADER_BYTES;
+    this.pool.bytes.copyWithin(to + headers, at, at + bytes - headers);
+    this.writeChecksums(to, bytes, header.version);
+    if (this.tunOut.sendOwn(to, bytes)) add(this.counters, COUNTER.icmpSent, 1);
+  }
+
+  private writeChecksums(at: number, bytes: number, version: number): void {
+    const { view, bytes: pool } = this.pool;
+    if (version === 4) {
+      const headerSum = this.addon.checksum(pool, at, IPV4_HEADER_BYTES, 0);
+      view.setUint16(at + 10, ~headerSum & 0xffff);
+      const sum = this.addon.checksum(pool, at + IPV4_HEADER_BYTES, bytes - IPV4_HEADER_BYTES, 0);
+      view.setUint16(at + IPV4_HEADER_BYTES + 2, ~sum & 0xffff);
+      return;
+    }
+    // RFC 4443 2.3: the pseudo header is both addresses, the length and the next header.
+    const addresses = this.addon.checksum(pool, at + 8, 32, PROTOCOL.icmp6);
+    const length = bytes - IPV6_HEADER_BYTES;
+    const sum = this.addon.checksum(pool, at + IPV6_HEADER_BYTES, length, addresses + length);
+    view.setUint16(at + IPV6_HEADER_BYTES + 2, ~sum & 0xffff);
+  }
+
+  private takeToken(): boolean {
+    const now = this.control[WORD.clockMs] as number;
+    const elapsedMs = (now - this.filledAtMs) | 0;
+    if (elapsedMs < 0 || elapsedMs * ICMP_PER_SECOND >= 1000) {
+      const refill = elapsedMs < 0 ? ICMP_BURST : Math.floor((elapsedMs * ICMP_PER_SECOND) / 1000);
+      this.tokens = Math.min(ICMP_BURST, this.tokens + refill);
+      this.filledAtMs = now;
+    }
+    if (this.tokens === 0) return false;
+    this.tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * TUN → underlay. For each packet of a batch: gate, destination, peer, TTL, encapsulation header in the headroom.
+ * Then one native call cuts, packs and sends what is left. Code order is packet order.
+ */
+import type { Addon } from '../shared/addon.ts';
+import { COUNTER } from '../shared/counters.ts';
+import { DROP } from '../shared/drops.ts';
+import { LAYOUT, ROW } from '../shared/layout.ts';
+import type { LinkTask } from '../shared/worker-task.ts';
+import { add, countDrop, reasonOfSend } from './drop.ts';
+import type { Encap } from './encap/encap.ts';
+import type { IcmpReply } from './icmp-reply.ts';
+import type { Pool } from './pool.ts';
+import { prefixContainsWords } from './routes/prefix.ts';
+import type { RouteTable } from './routes/table.ts';
+import { outerTos } from './wire/ecn.ts';
+import { TIME_EXCEEDED, UNREACHABLE } from './wire/icmp.ts';
+import {
+  hasOddDestination,
+  hasTransport,
+  IpHeader,
+  lowerTtl,
+  PROTOCOL,
+  parseIp,
+  symmetricFlowHash,
+} from './wire/ip.ts';
+import { destinationPort } from './wire/transport.ts';
+
+const FORWARD = -1;
+
+export class Outbound {
+  private readonly addon: Addon;
+  private readonly engine: number;
+  private readonly linkIndex: number;
+  private readonly link: LinkTask;
+  private readonly pool: Pool;
+  private readonly table: RouteTable;
+  private readonly encap: Encap;
+  private readonly icmp: IcmpReply;
+  private readonly counters: Float64Array;
+  private readonly header = new IpHeader();
+  private readonly socketCount: number;
+
+  constructor(
+    addon: Addon,
+    engine: number,
+    linkIndex: number,
+    link: LinkTask,
+    pool: Pool,
+    table: RouteTable,
+    encap: Encap,
+    icmp: IcmpReply,
+    counters: Float64Array,
+  ) {
+    this.addon = addon;
+    this.engine = engine;
+    this.linkIndex = linkIndex;
+    this.link = link;
+    this.pool = pool;
+    this.table = table;
+    this.encap = encap;
+    this.icmp = icmp;
+    this.counters = counters;
+    this.socketCount = link.sendFds.length;
+  }
+
+  /** One batch from the TUN to the sockets. Returns the number of packets read. */
+  batch(): number {
+    const count = this.addon.tunReceive(this.engine, this.linkIndex);
+    if (count <= 0) return 0;
+    const rows = this.pool.tunIn;
+    let kept = 0;
+    let keptBytes = 0;
+    for (let i = 0; i < count; i++) {
+      const row = i * LAYOUT.rowInts;
+      const bytes = rows[row + ROW.length] as number;
+      add(this.counters, COUNTER.outBytes, bytes);
+      const reason = this.decide(row);
+      if (reason === FORWARD) {
+        kept++;
+        keptBytes += bytes;
+      } else {
+        countDrop(this.counters, reason);
+        rows[row + ROW.length] = 0;
+      }
+    }
+    add(this.counters, COUNTER.outPackets, count);
+    if (kept > 0) this.send(count, kept, keptBytes);
+    return count;
+  }
+
+  /** FORWARD with the row ready to send, or the drop reason. */
+  private decide(row: number): number {
+    const { view, tunIn: rows } = this.pool;
+    const header = this.header;
+    const at = rows[row + ROW.offset] as number;
+    if (!parseIp(view, at, rows[row + ROW.length] as number, header)) return DROP.outMalformed;
+    if (header.version !== this.link.family) return DROP.outFamily;
+    if (hasOddDestination(header)) return DROP.outMulticast;
+    const peer = this.lookup();
+    if (peer < 0) return this.withoutPeer(at);
+    if (this.isOwnEncapsulation(at)) return DROP.outOverlayLoop;
+    if (this.encap.lowersTtl) {
+      if (header.ttl <= 1) {
+        this.icmp.send(TIME_EXCEEDED, at, header);
+        return DROP.outTtl;
+      }
+      lowerTtl(view, at, header);
+    }
+    this.encapsulate(row, at, peer);
+    return FORWARD;
+  }
+
+  private lookup(): number {
+    const h = this.header;
+    return h.version === 4
+      ? this.table.lookup4(h.destination3)
+      : this.table.lookup6(h.destination0, h.destination1, h.destination2, h.destination3);
+  }
+
+  private withoutPeer(at: number): number {
+    const h = this.header;
+    const isOwn = prefixContainsWords(
+      this.link.ownSubnet,
+      h.destination0,
+      h.destination1,
+      h.destination2,
+      h.destination3,
+    );
+    this.icmp.send(UNREACHABLE, at, h);
+    return isOwn ? DROP.outOwnSubnet : DROP.outNoRoute;
+  }
+
+  /** Our own datagram to the overlay's port, routed back into the overlay: it would be wrapped for ever. */
+  private isOwnEncapsulation(at: number): boolean {
+    const h = this.header;
+    if (h.protocol !== PROTOCOL.udp || !hasTransport(h, 4)) return false;
+    if (destinationPort(this.pool.view, at + h.transport) !== this.encap.port) return false;
+    return this.isSource(this.link.underlayAddress) || this.isSource(this.link.deviceAddress);
+  }
+
+  private isSource(words: readonly [number, number, number, number]): boolean {
+    const h = this.header;
+    return (
+      h.source3 === words[3] &&
+      h.source2 === words[2] &&
+      h.source1 === words[1] &&
+      h.source0 === words[0]
+    );
+  }
+
+  private encapsulate(row: number, at: number, peer: number): void {
+    const { view, tunIn: rows } = this.pool;
+    const header = this.header;
+    const headerBytes = this.encap.headerBytes;
+    this.encap.push(view, at, header.version, this.table, peer);
+    rows[row + ROW.offset] = at - headerBytes;
+    rows[row + ROW.length] = header.totalBytes + headerBytes;
+    rows[row + ROW.headerBytes] = headerBytes;
+    rows[row + ROW.peer] = peer;
+    rows[row + ROW.socket] = symmetricFlowHash(view, at, header) % this.socketCount;
+    rows[row + ROW.tos] = outerTos(header.tos);
+    this.table.copyEndpoint(peer, rows, row + ROW.port);
+  }
+
+  private send(count: number, kept: number, keptBytes: number): void {
+    const failed = this.addon.udpSend(this.engine, this.linkIndex, count);
+    let failedBytes = 0;
+    if (failed > 0) failedBytes = this.countFailed(count);
+    add(this.counters, COUNTER.sentPackets, kept - failed);
+    add(this.counters, COUNTER.sentBytes, keptBytes - failedBytes);
+  }
+
+  private countFailed(count: number): number {
+    const rows = this.pool.tunIn;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const row = i * LAYOUT.rowInts;
+      const result = rows[row + ROW.result] as number;
+      if (rows[row + ROW.length] === 0 || result === 0) continue;
+      bytes += (rows[row + ROW.length] as number) - this.encap.headerBytes;
+      countDrop(this.counters, reasonOfSend(result));
+    }
+    return bytes;
+  }
+}

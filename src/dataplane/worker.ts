@@ -1,0 +1,80 @@
+/**
+ * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
+ * descriptors, counters and table belong to the control thread and outlive it.
+ */
+import { type Addon, loadAddon } from '../shared/addon.ts';
+import { LAYOUT } from '../shared/layout.ts';
+import { COMMAND, WORD, type WorkerResult, type WorkerTask } from '../shared/worker-task.ts';
+import { Breath, type Lane } from './breath.ts';
+import { createEncap } from './encap/encap.ts';
+import { IcmpReply } from './icmp-reply.ts';
+import { Inbound } from './inbound.ts';
+import { Outbound } from './outbound.ts';
+import { Pool } from './pool.ts';
+import { RouteTable } from './routes/table.ts';
+import { TunOut } from './tun-out.ts';
+
+/** Forwards until COMMAND.stop. Throws on COMMAND.fail and when the engine can't be set up. */
+export function run(task: WorkerTask): WorkerResult {
+  const addon = loadAddon();
+  if (task.cpu >= 0) addon.pin(task.cpu);
+  const forwarder = createForwarder(addon, task);
+  const control = new Int32Array(task.control);
+  let breaths = 0;
+  try {
+    for (;;) {
+      const command = Atomics.load(control, WORD.command);
+      if (command === COMMAND.stop) return { breaths };
+      if (command === COMMAND.fail) throw new Error('fault injected by the control thread');
+      forwarder.breath.take();
+      breaths++;
+    }
+  } finally {
+    addon.destroyEngine(forwarder.engine);
+  }
+}
+
+export interface Forwarder {
+  engine: number;
+  breath: Breath;
+}
+
+/** Builds the engine and both directions of every link. The caller destroys the engine. */
+export function createForwarder(addon: Addon, task: WorkerTask): Forwarder {
+  const pool = new Pool();
+  const counters = new Float64Array(task.counters);
+  const control = new Int32Array(task.control);
+  const table = new RouteTable(task.table);
+  const engine = addon.createEngine({
+    pool: pool.bytes,
+    tunIn: pool.tunIn,
+    udpIn: pool.udpIn,
+    tunOut: pool.tunOut,
+    stats: counters.subarray(0, LAYOUT.statCount),
+    clock: control.subarray(WORD.clockMs, WORD.clockMs + 1),
+    wakeFd: task.wakeFd,
+  });
+  const lanes = task.links.map((link): Lane => {
+    const index = addon.attachLink(engine, { ...link, sendFds: Int32Array.from(link.sendFds) });
+    const encap = createEncap(task.encap, link);
+    const tunOut = new TunOut(addon, engine, index, pool, counters);
+    const icmp = new IcmpReply(addon, pool, tunOut, link, control, counters);
+    return {
+      outbound: new Outbound(addon, engine, index, link, pool, table, encap, icmp, counters),
+      inbound: new Inbound(
+        addon,
+        engine,
+        index,
+        link,
+        task.sourceCheck,
+        pool,
+        table,
+        encap,
+        icmp,
+        tunOut,
+        counters,
+      ),
+    };
+  });
+  return { engine, breath: new Breath(addon, engine, lanes, table, control, counters) };
+}

@@ -1,0 +1,68 @@
+/** A stack of things to undo, in reverse order, whatever happens on the way. */
+import { constants } from 'node:os';
+import { messageOf } from '../shared/errors.ts';
+import { endRunningCommands } from './command.ts';
+
+interface Entry {
+  what: string;
+  undo: () => unknown;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Collects undo actions; register one *before* making the thing, and let the undo tolerate that it is not there. */
+export class Cleanup {
+  readonly #entries: Entry[] = [];
+  #closing: Promise<string[]> | undefined;
+  #stopListening: (() => void) | undefined;
+
+  /** True once the clean-up has begun, by a signal or by close(). */
+  get begun(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Adds an action. Throws once the clean-up has begun, so that nothing new is made behind it. */
+  defer(what: string, undo: () => unknown): void {
+    if (this.#closing) throw new Error(`the lab is being taken down: ${what} comes too late`);
+    this.#entries.push({ what, undo });
+  }
+
+  /** Undoes everything, newest first, once; later calls wait for the same run. Returns what failed. */
+  close(): Promise<string[]> {
+    this.#closing ??= this.#undoAll();
+    return this.#closing;
+  }
+
+  /** Forgets everything: the resources stay. */
+  release(): void {
+    this.#entries.length = 0;
+    this.#stopListening?.();
+  }
+
+  /** From now on SIGINT, SIGTERM and SIGHUP undo everything and then end this process with 128 + signal. */
+  closeOnSignals(): void {
+    const handlers = SIGNALS.map((signal) => {
+      const handler = (): void =>
+        void this.close().then(() => process.exit(128 + constants.signals[signal]));
+      process.on(signal, handler);
+      return () => process.off(signal, handler);
+    });
+    this.#stopListening = () => {
+      for (const off of handlers) off();
+    };
+  }
+
+  async #undoAll(): Promise<string[]> {
+    const failures: string[] = [];
+    await endRunningCommands();
+    for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
+      try {
+        await entry.undo();
+      } catch (error) {
+        failures.push(`${entry.what}: ${messageOf(error)}`);
+      }
+    }
+    this.#stopListening?.();
+    return failures;
+  }
+}

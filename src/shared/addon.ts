@@ -1,0 +1,109 @@
+/**
+ * The native boundary: about a dozen synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
+ * and return small integers; a negative return is -errno. See native/README.md for what each call moves.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { assertLayout } from './layout.ts';
+
+/** What {@link Addon.createEngine} keeps pointers into; the caller keeps these views alive as long as the engine. */
+export interface EngineViews {
+  /** poolSlots × slotStride bytes */
+  pool: Uint8Array;
+  /** tunInRows, udpInRows and tunOutRows × rowInts */
+  tunIn: Int32Array;
+  udpIn: Int32Array;
+  tunOut: Int32Array;
+  /** statCount doubles */
+  stats: Float64Array;
+  /** one word: CLOCK_MONOTONIC in ms (wraps), written by each wait */
+  clock: Int32Array;
+  /** eventfd of this worker, or -1 */
+  wakeFd: number;
+}
+
+export interface LinkPorts {
+  family: 4 | 6;
+  tunFd: number;
+  udpFd: number;
+  sendFds: Int32Array;
+  /** FEATURE bits */
+  features: number;
+}
+
+export interface UdpOptions {
+  family: 4 | 6;
+  /** 4 or 16 bytes, network order */
+  address: Uint8Array;
+  /** 0 = ephemeral */
+  port: number;
+  reusePort: boolean;
+  gro: boolean;
+  /** false: outer DF clear, as kernel VXLAN */
+  dontFragment: boolean;
+  bufferBytes: number;
+}
+
+export interface Addon {
+  /** Values of native/layout.h, by the names of LAYOUT. */
+  layout: Readonly<Record<string, number>>;
+  /** Opens one TUN queue. Throws an Error with `code` (EPERM, ENOENT, EBUSY, …) and `syscall`. */
+  openTun(name: string, wantedFeatures: number): { fd: number; features: number };
+  /** Opens one bound UDP socket. Throws like openTun. */
+  openUdp(options: UdpOptions): { fd: number; port: number; gro: boolean };
+  openWake(): number;
+  wake(fd: number): void;
+  close(fd: number): void;
+  /** Handle of an engine owned by this thread. Throws RangeError when a view has the wrong size. */
+  createEngine(views: EngineViews): number;
+  /** Adds a link (TUN queue and sockets) to the engine and its epoll set; returns the link's index. */
+  attachLink(engine: number, ports: LinkPorts): number;
+  destroyEngine(engine: number): void;
+  /** Rows of tunIn filled, or -errno. */
+  tunReceive(engine: number, link: number): number;
+  /** Writes `count` rows of tunOut; returns the number of failed rows. */
+  tunSend(engine: number, link: number, count: number): number;
+  /** Rows of udpIn filled, or -errno. */
+  udpReceive(engine: number, link: number): number;
+  /** Sends `count` rows of tunIn; returns the number of failed rows. */
+  udpSend(engine: number, link: number, count: number): number;
+  /** Ready bits: 1 << 2·link TUN, 2 << 2·link UDP, waitWake; 0 after timeoutMs. */
+  wait(engine: number, timeoutMs: number): number;
+  /** sd_notify: true if there was a socket to send to. */
+  notify(state: string): boolean;
+  pin(cpu: number): void;
+  /** RFC 1071 sum of bytes, folded, not complemented, as the number of a big-endian word. */
+  checksum(bytes: Uint8Array, offset: number, length: number, seed: number): number;
+  checksumName(): string;
+  /** Forces an implementation; false where the CPU lacks it. */
+  checksumSelect(name: string): boolean;
+  /** Tests only: a SEQPACKET socketpair; one end stands for a TUN queue. */
+  openPair(): [number, number];
+}
+
+/** Folder that holds package.json, found upwards from this file (works from src/ and from dist/). */
+export function projectRoot(): string {
+  let folder = import.meta.dirname;
+  while (!existsSync(path.join(folder, 'package.json'))) {
+    const parent = path.dirname(folder);
+    if (parent === folder) throw new Error('weft: package.json not found above the program files');
+    folder = parent;
+  }
+  return folder;
+}
+
+let loaded: Addon | undefined;
+
+/** Loads native/build/weft.node, or the file that WEFT_ADDON names (the sanitizer build of the tests). */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const file = process.env['WEFT_ADDON'] ?? path.join(projectRoot(), 'native/build/weft.node');
+  if (!existsSync(file)) {
+    throw new Error(`native addon missing: ${file} does not exist; build it with "npm run setup"`);
+  }
+  const addon = createRequire(import.meta.url)(file) as Addon;
+  assertLayout(addon.layout);
+  loaded = addon;
+  return addon;
+}

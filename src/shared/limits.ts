@@ -1,0 +1,15 @@
+/** Every bound of the program, with the reason for its size. */
+
+/** Peers in one table: flannel's largest clusters have some thousand nodes; a dual-stack lease takes two. */
+export const PEERS_MAX = 65_536;
+/** Distinct prefix lengths per family; a cluster normally has one. */
+export const PREFIX_LENGTHS_MAX = 32;
+/** TUN queues the kernel grants one device (MAX_TAP_QUEUES is 256); more workers than cores never help. */
+export const WORKERS_MAX = 64;
+/** Bytes of a store value or of the network config that we are willing to parse. */
+export const STORE_VALUE_BYTES_MAX = 16_384;
+/** Longest time a worker sleeps: bounds how late it sees a stop word if a wake-up is lost. */
+export const WAIT_MS_MAX = 100;
+/** ICMP errors a worker sends per second, and at once. */
+export const ICMP_PER_SECOND = 100;
+export const ICMP_BURST = 50;

@@ -1,0 +1,65 @@
+/** What the control thread hands to a forwarding thread (one piscina task that runs until it is told to stop). */
+import type { Mac, Prefix, Words } from './address.ts';
+
+/** Words of a worker's control block (Int32Array over shared memory). */
+export const WORD = {
+  /** COMMAND, written by the control thread, followed by a wake() of the eventfd */
+  command: 0,
+  /** grows by one each breath; at least ten times a second */
+  heartbeat: 1,
+  /** table generation the worker uses */
+  seenGeneration: 2,
+  /** CLOCK_MONOTONIC in ms, written by each wait */
+  clockMs: 3,
+} as const;
+export const CONTROL_WORDS = 16;
+
+/** run: go on · stop: return from the task · fail: throw (a fault for tests of the supervisor) */
+export const COMMAND = { run: 0, stop: 1, fail: 2 } as const;
+
+export type SourceCheck = 'lease' | 'vtep' | 'off';
+
+/** One address family of the overlay: a TUN queue and the sockets that carry it. Descriptors belong to the control thread. */
+export interface LinkTask {
+  family: 4 | 6;
+  tunFd: number;
+  udpFd: number;
+  /** descriptors of the sending sockets; for flannel-UDP the receiving one itself */
+  sendFds: number[];
+  /** FEATURE bits in force */
+  features: number;
+  /** MTU of the TUN device in bytes */
+  tunnelMtu: number;
+  /** MTU that pods were told (smaller than tunnelMtu in a dual-stack cluster): super-packets are cut to it */
+  podMtu: number;
+  /** the whole overlay, this node's lease in it, and the device's own address */
+  network: Prefix;
+  ownSubnet: Prefix;
+  deviceAddress: Words;
+  /** this node's address in the underlay */
+  underlayAddress: Words;
+  /** VTEP MAC; all zero for flannel-UDP */
+  ownMac: Mac;
+}
+
+export interface WorkerTask {
+  index: number;
+  /** CPU to pin the thread to, -1 = any */
+  cpu: number;
+  /** eventfd that ends a sleep */
+  wakeFd: number;
+  /** CONTROL_WORDS int32 */
+  control: SharedArrayBuffer;
+  /** COUNTER_BLOCK doubles; kept over restarts of the worker */
+  counters: SharedArrayBuffer;
+  /** TABLE_BYTES */
+  table: SharedArrayBuffer;
+  encap: { kind: 'vxlan'; vni: number; port: number } | { kind: 'udp'; port: number };
+  sourceCheck: SourceCheck;
+  links: LinkTask[];
+}
+
+/** What the task resolves with when it stops. */
+export interface WorkerResult {
+  breaths: number;
+}

@@ -1,0 +1,86 @@
+/** What `weft` prints, and its exit codes. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import { renderPeers } from '../../src/cli/commands/peers.ts';
+import { renderStatus } from '../../src/cli/commands/status.ts';
+import { renderAge, renderBytes, renderTable } from '../../src/cli/render.ts';
+import { projectRoot } from '../../src/shared/addon.ts';
+import { programVersion } from '../../src/shared/version.ts';
+
+test('tables are aligned and have no blanks at the end', () => {
+  assert.equal(
+    renderTable(
+      ['A', 'LONG'],
+      [
+        ['wide cell', 'x'],
+        ['y', ''],
+      ],
+    ),
+    'A          LONG\nwide cell  x\ny',
+  );
+});
+
+test('amounts and ages', () => {
+  assert.deepEqual([0, 1023, 1024, 1.5 * 2 ** 30].map(renderBytes), [
+    '0 B',
+    '1023 B',
+    '1.0 KiB',
+    '1.5 GiB',
+  ]);
+  assert.deepEqual([900, 119_000, 600_000, 86_400_000].map(renderAge), [
+    '1s',
+    '119s',
+    '10min',
+    '24h',
+  ]);
+});
+
+test('peers: a table, or a sentence when there are none', () => {
+  assert.match(renderPeers({ peers: [] }), /^no peers/);
+  const peer = { subnet: '10.5.2.0/24', publicIp: '192.0.2.2', port: 8285, mac: null };
+  assert.equal(renderPeers({ peers: [peer] }).split('\n')[1], '10.5.2.0/24  192.0.2.2  8285  -');
+});
+
+const status = {
+  healthy: false,
+  version: '1.2.3',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  node: { interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null },
+  backend: 'vxlan',
+  devices: [{ device: 'flannel.1', mtu: 1450 }],
+  lease: { key: '10.5.1.0-24', expiresAt: null },
+  store: { name: 'file:/s', ok: false, message: 'gone', lastEventAt: '2026-01-01T00:00:00.000Z' },
+  peers: { total: 3, held: 2 },
+  offloads: ['batch'],
+  workers: [{ state: 'stuck', restarts: 1 }],
+  counters: { sentPackets: 5, sentBytes: 2048, deliveredPackets: 0, deliveredBytes: 0 },
+  drops: { outbound: { outNoRoute: 4 }, inbound: { inTtl: 9, inEcn: 0 } },
+};
+
+test('status says what is wrong, and the drops with the most frequent first', () => {
+  const { text, healthy } = renderStatus(status, Date.parse('2026-01-01T00:01:00.000Z'));
+  assert.equal(healthy, false);
+  assert.match(text, /^NOT HEALTHY {3}weft 1\.2\.3, up 60s\n/);
+  assert.match(text, /AWAY: gone, last change 60s ago/);
+  assert.match(text, /workers {3}stuck \(1 restarts\)/);
+  assert.match(text, /sent {6}5 packets, 2\.0 KiB/);
+  assert.match(text, /9 inTtl: .*\ndropped {3}4 outNoRoute: /);
+  assert.ok(!text.includes('inEcn'));
+});
+
+const weft = (...args: string[]) =>
+  spawnSync(path.join(projectRoot(), 'bin/weft'), args, { encoding: 'utf8' });
+
+test('exit codes: 0 help and version, 2 not reachable, 64 usage', () => {
+  assert.equal(weft('--help').status, 0);
+  const version = weft('--version');
+  assert.deepEqual([version.status, version.stdout], [0, `${programVersion()}\n`]);
+  const away = weft('status', '--admin-socket=/nonexistent/weft.sock');
+  assert.equal(away.status, 2);
+  assert.match(away.stderr, /\/nonexistent\/weft\.sock/);
+  assert.equal(weft('nonsense').status, 64);
+  assert.equal(weft('status', '--nonsense').status, 64);
+  assert.equal(weft().status, 64);
+});

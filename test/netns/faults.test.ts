@@ -1,0 +1,208 @@
+/** What must not stop traffic, and what must stop the daemon with a clear word: real daemons in namespaces. */
+import assert from 'node:assert/strict';
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../../src/lab/command.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { projectBinary } from '../../src/lab/root.ts';
+import { ping } from '../../src/lab/traffic.ts';
+
+interface Status {
+  pid: number;
+  healthy: boolean;
+  lease: { key: string };
+  peers: { total: number; held: number };
+  workers: { state: string; restarts: number }[];
+  counters: Record<string, number>;
+}
+
+function get(socketPath: string, page: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath, path: page }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+  });
+}
+
+/** Looks again until it holds; the limit only bounds a failing test. */
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await holds()) return;
+    await sleep(100);
+  }
+  assert.fail(`never: ${what}`);
+}
+
+describe('netns: faults while pods talk', () => {
+  let lab: Lab;
+  const first = () => {
+    const node = lab.weftNodes[0];
+    assert.ok(node);
+    return node;
+  };
+  const status = async (): Promise<Status> =>
+    JSON.parse(await get(first().adminSocket, '/status')) as Status;
+  const pings = async (): Promise<number> =>
+    (await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct;
+
+  before(async () => {
+    process.env['WEFT_FAULTS'] = '1';
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: 2 });
+  });
+  after(() => lab?.close());
+
+  it('a killed worker comes back, totals do not run backwards, the other goes on', async () => {
+    const earlier = await status();
+    await get(first().adminSocket, '/fault?worker=0');
+    await until('the worker was restarted', async () => {
+      const { workers } = await status();
+      return workers[0]?.restarts === 1 && workers[0].state === 'running';
+    });
+    assert.equal(await pings(), 0);
+    const later = await status();
+    for (const [name, value] of Object.entries(earlier.counters)) {
+      assert.ok((later.counters[name] ?? 0) >= value, name);
+    }
+    assert.equal(later.workers[1]?.restarts, 0);
+  });
+
+  it('the store emptied, filled with junk, restored: traffic loses nothing', async () => {
+    const subnets = path.join(lab.storeDir, 'subnets');
+    const saved = `${lab.storeDir}.saved`;
+    cpSync(lab.storeDir, saved, { recursive: true });
+    const loss = ping(lab.pod(0), lab.pod(1), { count: 300 });
+    // The nodes put their keys back while the folder is being removed: try until it is gone.
+    rmSync(lab.storeDir, { recursive: true, force: true, maxRetries: 50, retryDelay: 10 });
+    await until(
+      'the node notices',
+      async () =>
+        !(await status()).healthy || readdirSync(path.dirname(lab.storeDir)).includes('store'),
+    );
+    await sleep(1500);
+    cpSync(saved, lab.storeDir, { recursive: true });
+    for (const [name, text] of [
+      ['hello', 'junk'],
+      ['10.244.250.0-24', '{"PublicIP":3}'],
+      ['10.244.251.0-24', '\u0000\u0001'],
+      ['10.244.252.0-24&x', '{}'],
+    ] as const) {
+      writeFileSync(path.join(subnets, name), text);
+    }
+    assert.equal((await loss).lossPct, 0);
+    await until('healthy with one peer', async () => {
+      const now = await status();
+      return now.healthy && now.peers.total === 1 && now.peers.held === 0;
+    });
+    assert.equal(await pings(), 0);
+  });
+
+  it('SIGHUP reloads without loss', async () => {
+    const loss = ping(lab.pod(0), lab.pod(1), { count: 100 });
+    for (let i = 0; i < 5; i++) {
+      first().signal('SIGHUP');
+      await sleep(200);
+    }
+    assert.equal((await loss).lossPct, 0);
+  });
+
+  it('UDP-6, RES-1 subnet and MAC survive a restart, and so does one by SIGKILL', async () => {
+    const lease = (await status()).lease.key;
+    const value = () => run('cat', [path.join(lab.storeDir, 'subnets', lease)]);
+    const before = (await value()).stdout;
+    await first().restart();
+    assert.equal((await status()).lease.key, lease);
+    await first().kill();
+    await first().start();
+    assert.equal((await status()).lease.key, lease);
+    assert.equal((await value()).stdout, before);
+    // The device was made anew, so the pod's own route is the kernel's business; the overlay answers again.
+    await lab.waitForPeers();
+  });
+
+  it('leaves no device and no route behind', async () => {
+    await first().stop();
+    const { stdout } = await first().namespace.ip('-o', 'link', 'show');
+    assert.doesNotMatch(stdout, /flannel/);
+    assert.doesNotMatch((await first().namespace.ip('route')).stdout, /flannel/);
+    await first().start();
+  });
+});
+
+describe('netns: starts that must fail say why', () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }], waitForPeers: false });
+    await lab.weftNodes[0]?.stop();
+  });
+  after(() => lab?.close());
+
+  const daemon = async (
+    prefix: string[],
+    ...flags: string[]
+  ): Promise<{ code: number; text: string }> => {
+    const space = lab.weftNodes[0]?.namespace;
+    assert.ok(space);
+    const folder = path.join(lab.storeDir, '..');
+    const all = [
+      `--store=file:${lab.storeDir}`,
+      `--subnet-file=${folder}/e.env`,
+      `--state-dir=${folder}/e`,
+      `--admin-socket=${folder}/e.sock`,
+      ...(flags.length > 0 ? flags : ['--iface=eth0']),
+    ];
+    const [command, ...rest] = [...prefix, process.execPath, projectBinary('weftd'), ...all];
+    const done = await space.exec(command as string, rest, {
+      allowFailure: true,
+      timeoutMs: 20_000,
+    });
+    return { code: done.code ?? -1, text: done.stdout + done.stderr };
+  };
+
+  it('without CAP_NET_ADMIN: exit 77', async () => {
+    const { code, text } = await daemon(['setpriv', '--inh-caps=-all', '--bounding-set=-all']);
+    assert.equal(code, 77, text);
+    assert.match(text, /root|CAP_NET_ADMIN/);
+  });
+
+  it('with the port held by a kernel vxlan device: exit 71, names it and how to remove it', async () => {
+    const space = lab.weftNodes[0]?.namespace;
+    await space?.ip(
+      'link',
+      'add',
+      'vx9',
+      'type',
+      'vxlan',
+      'id',
+      '9',
+      'dev',
+      'eth0',
+      'dstport',
+      '8472',
+    );
+    await space?.ip('link', 'set', 'vx9', 'up');
+    const { code, text } = await daemon([]);
+    await space?.ip('link', 'delete', 'vx9');
+    assert.equal(code, 71, text);
+    assert.match(text, /ip link delete vx9/);
+  });
+
+  it('with a wrong interface: exit 1, lists what there is', async () => {
+    const { code, text } = await daemon([], '--iface=nosuch0');
+    assert.equal(code, 1, text);
+    assert.match(text, /nosuch0.*eth0/s);
+  });
+
+  it('with an unknown flag: exit 2, names it', async () => {
+    const { code, text } = await daemon([], '--nosuch=1');
+    assert.equal(code, 2, text);
+    assert.match(text, /nosuch/);
+  });
+});

@@ -1,0 +1,17 @@
+/** A log that keeps its messages, for tests. */
+import { pino } from 'pino';
+import type { Log } from '../../src/control/log.ts';
+
+export function keepLog(): { log: Log; messages: string[] } {
+  const messages: string[] = [];
+  const log = pino(
+    { level: 'debug' },
+    { write: (line: string) => messages.push((JSON.parse(line) as { msg: string }).msg) },
+  );
+  return { log, messages };
+}
+
+/** Resolves when the condition holds; the test runner's own limit ends a wait in vain. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}

@@ -1,0 +1,48 @@
+/** Reads classic pcap files of Ethernet frames (little endian, microseconds). */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { projectRoot } from '../../src/shared/addon.ts';
+
+export interface Datagram {
+  version: 4 | 6;
+  /** outer source address bytes */
+  source: Uint8Array;
+  destinationPort: number;
+  /** UDP payload as captured (may be cut) and its real length */
+  payload: Uint8Array;
+  payloadBytes: number;
+}
+
+/** UDP datagrams of test/golden/<name>, outer fragments and other frames left out. */
+export function readDatagrams(name: string): Datagram[] {
+  const file = readFileSync(path.join(projectRoot(), 'test/golden', name));
+  const datagrams: Datagram[] = [];
+  let at = 24;
+  while (at < file.length) {
+    const captured = file.readUInt32LE(at + 8);
+    const datagram = parseFrame(file.subarray(at + 16, at + 16 + captured));
+    if (datagram) datagrams.push(datagram);
+    at += 16 + captured;
+  }
+  return datagrams;
+}
+
+function parseFrame(frame: Buffer): Datagram | undefined {
+  const type = frame.readUInt16BE(12);
+  const ip = frame.subarray(14);
+  if (type === 0x0800 && ip[9] === 17 && (ip.readUInt16BE(6) & 0x3fff) === 0) {
+    return toDatagram(4, ip.subarray(12, 16), ip.subarray(((ip[0] as number) & 15) * 4));
+  }
+  if (type === 0x86dd && ip[6] === 17) return toDatagram(6, ip.subarray(8, 24), ip.subarray(40));
+  return undefined;
+}
+
+function toDatagram(version: 4 | 6, source: Uint8Array, udp: Buffer): Datagram {
+  return {
+    version,
+    source,
+    destinationPort: udp.readUInt16BE(2),
+    payload: udp.subarray(8, Math.min(udp.length, udp.readUInt16BE(4))),
+    payloadBytes: udp.readUInt16BE(4) - 8,
+  };
+}
