@@ -1,5 +1,6 @@
 /** Logging: text on a terminal, journald levels under systemd, JSON elsewhere; always to stderr, from the control thread only. */
 import { fstatSync } from 'node:fs';
+import { LRUCache } from 'lru-cache';
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 
 export type Log = Logger;
@@ -41,23 +42,22 @@ export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Lo
 
 /** Tells new messages from repeats, in bounded memory: the store can make us say the same thing for ever. */
 export class RepeatFilter {
-  /** text → when it was said; a Map keeps the order of insertion, so the oldest is first */
-  private readonly saidAtMs = new Map<string, number>();
-  private readonly now: () => number;
+  private readonly said: LRUCache<string, true>;
 
   /** `now` is a clock in ms. */
   constructor(now: () => number = () => performance.now()) {
-    this.now = now;
+    this.said = new LRUCache({
+      max: REPEAT_KEYS_MAX,
+      ttl: REPEAT_MS,
+      ttlResolution: 0,
+      perf: { now },
+    });
   }
 
   /** True the first time, and again ten minutes after the last time it was true. */
   isNew(text: string): boolean {
-    const now = this.now();
-    if (now - (this.saidAtMs.get(text) ?? Number.NEGATIVE_INFINITY) <= REPEAT_MS) return false;
-    this.saidAtMs.delete(text);
-    this.saidAtMs.set(text, now);
-    const [oldest] = this.saidAtMs.keys();
-    if (this.saidAtMs.size > REPEAT_KEYS_MAX) this.saidAtMs.delete(oldest as string);
+    if (this.said.has(text)) return false;
+    this.said.set(text, true);
     return true;
   }
 }

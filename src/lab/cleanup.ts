@@ -8,6 +8,9 @@ interface Entry {
   undo: () => unknown;
 }
 
+/** Several labs may run side by side; none may be forgotten when the process ends. */
+const listening = new Set<Cleanup>();
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Collects undo actions; register one *before* making the thing, and let the undo tolerate that it is not there. */
@@ -39,15 +42,19 @@ export class Cleanup {
     this.#stopListening?.();
   }
 
-  /** From now on SIGINT, SIGTERM and SIGHUP undo everything and then end this process with 128 + signal. */
+  /** From now on SIGINT, SIGTERM and SIGHUP undo everything (of all labs of this process) and end it with 128 + signal. */
   closeOnSignals(): void {
+    listening.add(this);
     const handlers = SIGNALS.map((signal) => {
       const handler = (): void =>
-        void this.close().then(() => process.exit(128 + constants.signals[signal]));
+        void Promise.all([...listening].map((cleanup) => cleanup.close())).then(() =>
+          process.exit(128 + constants.signals[signal]),
+        );
       process.on(signal, handler);
       return () => process.off(signal, handler);
     });
     this.#stopListening = () => {
+      listening.delete(this);
       for (const off of handlers) off();
     };
   }

@@ -9,19 +9,19 @@ export interface FabricOptions {
    * `on` (default): veth as the kernel makes it, super-packets with partial checksums cross by reference.
    * `off`: what a NIC without any offload sees. No segmentation, no tunnel segmentation and no checksum offload on
    * either end of any veth, so packets have MTU size and finished checksums; receive coalescing (gro) stays on.
+   * `wire`: a NIC without segmentation but with checksum offload: packets have MTU size; receive coalescing stays on.
    */
   offloads?: Offloads;
   /** `bridge` (default) for any number of nodes, `point-to-point` joins exactly two by one veth pair */
   shape?: 'bridge' | 'point-to-point';
 }
 
-export type Offloads = 'on' | 'off';
+export type Offloads = 'on' | 'off' | 'wire';
 
 /** Name of the underlay device in every node. */
 export const UNDERLAY_DEVICE = 'eth0';
 
-const OFFLOADS_OFF = [
-  ['tx', 'off'],
+const SEGMENTATION_OFF = [
   ['tso', 'off'],
   ['gso', 'off'],
   ['tx-udp_tnl-segmentation', 'off'],
@@ -29,6 +29,7 @@ const OFFLOADS_OFF = [
   ['tx-udp-segmentation', 'off'],
   ['gro', 'on'],
 ].flat();
+const ETHTOOL = { off: ['tx', 'off', ...SEGMENTATION_OFF], wire: SEGMENTATION_OFF };
 
 /** A node's place in the underlay. */
 export interface UnderlayAddress {
@@ -52,8 +53,8 @@ export async function buildFabric(
     options.shape === 'point-to-point' ? await joinPair(nodes) : await joinByBridge(scope, nodes);
   for (const end of ends) {
     await end.namespace.ip('link', 'set', end.device, 'mtu', String(mtu));
-    if (options.offloads === 'off')
-      await end.namespace.exec('ethtool', ['-K', end.device, ...OFFLOADS_OFF]);
+    if (options.offloads && options.offloads !== 'on')
+      await end.namespace.exec('ethtool', ['-K', end.device, ...ETHTOOL[options.offloads]]);
     await end.namespace.ip('link', 'set', end.device, 'up');
   }
   await Promise.all(nodes.map((node, i) => giveAddress(node, i + 1)));

@@ -7,14 +7,14 @@ import { requireCommands, requireRoot } from './command.ts';
 import { buildFabric, type FabricOptions, type Offloads, underlayAddress } from './fabric.ts';
 import { KernelNode } from './kernel-node.ts';
 import { LabScope } from './namespace.ts';
-import type { LabNode, NodeKind } from './node.ts';
+import type { LabNode } from './node.ts';
 import { Pod } from './pod.ts';
 import { ping } from './traffic.ts';
 import { WeftNode } from './weft-node.ts';
 
 export interface LabDescription {
   nodes: readonly {
-    kind: NodeKind /** overrides of the lab's own */;
+    kind: 'weft' | 'kernel' /** overrides of the lab's own */;
     workers?: number;
     offload?: string;
   }[];

@@ -9,7 +9,8 @@ import {
 import type { UnderlayAddress } from './fabric.ts';
 import type { Namespace } from './namespace.ts';
 
-export type NodeKind = 'weft' | 'kernel';
+/** other: a data plane that the lab does not start itself */
+export type NodeKind = 'weft' | 'kernel' | 'other';
 
 export interface LabNode {
   /** "n1" */

@@ -1,0 +1,67 @@
+/** Planes that the project's own lab builds: weft, kernel VXLAN, and one of each as peers. */
+import { readFileSync } from 'node:fs';
+import { Lab, type LabDescription } from '../../../src/lab/lab.ts';
+import { programVersion } from '../../../src/shared/version.ts';
+import type { LinkId } from '../result.ts';
+import type { Plane, Rig } from './plane.ts';
+
+type LabNodes = LabDescription['nodes'];
+
+const WEFT: LabNodes = [{ kind: 'weft' }, { kind: 'weft' }];
+
+export function kernelRelease(): string {
+  return `Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`;
+}
+
+function labPlane(
+  id: string,
+  label: string,
+  nodes: LabNodes,
+  more: Partial<LabDescription> = {},
+): Plane {
+  const version = nodes.some((node) => node.kind === 'weft')
+    ? `weft ${programVersion()}`
+    : kernelRelease();
+  return {
+    id,
+    label,
+    besides: '',
+    commands: {},
+    build: (link) => buildRig({ workers: 1, ...more, nodes }, link, version),
+  };
+}
+
+async function buildRig(description: LabDescription, link: LinkId, version: string): Promise<Rig> {
+  const lab = await Lab.build({
+    ...description,
+    underlayShape: 'point-to-point',
+    underlayOffloads: link === 'wire' ? 'wire' : 'on',
+  });
+  // The peers are programmed; a follower that goes on reading the store would take part in the measurement.
+  for (const node of lab.kernelNodes) await node.stopFollowing();
+  const end = (i: number) => ({ namespace: lab.pod(i).namespace, address: lab.pod(i).address(4) });
+  return {
+    from: end(0),
+    to: end(1),
+    podMtu: lab.pod(0).node.network.mtu,
+    version,
+    close: () => lab.close(),
+  };
+}
+
+/** `cores`: worker threads of the planes with several. */
+export function labPlanes(cores: number): Plane[] {
+  return [
+    labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }]),
+    labPlane('weft', 'weft, VXLAN, 1 worker', WEFT),
+    labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),
+    labPlane('weft-udp', 'weft, flannel-UDP, 1 worker', WEFT, { backend: 'udp' }),
+    labPlane('weft-udp-n', `weft, flannel-UDP, ${cores} workers`, WEFT, {
+      backend: 'udp',
+      workers: cores,
+    }),
+    labPlane('weft-off', 'weft, VXLAN, every offload off', WEFT, { offload: 'off' }),
+    labPlane('weft-kernel', 'mixed: weft → kernel VXLAN', [{ kind: 'weft' }, { kind: 'kernel' }]),
+    labPlane('kernel-weft', 'mixed: kernel VXLAN → weft', [{ kind: 'kernel' }, { kind: 'weft' }]),
+  ];
+}
