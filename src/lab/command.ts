@@ -69,7 +69,8 @@ export function requireRoot(): void {
   );
 }
 
-function isInstalled(name: string): boolean {
+/** True when the command is in PATH or an sbin folder. */
+export function isInstalled(name: string): boolean {
   const folders = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`.split(':').filter(Boolean);
   return folders.some((folder) => {
     try {

@@ -2,14 +2,11 @@
  * The soak: random and mutated datagrams at the VXLAN port and random packets into the TUN, then three questions: does the daemon
  * run, does it forward, and is every packet counted once?   npm run flood [-- PACKETS]   (10 million each way by default)
  */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
 import { formatAddress } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
 import { Lab } from './lab.ts';
 import type { Namespace } from './namespace.ts';
-import { projectRoot } from './root.ts';
+import { buildTool } from './tool.ts';
 import { ping } from './traffic.ts';
 
 const DEVICE = 'flannel.1';
@@ -24,15 +21,6 @@ interface Status {
 
 function sum(record: Record<string, number>): number {
   return Object.values(record).reduce((a, b) => a + b, 0);
-}
-
-function buildInject(): string {
-  const root = projectRoot();
-  const program = path.join(root, 'native/build/inject');
-  mkdirSync(path.dirname(program), { recursive: true });
-  const flags = ['-O2', '-std=c17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror'];
-  execFileSync('cc', [...flags, path.join(root, 'native/tools/inject.c'), '-o', program]);
-  return program;
 }
 
 /** An IPv4 UDP packet without payload checksum, as hex. */
@@ -126,7 +114,7 @@ async function main(): Promise<number> {
     process.stderr.write('usage: npm run flood [-- PACKETS]\n');
     return 2;
   }
-  const program = buildInject();
+  const program = await buildTool('inject');
   const lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }] });
   try {
     return (await flood(lab, program, packets)) ? 0 : 1;

@@ -1,0 +1,41 @@
+/** What the measurements were made on. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { projectRoot } from '../../src/lab/root.ts';
+import { programVersion } from '../../src/shared/version.ts';
+import type { BenchResult, Machine } from './result.ts';
+
+function textOf(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+export function describeMachine(): Machine {
+  const cpuInfo = textOf('/proc/cpuinfo');
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    distribution: /^PRETTY_NAME="?([^"\n]+)/m.exec(textOf('/etc/os-release'))?.[1] ?? 'unknown',
+    node: process.version,
+    hypervisor: /^flags\s*:.*\bhypervisor\b/m.test(cpuInfo) ? 'virtual machine' : 'none',
+  };
+}
+
+/** Version and commit of the tree that is measured; no commit outside a git checkout. */
+export function describeWeft(): BenchResult['weft'] {
+  const git = (...args: string[]): string | undefined => {
+    try {
+      const options = { cwd: projectRoot(), stdio: ['ignore', 'pipe', 'ignore'] as const };
+      return execFileSync('git', args, { ...options, encoding: 'utf8', stdio: [...options.stdio] });
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    version: programVersion(),
+    commit: git('rev-parse', '--short', 'HEAD')?.trim() ?? 'unknown',
+    dirty: (git('status', '--porcelain') ?? '') !== '',
+  };
+}

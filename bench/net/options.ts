@@ -1,0 +1,121 @@
+/** Command line of bench:net. */
+import { parseArgs } from 'node:util';
+import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import type { LinkId } from './result.ts';
+
+export interface NetOptions {
+  links: LinkId[];
+  /** ids; empty = the default choice */
+  planes: string[];
+  works: string[];
+  rounds: number;
+  seconds: number;
+  warmupSeconds: number;
+  quick: boolean;
+  json: boolean;
+  list: boolean;
+  help: boolean;
+  /** where the result goes; default bench/out/net-<time>.json and .html beside it */
+  out: string | undefined;
+}
+
+export const NET_HELP = `npm run bench:net -- [options]
+
+Builds pairs of nodes in network namespaces, one pair for each data plane, and measures them side by side: round by
+round, one plane after the other, every second round in reverse order. Ratios are made within a round. Needs root.
+
+  --quick              weft and kernel VXLAN, the main kinds of work, short runs: under 3 minutes
+  --links LIST         veth, wire or both (default both)
+  --planes LIST        data planes to measure (default all); kernel is needed for ratios
+  --works LIST         kinds of work (default all)
+  --rounds N           how often each is measured, 1 to 100 (default 5; quick 2)
+  --seconds N          length of one run, 0.2 to 60 (default 3; quick 1)
+  --out FILE           where the raw runs and summaries go (default bench/out/net-<time>.json); a report, FILE with
+                       .html, is written beside it
+  --json               print the result as one JSON object at the end, instead of the table
+  --list               show the data planes and kinds of work
+  --help               this text
+`;
+
+const LINKS: readonly LinkId[] = ['veth', 'wire'];
+
+/** Throws WeftError (exit 2) that names the option. */
+export function parseNetOptions(args: readonly string[]): NetOptions {
+  const values = readValues(args);
+  const quick = values.quick ?? false;
+  const links = words(values.links);
+  for (const link of links)
+    if (!LINKS.includes(link as LinkId)) throw usage(`--links: ${link} is neither veth nor wire`);
+  return {
+    links: links.length > 0 ? (links as LinkId[]) : [...LINKS],
+    planes: words(values.planes),
+    works: words(values.works),
+    rounds: number('--rounds', values.rounds, quick ? 2 : 5, 1, 100, true),
+    seconds: number('--seconds', values.seconds, quick ? 1 : 3, 0.2, 60, false),
+    warmupSeconds: 1,
+    quick,
+    json: values.json ?? false,
+    list: values.list ?? false,
+    help: values.help ?? false,
+    out: values.out,
+  };
+}
+
+function readValues(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        quick: { type: 'boolean' },
+        links: { type: 'string' },
+        planes: { type: 'string' },
+        works: { type: 'string' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        out: { type: 'string' },
+        json: { type: 'boolean' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw usage(messageOf(error).split('. ')[0] as string);
+  }
+}
+
+function words(text: string | undefined): string[] {
+  return (text ?? '').split(',').filter((word) => word !== '');
+}
+
+function number(
+  name: string,
+  text: string | undefined,
+  initial: number,
+  min: number,
+  max: number,
+  whole: boolean,
+): number {
+  if (text === undefined) return initial;
+  const value = Number(text);
+  const isRight = text.trim() !== '' && value >= min && value <= max;
+  if (isRight && (!whole || Number.isInteger(value))) return value;
+  throw usage(`${name}: ${JSON.stringify(text)} is not a number from ${min} to ${max}`);
+}
+
+/** The chosen ones in the list's own order; throws for an unknown id. */
+export function choose<T extends { id: string }>(
+  option: string,
+  ids: readonly string[],
+  all: readonly T[],
+): T[] {
+  const unknown = ids.find((id) => !all.some((item) => item.id === id));
+  if (unknown === undefined) return all.filter((item) => ids.includes(item.id));
+  throw usage(`${option}: ${unknown} is none of ${all.map((item) => item.id).join(', ')}`);
+}
+
+function usage(message: string): WeftError {
+  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
+}

@@ -1,0 +1,69 @@
+/** From runs to summaries: medians, and ratios to kernel VXLAN made pair by pair. */
+import type { BenchResult, Run, Spread, Summary, WorkInfo } from './result.ts';
+
+/** The plane that ratios are made against. */
+export const BASELINE = 'kernel';
+
+/** Median (mean of the middle two), least and greatest. Throws RangeError for an empty list. */
+export function spreadOf(values: readonly number[]): Spread {
+  if (values.length === 0) throw new RangeError('no values');
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (index: number): number => sorted[index] as number;
+  const half = Math.floor(sorted.length / 2);
+  const median = sorted.length % 2 === 1 ? at(half) : (at(half - 1) + at(half)) / 2;
+  return { median, min: at(0), max: at(sorted.length - 1), count: sorted.length };
+}
+
+/** One summary for each link, work and plane that has runs, in the order of the runs. */
+export function summarize(runs: readonly Run[], works: readonly WorkInfo[]): Summary[] {
+  const groups = new Map<string, Run[]>();
+  for (const run of runs) {
+    const key = `${run.link} ${run.work} ${run.plane}`;
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()].map((group) => summaryOf(group, runs, works));
+}
+
+function summaryOf(group: Run[], runs: readonly Run[], works: readonly WorkInfo[]): Summary {
+  const { link, work, plane } = group[0] as Run;
+  const ratios = ratiosOf(group, runs, works.find((info) => info.id === work)?.metric ?? '');
+  return {
+    link,
+    work,
+    plane,
+    values: spreads(group),
+    ...(ratios.length > 0 && { ratio: spreadOf(ratios) }),
+    failed: group.filter((run) => run.error !== undefined).length,
+  };
+}
+
+function spreads(group: readonly Run[]): Record<string, Spread> {
+  const names = new Set(group.flatMap((run) => Object.keys(run.values ?? {})));
+  const valuesOf = (name: string): number[] =>
+    group.map((run) => run.values?.[name]).filter((value) => value !== undefined);
+  return Object.fromEntries([...names].map((name) => [name, spreadOf(valuesOf(name))]));
+}
+
+/** This plane's main metric over the baseline's of the same round. */
+function ratiosOf(group: readonly Run[], runs: readonly Run[], metric: string): number[] {
+  return group.flatMap((run) => {
+    const isPartner = (other: Run): boolean =>
+      other.plane === BASELINE &&
+      other.link === run.link &&
+      other.work === run.work &&
+      other.round === run.round;
+    const own = run.values?.[metric];
+    const base = runs.find(isPartner)?.values?.[metric];
+    return own === undefined || base === undefined || base === 0 ? [] : [own / base];
+  });
+}
+
+/** The summary of one cell, if it was measured. */
+export function find(
+  result: Pick<BenchResult, 'summaries'>,
+  link: string,
+  work: string,
+  plane: string,
+): Summary | undefined {
+  return result.summaries.find((s) => s.link === link && s.work === work && s.plane === plane);
+}

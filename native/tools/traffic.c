@@ -1,0 +1,242 @@
+/*
+ * Makes and counts traffic for bench:net. Servers print "ready" when they listen and end at SIGTERM; clients print one line of JSON.
+ *   traffic flood ADDRESS PORT BYTES SECONDS    datagrams as fast as sendmmsg takes them
+ *   traffic sink PORT                           counts datagrams; prints the count at SIGTERM
+ *   traffic echo PORT                           sends every datagram back
+ *   traffic pingpong ADDRESS PORT BYTES SECONDS one datagram outstanding; round trips in ns, as a histogram
+ *   traffic accept PORT                         accepts TCP connections and closes them when the far end does
+ *   traffic connect ADDRESS PORT SECONDS        opens and closes TCP connections one after the other
+ * Histogram classes are 1/32 of a power of two wide (3 %); each is printed as [upper bound in ns, count].
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 64
+#define DATAGRAM_MAX 65507
+#define BUFFER_BYTES (8 << 20)
+#define ANSWER_WAIT_MS 200
+#define CLASSES (64 * 32)
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal_number) {
+  (void)signal_number;
+  stopped = 1;
+}
+
+static _Noreturn void fail(const char *what) {
+  fprintf(stderr, "traffic: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- sockets ---- */
+
+static void set_buffer(int fd, int force, int plain) {
+  int bytes = BUFFER_BYTES;
+  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0) setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+}
+
+static int open_server(int type, const char *port) {
+  int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+  struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+  if (fd < 0) fail("socket");
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+  if (bind(fd, (struct sockaddr *)&any, sizeof any) != 0) fail("bind");
+  if (type == SOCK_STREAM && listen(fd, 1024) != 0) fail("listen");
+  struct sigaction action = {.sa_handler = stop}; /* without SA_RESTART: a blocked call ends */
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+  struct timeval turn = {.tv_usec = 100000}; /* a signal between the look and the call is seen a tenth of a second later */
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &turn, sizeof turn);
+  printf("ready\n");
+  fflush(stdout);
+  return fd;
+}
+
+static struct sockaddr_in target(const char *address, const char *port) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+  if (inet_pton(AF_INET, address, &to.sin_addr) != 1) fail(address);
+  return to;
+}
+
+static int open_client(const char *address, const char *port) {
+  struct sockaddr_in to = target(address, port);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) fail(address);
+  return fd;
+}
+
+/* ---- histogram ---- */
+
+static uint64_t classes[CLASSES], total_ns, largest_ns, samples;
+
+static unsigned class_of(uint64_t ns) {
+  if (ns < 32) return (unsigned)ns;
+  unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - 5u; /* keeps the five bits below the leading one */
+  unsigned class = (shift + 1) * 32 + (unsigned)((ns >> shift) & 31);
+  return class < CLASSES ? class : CLASSES - 1;
+}
+
+static uint64_t upper_bound_ns(unsigned class) {
+  if (class < 32) return class;
+  unsigned shift = class / 32 - 1;
+  return ((uint64_t)(32 + class % 32 + 1) << shift) - 1;
+}
+
+static void record(uint64_t ns) {
+  classes[class_of(ns)]++;
+  total_ns += ns;
+  samples++;
+  if (ns > largest_ns) largest_ns = ns;
+}
+
+static void print_histogram(uint64_t lost, uint64_t elapsed_ns) {
+  printf("{\"samples\":%llu,\"lost\":%llu,\"elapsedNs\":%llu,\"totalNs\":%llu,\"maxNs\":%llu,\"histogram\":[",
+         (unsigned long long)samples, (unsigned long long)lost, (unsigned long long)elapsed_ns,
+         (unsigned long long)total_ns, (unsigned long long)largest_ns);
+  const char *comma = "";
+  for (unsigned class = 0; class < CLASSES; class++) {
+    if (classes[class] == 0) continue;
+    printf("%s[%llu,%llu]", comma, (unsigned long long)upper_bound_ns(class), (unsigned long long)classes[class]);
+    comma = ",";
+  }
+  printf("]}\n");
+}
+
+/* ---- datagrams ---- */
+
+static void flood(const char *address, const char *port, size_t bytes, double seconds) {
+  static uint8_t payload[DATAGRAM_MAX];
+  struct iovec part = {payload, bytes};
+  struct mmsghdr messages[BATCH];
+  memset(messages, 0, sizeof messages);
+  for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+  int fd = open_client(address, port);
+  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+  uint64_t begin = now_ns(), end = begin + (uint64_t)(seconds * 1e9), sent = 0, refused = 0;
+  while (now_ns() < end) {
+    int taken = sendmmsg(fd, messages, BATCH, 0);
+    if (taken > 0) sent += (uint64_t)taken;
+    else if (errno == ENOBUFS || errno == EAGAIN || errno == ECONNREFUSED) refused++;
+    else fail("sendmmsg");
+  }
+  printf("{\"sent\":%llu,\"refused\":%llu,\"elapsedNs\":%llu}\n", (unsigned long long)sent, (unsigned long long)refused,
+         (unsigned long long)(now_ns() - begin));
+}
+
+static void sink(const char *port) {
+  static uint8_t bytes[BATCH][2048];
+  struct iovec parts[BATCH];
+  struct mmsghdr messages[BATCH];
+  memset(messages, 0, sizeof messages);
+  for (int i = 0; i < BATCH; i++) {
+    parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
+    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+  }
+  int fd = open_server(SOCK_DGRAM, port);
+  uint64_t received = 0;
+  while (!stopped) {
+    int got = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
+    if (got > 0) received += (uint64_t)got;
+  }
+  printf("{\"received\":%llu}\n", (unsigned long long)received);
+}
+
+static void echo(const char *port) {
+  static uint8_t bytes[DATAGRAM_MAX];
+  int fd = open_server(SOCK_DGRAM, port);
+  while (!stopped) {
+    struct sockaddr_in from;
+    socklen_t from_bytes = sizeof from;
+    ssize_t got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &from_bytes);
+    if (got >= 0) sendto(fd, bytes, (size_t)got, 0, (struct sockaddr *)&from, from_bytes);
+  }
+}
+
+static void pingpong(const char *address, const char *port, size_t bytes, double seconds) {
+  static uint8_t payload[DATAGRAM_MAX], answer[DATAGRAM_MAX];
+  int fd = open_client(address, port);
+  struct timeval wait = {.tv_usec = ANSWER_WAIT_MS * 1000};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+  uint64_t begin = now_ns(), end = begin + (uint64_t)(seconds * 1e9), number = 0, lost = 0;
+  for (uint64_t sent_at = begin; sent_at < end; sent_at = now_ns()) {
+    number++;
+    memcpy(payload, &number, sizeof number);
+    if (send(fd, payload, bytes, 0) < 0 && errno != ECONNREFUSED) fail("send");
+    uint64_t got = 0;
+    ssize_t answer_bytes;
+    do { /* an answer that came too late is of an earlier number */
+      answer_bytes = recv(fd, answer, sizeof answer, 0);
+      memcpy(&got, answer, sizeof got);
+    } while (answer_bytes >= 0 && got != number);
+    if (answer_bytes < 0) lost++;
+    else record(now_ns() - sent_at);
+  }
+  print_histogram(lost, now_ns() - begin);
+}
+
+/* ---- connections ---- */
+
+static void accept_all(const char *port) {
+  int fd = open_server(SOCK_STREAM, port);
+  while (!stopped) {
+    int connection = accept(fd, NULL, NULL);
+    if (connection < 0) continue;
+    char byte;
+    while (recv(connection, &byte, 1, 0) > 0) continue;
+    close(connection);
+  }
+}
+
+/* The client closes with a reset: no port stays in TIME_WAIT, however long it runs. */
+static void connect_all(const char *address, const char *port, double seconds) {
+  struct sockaddr_in to = target(address, port);
+  struct linger reset = {.l_onoff = 1};
+  uint64_t begin = now_ns(), end = begin + (uint64_t)(seconds * 1e9), failed = 0;
+  for (uint64_t from = begin; from < end; from = now_ns()) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail("socket");
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0) record(now_ns() - from);
+    else failed++;
+    close(fd);
+  }
+  print_histogram(failed, now_ns() - begin);
+}
+
+int main(int argc, char **argv) {
+  const char *kind = argc > 1 ? argv[1] : "";
+  size_t bytes = argc == 6 ? strtoul(argv[4], NULL, 10) : 0;
+  bool sized = bytes >= sizeof(uint64_t) && bytes <= DATAGRAM_MAX;
+  if (argc == 6 && sized && strcmp(kind, "flood") == 0) flood(argv[2], argv[3], bytes, atof(argv[5]));
+  else if (argc == 6 && sized && strcmp(kind, "pingpong") == 0) pingpong(argv[2], argv[3], bytes, atof(argv[5]));
+  else if (argc == 5 && strcmp(kind, "connect") == 0) connect_all(argv[2], argv[3], atof(argv[4]));
+  else if (argc == 3 && strcmp(kind, "sink") == 0) sink(argv[2]);
+  else if (argc == 3 && strcmp(kind, "echo") == 0) echo(argv[2]);
+  else if (argc == 3 && strcmp(kind, "accept") == 0) accept_all(argv[2]);
+  else {
+    fprintf(stderr, "usage: traffic flood|pingpong ADDRESS PORT BYTES SECONDS | connect ADDRESS PORT SECONDS | sink|echo|accept PORT\n");
+    return 2;
+  }
+  return 0;
+}
