@@ -38,6 +38,36 @@ static napi_value addon_open_tun(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static napi_value addon_open_tap(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char name[16];
+  if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
+  int fd = tunnel_open(name);
+  return fd < 0 ? throw_system(env, "openTap", fd) : make_int(env, fd);
+}
+
+static napi_value addon_open_probe(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int family, interface_index, mark;
+  arguments(env, info, values);
+  if (!family_property(env, values[0], &family) ||
+      !int_property(env, values[0], "interfaceIndex", 1, INT32_MAX, &interface_index) ||
+      !int_property(env, values[0], "mark", 0, UINT16_MAX, &mark)) {
+    return NULL;
+  }
+  int fd = tunnel_probe_open(family, interface_index, (uint16_t)mark);
+  return fd < 0 ? throw_system(env, "openProbe", fd) : make_int(env, fd);
+}
+
+static napi_value addon_probe_seen(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
+  return make_bool(env, tunnel_probe_seen(fd));
+}
+
 static bool read_udp_options(napi_env env, napi_value object, struct udp_options *options) {
   napi_value address;
   void *bytes;
@@ -185,11 +215,13 @@ static napi_value addon_attach_link(napi_env env, napi_callback_info info) {
   if (!e || !family_property(env, values[1], &link.family) ||
       !int_property(env, values[1], "tunFd", 0, INT32_MAX, &link.tun_fd) ||
       !int_property(env, values[1], "udpFd", 0, INT32_MAX, &link.udp_fd) ||
+      !int_property(env, values[1], "tapFd", -1, INT32_MAX, &link.tap_fd) ||
       !read_send_fds(env, values[1], &link) ||
       !int_property(env, values[1], "features", 0, INT32_MAX, &features)) {
     return NULL;
   }
   link.features = (uint32_t)features;
+  if (link.tap_fd < 0) link.features &= ~(uint32_t)FEATURE_TUNNEL_GSO;
   int index = engine_attach_link(e, &link);
   return index < 0 ? throw_system(env, "attachLink", index) : make_int(env, index);
 }
@@ -343,7 +375,7 @@ static const struct {
     {"udpInRows", UDP_IN_ROWS},      {"scratchSlots", SCRATCH_SLOTS},  {"poolSlots", POOL_SLOTS},
     {"tunOutRows", TUN_OUT_ROWS},    {"rowInts", ROW_INTS},            {"rowBad", ROW_BAD},
     {"statCount", STAT_COUNT},       {"linksMax", LINKS_MAX},          {"sendSocketsMax", SEND_SOCKETS_MAX},
-    {"waitWake", WAIT_WAKE},
+    {"waitWake", WAIT_WAKE},         {"rowGsoTunnel", ROW_GSO_TUNNEL},
 };
 
 static const struct {
@@ -359,7 +391,8 @@ static const struct {
     {"wait", addon_wait},                  {"notify", addon_notify},
     {"pin", addon_pin},                    {"checksum", addon_checksum},
     {"checksumName", addon_checksum_name}, {"checksumSelect", addon_checksum_select},
-    {"openPair", addon_open_pair},
+    {"openPair", addon_open_pair},         {"openTap", addon_open_tap},
+    {"openProbe", addon_open_probe},       {"probeSeen", addon_probe_seen},
 };
 
 /* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */

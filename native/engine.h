@@ -23,6 +23,7 @@ struct link {
   int family; /* AF_INET or AF_INET6: of the underlay */
   int tun_fd;
   int udp_fd; /* receiving socket */
+  int tap_fd; /* helper TAP for FEATURE_TUNNEL_GSO, or -1 */
   int send_fds[SEND_SOCKETS_MAX];
   int send_fd_count;
   uint32_t features; /* FEATURE_* */
@@ -36,6 +37,7 @@ struct engine {
   int32_t *tun_out; /* TUN_OUT_ROWS rows */
   double *stats;    /* STAT_COUNT doubles */
   int32_t *clock_ms; /* one word: CLOCK_MONOTONIC in ms, written by engine_wait */
+  int32_t drops_counted_ms; /* clock when the sockets were last asked for their drops */
   struct link links[LINKS_MAX];
   int link_count;
   int epoll_fd;
@@ -81,6 +83,26 @@ int tun_open(const char *name, uint32_t wanted, uint32_t *granted);
  * Stops early after about 512 KiB so that a batch stays in the cache. Number of rows, or -errno. */
 int tun_receive(struct engine *e, int link);
 
+/* ---- tunnel.c ---- */
+/* Bytes of Ethernet, IP and UDP header in front of the encapsulation header of a ROW_GSO_TUNNEL row. */
+int tunnel_outer_bytes(int family);
+/* Opens one queue of a TAP that takes tunnel GSO (Linux 6.17). fd or -errno (EINVAL: the kernel can't). */
+int tunnel_open(const char *name);
+struct tunnel_packet {
+  uint8_t *bytes; /* from the outer Ethernet header */
+  int length;
+  int gso_type;  /* inner: TCP or UDP, with the ECN flag */
+  int gso_size;
+  int inner_ip, inner_transport, header_bytes; /* offsets from bytes; header_bytes up to the payload */
+  int checksum_offset;
+};
+/* Hands an encapsulated super-packet to the host, which routes it out unsegmented. 0 or errno. */
+int tunnel_write(const struct link *link, const struct tunnel_packet *packet);
+/* A packet socket that sees what leaves through an interface with this mark: the IPv4 identification or the IPv6 flow label. */
+int tunnel_probe_open(int family, int interface_index, uint16_t mark);
+/* True once a marked packet has left. */
+bool tunnel_probe_seen(int fd);
+
 /* ---- coalesce.c ---- */
 int coalescer_create(struct engine *e);
 void coalescer_destroy(struct engine *e);
@@ -107,7 +129,7 @@ struct udp_options {
   bool dont_fragment; /* false: IP_PMTUDISC_DONT, outer DF clear as kernel VXLAN; true: the kernel's default (DF set) */
   int buffer_bytes;   /* SO_RCVBUF/SO_SNDBUF, FORCE variants first; 0 = leave */
 };
-/* Non-blocking, close-on-exec, IPV6_V6ONLY, TOS/TCLASS and SO_RXQ_OVFL reported on receive. fd or -errno.
+/* Non-blocking, close-on-exec, IPV6_V6ONLY, TOS/TCLASS reported on receive. fd or -errno.
  * *gro_granted tells whether UDP_GRO was set and read back; *failed_call names the system call behind a -errno. */
 int udp_open(const struct udp_options *options, bool *gro_granted, const char **failed_call);
 /* The port a socket is bound to, or -errno. */
@@ -118,6 +140,8 @@ void receiver_destroy(struct engine *e);
  * udp_in rows: offset, length, gso_size (UDP_GRO control message, else 0), tos, port, address, result (EMSGSIZE if
  * truncated). Stops early after about 512 KiB when it can. Number of rows, or -errno. */
 int udp_receive(struct engine *e, int link);
+/* Writes STAT_UDP_SOCKET_DROPS; one system call per link, so not for every batch. */
+void udp_count_drops(struct engine *e);
 /* Messages out, with their partial results and fallbacks: message.h, used by segment.c only. */
 
 /* ---- wait.c ---- */

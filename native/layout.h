@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define WEFT_LAYOUT_MAGIC 0x77656674 /* "weft" */
-#define WEFT_LAYOUT_VERSION 1
+#define WEFT_LAYOUT_VERSION 2
 
 /* Pool: one slot per packet in flight. The stride is no multiple of a page: slot heads spread over all L1 sets. */
 #define SLOT_HEADROOM 128
@@ -26,7 +26,7 @@
 enum weft_row {
   ROW_OFFSET = 0,       /* first byte of the packet, from the start of the pool */
   ROW_LENGTH = 1,       /* bytes; 0 = nothing to move */
-  ROW_GSO = 2,          /* virtio_net_hdr gso_type | flags << 8 */
+  ROW_GSO = 2,          /* virtio_net_hdr gso_type | flags << 8, and ROW_GSO_TUNNEL */
   ROW_GSO_SIZE = 3,     /* payload bytes per segment; on receive from UDP: stride of merged datagrams, 0 = one datagram */
   ROW_CSUM_START = 4,   /* transport header, from the inner IP header's first byte */
   ROW_CSUM_OFFSET = 5,  /* checksum field, from ROW_CSUM_START */
@@ -40,6 +40,9 @@ enum weft_row {
   ROW_INTS = 16
 };
 
+/* In ROW_GSO of a row to send: the packet has outer headers too (Ethernet, IP, UDP) and may leave unsegmented through the TAP. */
+#define ROW_GSO_TUNNEL 0x10000
+
 /* ROW_RESULT of a row whose bounds or headers C refused (never an errno). */
 #define ROW_BAD 4095
 
@@ -52,7 +55,8 @@ enum weft_feature {
   FEATURE_COALESCE_TCP = 16,  /* merge TCP segments before the TUN write */
   FEATURE_COALESCE_UDP = 32,  /* merge UDP datagrams (USO) before the TUN write */
   FEATURE_TUN_TSO = 64,       /* TUN_F_CSUM | TSO4 | TSO6: super-packets from the kernel */
-  FEATURE_TUN_USO = 128       /* TUN_F_USO4 | USO6 */
+  FEATURE_TUN_USO = 128,      /* TUN_F_USO4 | USO6 */
+  FEATURE_TUNNEL_GSO = 256    /* encapsulated super-packets leave through the TAP */
 };
 
 /* Statistics that C adds to, doubles in the worker's counter block (exact to 2^53). */
@@ -66,8 +70,10 @@ enum weft_stat {
   STAT_UDP_DATAGRAMS_OUT = 6, /* datagrams on the wire */
   STAT_COALESCED = 7,       /* packets merged into another's super-packet */
   STAT_GSO_FALLBACKS = 8,   /* messages sent again datagram by datagram */
-  STAT_UDP_SOCKET_DROPS = 9, /* SO_RXQ_OVFL: datagrams the kernel dropped before we read (gauge, latest value) */
+  STAT_UDP_SOCKET_DROPS = 9, /* datagrams the kernel dropped before we read (gauge, a quarter of a second old at most) */
   STAT_BAD_CHECKSUM = 10,   /* packets passed on unmerged because their checksum is wrong */
+  STAT_TUNNEL_WRITES = 11,  /* encapsulated super-packets written to the TAP */
+  STAT_TUNNEL_FALLBACKS = 12, /* those that the TAP refused and that were segmented here */
   STAT_COUNT = 16
 };
 

@@ -288,6 +288,38 @@ static void send_segment(struct batch *b, const struct super *p, int index, int 
   if (slice > 0) add_part(m, p->payload + at, slice);
 }
 
+/* Unsegmented through the TAP. What waits for the same peer and socket leaves first: order within a flow is kept. */
+static int send_tunnelled(struct batch *b, uint8_t *packet, int type) {
+  struct super p;
+  if (!(b->link->features & FEATURE_TUNNEL_GSO)) return ENOTSUP;
+  if (!parse_super(&p, b->row, packet, type)) return ROW_BAD;
+  if (find_open(b->s, b->row) >= 0) flush_all(b);
+  struct tunnel_packet out = {.bytes = packet,
+                              .length = b->row[ROW_LENGTH],
+                              .gso_type = b->row[ROW_GSO] & 0xff,
+                              .gso_size = p.segment_bytes,
+                              .inner_ip = p.ip,
+                              .inner_transport = p.transport,
+                              .header_bytes = p.header_bytes,
+                              .checksum_offset = b->row[ROW_CSUM_OFFSET]};
+  int error = tunnel_write(b->link, &out);
+  if (error) {
+    b->engine->stats[STAT_TUNNEL_FALLBACKS]++;
+    b->link->features &= ~(uint32_t)FEATURE_TUNNEL_GSO; /* the control thread sees the count, and may turn it on again by a restart */
+    return error;
+  }
+  b->engine->stats[STAT_TUNNEL_WRITES]++;
+  return 0;
+}
+
+/* The row without its outer headers, as the sockets send it. */
+static void strip_outer(int32_t *row, int outer_bytes) {
+  row[ROW_GSO] &= ~ROW_GSO_TUNNEL;
+  row[ROW_OFFSET] += outer_bytes;
+  row[ROW_LENGTH] -= outer_bytes;
+  row[ROW_HEADER_BYTES] -= outer_bytes;
+}
+
 /* A payload that fits one segment (also an empty one) takes the same way: one segment with finished checksums. */
 static bool send_super(struct batch *b, uint8_t *packet, int type) {
   struct super p;
@@ -322,6 +354,15 @@ static bool send_row(struct batch *b) {
   }
   uint8_t *packet = b->engine->pool + row[ROW_OFFSET];
   int type = row[ROW_GSO] & 0xff & ~GSO_ECN;
+  if (row[ROW_GSO] & ROW_GSO_TUNNEL) {
+    int outer_bytes = tunnel_outer_bytes(b->link->family);
+    if (header_bytes < outer_bytes) return false;
+    int error = send_tunnelled(b, packet, type);
+    if (error == 0 || error == ROW_BAD) return error == 0;
+    strip_outer(row, outer_bytes);
+    packet += outer_bytes;
+    header_bytes -= outer_bytes;
+  }
   if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
   if (type != 0) return false;
   if ((row[ROW_GSO] & NEEDS_CSUM) &&

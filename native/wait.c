@@ -11,6 +11,7 @@
 
 /* A lost wake-up may delay a shutdown by this much, never block it. */
 #define WAIT_MAX_MS 1000
+#define DROPS_EVERY_MS 250
 #define EVENTS_MAX (2 * LINKS_MAX + 1)
 
 static void write_clock(struct engine *e) {
@@ -25,6 +26,10 @@ int engine_wait(struct engine *e, int timeout_ms) {
   int count = epoll_wait(e->epoll_fd, events, EVENTS_MAX, timeout_ms);
   int failure = count < 0 ? errno : 0;
   write_clock(e);
+  if ((uint32_t)*e->clock_ms - (uint32_t)e->drops_counted_ms >= DROPS_EVERY_MS) {
+    e->drops_counted_ms = *e->clock_ms;
+    udp_count_drops(e);
+  }
   if (failure) return failure == EINTR ? 0 : -failure;
 
   uint32_t ready = 0;

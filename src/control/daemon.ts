@@ -6,6 +6,7 @@ import { type Addon, loadAddon } from '../shared/addon.ts';
 import { formatAddress, formatMac, formatPrefix, type Mac, type Words } from '../shared/address.ts';
 import { sumBlocks } from '../shared/counters.ts';
 import { messageOf } from '../shared/errors.ts';
+import { FEATURE } from '../shared/layout.ts';
 import { TABLE_BYTES } from '../shared/table.ts';
 import { programVersion } from '../shared/version.ts';
 import type { LinkTask } from '../shared/worker-task.ts';
@@ -28,11 +29,13 @@ import type { Snapshot } from './store/store.ts';
 import { formatSubnetEnv, readPreviousSubnets, writeFileAtomically } from './subnet-env.ts';
 import { Supervisor, type TaskSpec } from './supervisor.ts';
 import { TableGuard } from './table-guard.ts';
+import { Uplink } from './uplink.ts';
 
 const CONFIG_RETRY_MS = 1_000;
 /** Bytes in front of the inner packet, outer IP header included. */
 const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
 const NO_MAC: Mac = { high: 0, low: 0 };
+const NO_ADDRESS: Words = [0, 0, 0, 0];
 
 /** Everything a running daemon holds. */
 export class Daemon {
@@ -50,6 +53,7 @@ export class Daemon {
   private supervisor!: Supervisor;
   private publisher!: TablePublisher;
   private ports: FamilyPorts[] = [];
+  private uplink: Uplink | undefined;
   private macs: Record<string, Mac> = {};
   private admin: http.Server | undefined;
   private peers: Peer[] = [];
@@ -158,11 +162,20 @@ export class Daemon {
         await openPorts(this.addon, this.config.backend, family, local, workers, features),
       );
     }
-    const found = this.ports[0]?.workers[0]?.features ?? 0;
+    const { backend } = this.config;
+    if (backend.type === 'vxlan' && (features & FEATURE.tunnelGso) !== 0)
+      this.uplink = await Uplink.open(this.addon, this.log, backend.vni, workers);
+    const found = this.features();
     this.log.info(
       { offloads: featureNames(found), checksum: this.addon.checksumName() },
       'data plane opened',
     );
+  }
+
+  /** FEATURE bits that every worker has. */
+  private features(): number {
+    const found = this.ports[0]?.workers[0]?.features ?? 0;
+    return this.uplink ? found | FEATURE.tunnelGso : found;
   }
 
   private localAddress(family: 4 | 6): Words {
@@ -181,6 +194,11 @@ export class Daemon {
     const table = new SharedArrayBuffer(TABLE_BYTES);
     this.supervisor = new Supervisor(this.addon, this.log, this.settings.workers);
     this.publisher = new TablePublisher(table, () => this.supervisor.seenGenerations());
+    for (const { family, device } of this.ports) {
+      const overlay = (family === 4 ? lease.subnet4 : lease.subnet6)?.words ?? NO_ADDRESS;
+      const mac = this.macs[device] ?? NO_MAC;
+      this.uplink?.setNode(family, { underlay: this.localAddress(family), overlay, mac });
+    }
     await this.apply(await this.store.list());
     const { backend } = this.config;
     const encap: TaskSpec['encap'] =
@@ -211,7 +229,10 @@ export class Daemon {
       tunFd: own.tunFd,
       udpFd: own.udpFd,
       sendFds: own.sendFds,
-      features: own.features,
+      sendPorts: own.sendPorts,
+      tapFd: this.uplink?.fds[worker] ?? -1,
+      tapMac: this.uplink?.mac ?? NO_MAC,
+      features: this.uplink ? own.features | FEATURE.tunnelGso : own.features,
       tunnelMtu: this.deviceMtu(family),
       podMtu: this.podMtu(),
       network: range.network,
@@ -259,9 +280,9 @@ export class Daemon {
       this.applyAgainAt(guarded.againAtMs, snapshot);
       if (guarded.held > 0)
         this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
-      this.peers = guarded.peers;
+      this.peers = this.uplink ? await this.uplink.mark(guarded.peers) : guarded.peers;
       this.held = guarded.held;
-      await this.publisher.publish(guarded.peers);
+      await this.publisher.publish(this.peers);
       this.supervisor.wakeAll();
       this.log.info({ peers: guarded.peers.length }, 'route table published');
     } catch (error) {
@@ -319,6 +340,7 @@ export class Daemon {
     }
     await this.supervisor?.stop();
     closePorts(this.addon, this.ports);
+    this.uplink?.close();
     await this.store.close();
   }
 
@@ -368,7 +390,8 @@ export class Daemon {
         lastEventAt: this.storeState.lastEventAt.toISOString(),
       },
       peers: { total: this.peers.length, held: this.held },
-      offloads: featureNames(this.ports[0]?.workers[0]?.features ?? 0),
+      offloads: featureNames(this.features()),
+      tunnelGso: this.uplink?.summary ?? null,
       workers,
       ...totals,
     };

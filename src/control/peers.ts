@@ -21,6 +21,8 @@ export interface Peer {
   address: Words;
   port: number;
   mac: Mac;
+  /** its packets may leave as unsegmented super-packets (control/uplink.ts); default no */
+  tunnelGso?: boolean;
 }
 
 export interface Skipped {

@@ -20,6 +20,8 @@ export interface WorkerPorts {
   tunFd: number;
   udpFd: number;
   sendFds: number[];
+  /** their ports */
+  sendPorts: number[];
   features: number;
 }
 
@@ -75,7 +77,7 @@ function openWorker(
     address: Uint8Array,
     port: number,
     receives: boolean,
-  ): { fd: number; gro: boolean } =>
+  ): { fd: number; port: number; gro: boolean } =>
     addon.openUdp({
       family,
       address,
@@ -91,13 +93,23 @@ function openWorker(
   keep(receiver.fd);
   const tun = addon.openTun(device, wanted);
   keep(tun.fd);
-  const senders = isVxlan
-    ? Array.from({ length: SEND_SOCKETS }, () => keep(socket(addressBytes(local), 0, false).fd))
-    : [receiver.fd];
-  let features = wanted & ~(FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro);
+  const sender = (): { fd: number; port: number } => {
+    const opened = socket(addressBytes(local), 0, false);
+    keep(opened.fd);
+    return opened;
+  };
+  const senders = isVxlan ? Array.from({ length: SEND_SOCKETS }, sender) : [receiver];
+  const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
+  let features = wanted & ~probed;
   features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
   if (receiver.gro) features |= FEATURE.udpGro;
-  return { tunFd: tun.fd, udpFd: receiver.fd, sendFds: senders, features };
+  return {
+    tunFd: tun.fd,
+    udpFd: receiver.fd,
+    sendFds: senders.map(({ fd }) => fd),
+    sendPorts: senders.map(({ port }) => port),
+    features,
+  };
 }
 
 async function explain(error: unknown, device: string, port: number): Promise<WeftError> {

@@ -10,6 +10,7 @@ import {
   halfAt,
   hashWords,
   PEER,
+  PEER_FLAG,
   PEER_WORDS,
   PEERS_AT,
   ROUTES_AT,
@@ -92,6 +93,7 @@ function writePeer(words: Int32Array, at: number, peer: Peer): void {
   words[at + PEER.port] = peer.port;
   words[at + PEER.macHigh] = peer.mac.high;
   words[at + PEER.macLow] = peer.mac.low;
+  words[at + PEER.flags] = peer.tunnelGso ? PEER_FLAG.tunnelGso : 0;
 }
 
 /** Adds an entry unless the key is there already (several subnets may share one underlay address). */

@@ -9,6 +9,7 @@ import { LAYOUT, ROW } from '../shared/layout.ts';
 import type { LinkTask } from '../shared/worker-task.ts';
 import { add, countDrop, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
+import { Uplink } from './encap/uplink.ts';
 import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
@@ -40,6 +41,7 @@ export class Outbound {
   private readonly counters: Float64Array;
   private readonly header = new IpHeader();
   private readonly socketCount: number;
+  private readonly uplink: Uplink | undefined;
 
   constructor(
     addon: Addon,
@@ -62,6 +64,7 @@ export class Outbound {
     this.icmp = icmp;
     this.counters = counters;
     this.socketCount = link.sendFds.length;
+    this.uplink = link.tapFd >= 0 ? new Uplink(link) : undefined;
   }
 
   /** One batch from the TUN to the sockets. Returns the number of packets read. */
@@ -161,6 +164,26 @@ export class Outbound {
     rows[row + ROW.socket] = symmetricFlowHash(view, at, header) % this.socketCount;
     rows[row + ROW.tos] = outerTos(header.tos);
     this.table.copyEndpoint(peer, rows, row + ROW.port);
+    if (
+      this.uplink &&
+      ((rows[row + ROW.gso] as number) & 0xff) !== 0 &&
+      this.table.hasTunnelGso(peer)
+    )
+      this.addOuterHeaders(this.uplink, row);
+  }
+
+  /** A super-packet to a peer behind a device with tunnel offload leaves whole, if its length fits the outer header. */
+  private addOuterHeaders(uplink: Uplink, row: number): void {
+    const { view, tunIn: rows } = this.pool;
+    const at = rows[row + ROW.offset] as number;
+    const bytes = rows[row + ROW.length] as number;
+    if (!uplink.fits(bytes)) return;
+    const socket = rows[row + ROW.socket] as number;
+    uplink.push(view, at, bytes, socket, rows[row + ROW.tos] as number, rows, row + ROW.port);
+    rows[row + ROW.offset] = at - uplink.headerBytes;
+    rows[row + ROW.length] = bytes + uplink.headerBytes;
+    rows[row + ROW.headerBytes] = this.encap.headerBytes + uplink.headerBytes;
+    rows[row + ROW.gso] = (rows[row + ROW.gso] as number) | LAYOUT.rowGsoTunnel;
   }
 
   private send(count: number, kept: number, keptBytes: number): void {
@@ -178,7 +201,7 @@ export class Outbound {
       const row = i * LAYOUT.rowInts;
       const result = rows[row + ROW.result] as number;
       if (rows[row + ROW.length] === 0 || result === 0) continue;
-      bytes += (rows[row + ROW.length] as number) - this.encap.headerBytes;
+      bytes += (rows[row + ROW.length] as number) - (rows[row + ROW.headerBytes] as number);
       countDrop(this.counters, reasonOfSend(result));
     }
     return bytes;

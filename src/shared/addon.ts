@@ -27,6 +27,8 @@ export interface LinkPorts {
   family: 4 | 6;
   tunFd: number;
   udpFd: number;
+  /** helper TAP for super-packets that leave unsegmented, or -1 */
+  tapFd: number;
   sendFds: Int32Array;
   /** FEATURE bits */
   features: number;
@@ -52,6 +54,12 @@ export interface Addon {
   openTun(name: string, wantedFeatures: number): { fd: number; features: number };
   /** Opens one bound UDP socket. Throws like openTun. */
   openUdp(options: UdpOptions): { fd: number; port: number; gro: boolean };
+  /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
+  openTap(name: string): number;
+  /** Watches for packets that leave through an interface marked by IPv4 identification or IPv6 flow label; close the fd. */
+  openProbe(options: { family: 4 | 6; interfaceIndex: number; mark: number }): number;
+  /** True once a marked packet has left. */
+  probeSeen(fd: number): boolean;
   openWake(): number;
   wake(fd: number): void;
   close(fd: number): void;

@@ -4,7 +4,7 @@
  */
 export const LAYOUT = {
   magic: 0x77656674,
-  version: 1,
+  version: 2,
   slotHeadroom: 128,
   slotPayload: 65536,
   slotStride: 128 + 65536 + 64,
@@ -15,6 +15,7 @@ export const LAYOUT = {
   tunOutRows: 1024,
   rowInts: 16,
   rowBad: 4095,
+  rowGsoTunnel: 0x10000,
   statCount: 16,
   linksMax: 2,
   sendSocketsMax: 16,
@@ -53,6 +54,7 @@ export const FEATURE = {
   coalesceUdp: 32,
   tunTso: 64,
   tunUso: 128,
+  tunnelGso: 256,
 } as const;
 export type FeatureName = keyof typeof FEATURE;
 export const FEATURES_ALL = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
@@ -70,6 +72,8 @@ export const STAT_NAMES = [
   'gsoFallbacks',
   'udpSocketDrops',
   'badChecksum',
+  'tunnelWrites',
+  'tunnelFallbacks',
 ] as const;
 
 /** Throws when the addon was built from another layout than this file. */

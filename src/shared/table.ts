@@ -34,7 +34,9 @@ export const ENTRY = { peer: 0, bits: 1, address: 2 } as const;
 export const ENTRY_WORDS = 8;
 
 /** A peer: where its datagrams go. MAC as in shared/address.ts. */
-export const PEER = { address: 0, port: 4, macHigh: 5, macLow: 6 } as const;
+export const PEER = { address: 0, port: 4, macHigh: 5, macLow: 6, flags: 7 } as const;
+/** tunnelGso: the route to it leaves through a device that segments encapsulated packets itself */
+export const PEER_FLAG = { tunnelGso: 1 } as const;
 export const PEER_WORDS = 8;
 
 export const ROUTES_AT = 8 + 2 * PREFIX_LENGTHS_MAX;

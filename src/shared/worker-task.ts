@@ -26,6 +26,11 @@ export interface LinkTask {
   udpFd: number;
   /** descriptors of the sending sockets; for flannel-UDP the receiving one itself */
   sendFds: number[];
+  /** their ports: what super-packets of our own carry as source */
+  sendPorts: number[];
+  /** queue of the helper TAP and its MAC; -1 without tunnel GSO */
+  tapFd: number;
+  tapMac: Mac;
   /** FEATURE bits in force */
   features: number;
   /** MTU of the TUN device in bytes */

@@ -70,6 +70,7 @@ test('attachLink checks its ports and the number of links', () => {
     tunFd,
     udpFd,
     sendFds: Int32Array.from(fds),
+    tapFd: -1,
     features: 0,
   });
   assert.throws(() => addon.attachLink(engine, ports(pair[0], udp[0], [])), RangeError);

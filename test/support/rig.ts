@@ -102,6 +102,7 @@ export class Rig {
       tunFd: tunFar,
       udpFd: far.fd,
       sendFds: Int32Array.of(far.fd),
+      tapFd: -1,
     };
     this.addon.attachLink(this.farEngine, { ...farPorts, features: FEATURES_ALL });
   }
@@ -140,6 +141,9 @@ export class Rig {
           tunFd,
           udpFd,
           sendFds: [udpFd],
+          sendPorts: [this.port],
+          tapFd: -1,
+          tapMac: { high: 0, low: 0 },
           features,
           tunnelMtu: options.mtu ?? 1450,
           podMtu: options.mtu ?? 1450,

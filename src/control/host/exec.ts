@@ -9,17 +9,20 @@ const TIMEOUT_MS = 10_000;
 /** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
 const OUTPUT_BYTES_MAX = 16 << 20;
 
-export type Exec = (command: string, args: readonly string[]) => Promise<string>;
+/** `input` is what the command reads from standard input. */
+export type Exec = (command: string, args: readonly string[], input?: string) => Promise<string>;
 
 /** stdout. Throws WeftError ERR_COMMAND with the command line and what it said. */
-export const exec: Exec = async (command, args) => {
+export const exec: Exec = async (command, args, input) => {
   try {
-    const { stdout } = await run(command, args, {
+    const running = run(command, args, {
       env: ENVIRONMENT,
       timeout: TIMEOUT_MS,
       maxBuffer: OUTPUT_BYTES_MAX,
     });
-    return stdout;
+    // A command that ends without reading breaks the pipe; what it says about that comes with its exit.
+    running.child.stdin?.on('error', () => undefined).end(input);
+    return (await running).stdout;
   } catch (error) {
     const failure = error as { code?: unknown; stderr?: string };
     const said =

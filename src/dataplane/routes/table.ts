@@ -11,6 +11,7 @@ import {
   halfAt,
   hashWords,
   PEER,
+  PEER_FLAG,
   PEER_WORDS,
   PEERS_AT,
   ROUTES_AT,
@@ -117,6 +118,12 @@ export class RouteTable {
 
   macLow(peer: number): number {
     return this.words[this.peerAt(peer) + PEER.macLow] as number;
+  }
+
+  /** Whether super-packets to this peer may leave unsegmented. */
+  hasTunnelGso(peer: number): boolean {
+    const flags = this.words[this.peerAt(peer) + PEER.flags] as number;
+    return (flags & PEER_FLAG.tunnelGso) !== 0;
   }
 
   /** Copies a peer's address and port into a row (five words: port, then the address). */

@@ -114,6 +114,7 @@ export function makeRig(
     tunFd: pair[0],
     udpFd: receiver.fd,
     sendFds: Int32Array.from(senders, (sender) => sender.fd),
+    tapFd: -1,
     features: gro ? features : features & ~FEATURE.udpGro,
   };
   const link = addon.attachLink(engine, ports);

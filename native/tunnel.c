@@ -1,0 +1,120 @@
+/*
+ * Tunnel GSO through a helper TAP (Linux 6.17): an encapsulated super-packet is handed to the host whole; the host routes it out
+ * and the device segments it, or nobody does. Stages: open the TAP, write a packet, watch whether a marked one really left.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+/* Linux values, spelled out for C libraries with older headers. */
+#define OFFLOAD_USO (0x20 | 0x40)        /* TUN_F_USO4, TUN_F_USO6 */
+#define OFFLOAD_TUNNEL (0x80 | 0x100)    /* TUN_F_UDP_TUNNEL_GSO, TUN_F_UDP_TUNNEL_GSO_CSUM */
+#define GSO_TUNNEL_IPV4 0x20
+#define GSO_TUNNEL_IPV6 0x40
+#define FLAG_TUNNEL_CSUM 8
+
+#define UDP_HEADER_BYTES 8
+
+/* struct virtio_net_hdr_v1_hash_tunnel */
+struct tunnel_header {
+  struct virtio_net_hdr inner;
+  uint16_t buffers, hash_low, hash_high, hash_report, padding;
+  uint16_t outer_transport; /* from the frame's first byte */
+  uint16_t inner_network;
+};
+_Static_assert(sizeof(struct tunnel_header) == 24, "vnet header with tunnel fields");
+
+static int ip_bytes(int family) { return family == AF_INET ? 20 : 40; }
+
+int tunnel_outer_bytes(int family) { return ETH_HLEN + ip_bytes(family) + UDP_HEADER_BYTES; }
+
+/* ---- the TAP ---- */
+
+static int attach(int fd, const char *name) {
+  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
+  memcpy(request.ifr_name, name, strlen(name));
+  int header_bytes = sizeof(struct tunnel_header);
+  unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | OFFLOAD_USO | OFFLOAD_TUNNEL;
+  if (ioctl(fd, TUNSETIFF, &request) < 0) return -errno;
+  if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0) return -errno;
+  return ioctl(fd, TUNSETOFFLOAD, offloads) < 0 ? -errno : 0;
+}
+
+int tunnel_open(const char *name) {
+  if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
+  int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int error = attach(fd, name);
+  if (error == 0) return fd;
+  close(fd);
+  return error;
+}
+
+int tunnel_write(const struct link *link, const struct tunnel_packet *p) {
+  bool v4 = link->family == AF_INET;
+  struct tunnel_header header = {
+      .inner = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM | FLAG_TUNNEL_CSUM,
+                .gso_type = (uint8_t)(p->gso_type | (v4 ? GSO_TUNNEL_IPV4 : GSO_TUNNEL_IPV6)),
+                .hdr_len = (uint16_t)p->header_bytes,
+                .gso_size = (uint16_t)p->gso_size,
+                .csum_start = (uint16_t)p->inner_transport,
+                .csum_offset = (uint16_t)p->checksum_offset},
+      .outer_transport = (uint16_t)(ETH_HLEN + ip_bytes(link->family)),
+      .inner_network = (uint16_t)p->inner_ip,
+  };
+  struct iovec parts[2] = {{&header, sizeof header}, {p->bytes, (size_t)p->length}};
+  while (writev(link->tap_fd, parts, 2) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+/* ---- the probe ---- */
+
+int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
+  /* Offsets from the IP header: identification of a UDP packet, or version, class 0 and flow label. */
+  struct sock_filter v4[] = {
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 3),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
+  struct sock_filter v6[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60000000u | mark, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
+  bool is_v4 = family == AF_INET;
+  struct sock_fprog filter = {is_v4 ? sizeof v4 / sizeof *v4 : sizeof v6 / sizeof *v6, is_v4 ? v4 : v6};
+  struct sockaddr_ll at = {
+      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
+  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* protocol 0: sees nothing before the filter is on */
+  if (fd < 0) return -errno;
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
+      bind(fd, (struct sockaddr *)&at, sizeof at) == 0) {
+    return fd;
+  }
+  int error = -errno;
+  close(fd);
+  return error;
+}
+
+bool tunnel_probe_seen(int fd) {
+  uint8_t bytes[64];
+  struct sockaddr_ll from = {0};
+  socklen_t from_bytes = sizeof from;
+  while (recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &from_bytes) >= 0) {
+    if (from.sll_pkttype == PACKET_OUTGOING) return true;
+  }
+  return false;
+}
