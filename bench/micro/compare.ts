@@ -48,7 +48,7 @@ export function describeBaseline(
   const differences = [
     machine.node !== now.machine.node && `node ${machine.node} then, ${now.machine.node} now`,
     machine.cores !== now.machine.cores && `${machine.cores} cores then, ${now.machine.cores} now`,
-    settings.quick !== now.settings.quick && `${settings.quick ? 'quick then' : 'quick now'}`,
+    settings.quick !== now.settings.quick && (settings.quick ? 'quick then' : 'quick now'),
   ].filter(Boolean);
   const note = differences.length > 0 ? ` (${differences.join('; ')})` : '';
   return `ratio: time per operation over that of ${weft.version}, ${startedAt.slice(0, 10)}${note}`;
