@@ -6,7 +6,7 @@ import type { Case, Work } from './case.ts';
 import type { Entry, Settings } from './result.ts';
 
 /** How long the heap is watched: long enough that the watching itself (a few KiB) is lost in many operations. */
-const HEAP_SECONDS = 0.05;
+const HEAP_SECONDS = 0.03;
 const HEAP_CALLS_MIN = 3;
 const HEAP_CALLS_MAX = 10_000;
 

@@ -28,7 +28,7 @@ Compares with the newest saved result of the same CPU model whenever there is on
 `;
 
 const NORMAL: Settings = { quick: false, maxSeconds: 2.5, sampleSeconds: 0.05, samplesMin: 10 };
-const QUICK: Settings = { quick: true, maxSeconds: 0.2, sampleSeconds: 0.02, samplesMin: 5 };
+const QUICK: Settings = { quick: true, maxSeconds: 0.15, sampleSeconds: 0.02, samplesMin: 5 };
 
 export function settingsOf(options: Pick<BenchOptions, 'quick'>): Settings {
   return options.quick ? QUICK : NORMAL;
