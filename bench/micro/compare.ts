@@ -9,6 +9,8 @@ export interface Comparison {
   /** time per operation now over then; 2 = takes twice as long */
   ratio: number;
   isSlower: boolean;
+  /** the error intervals of both overlap: the difference may be chance */
+  isUnsure: boolean;
 }
 
 /** The newest result of this CPU model, from results that come newest first. */
@@ -21,13 +23,20 @@ export function pickBaseline(
 
 /** One comparison for each case that both have. */
 export function compareEntries(now: readonly Entry[], then: readonly Entry[]): Comparison[] {
-  const before = new Map(then.map((entry) => [entry.name, entry.nsPerOp]));
-  return now.flatMap(({ name, nsPerOp }) => {
-    const earlier = before.get(name);
-    if (earlier === undefined) return [];
-    const ratio = nsPerOp / earlier;
-    return [{ name, ratio, isSlower: ratio > SLOWER_RATIO }];
+  const before = new Map(then.map((entry) => [entry.name, entry]));
+  return now.flatMap((entry) => {
+    const earlier = before.get(entry.name);
+    if (!earlier) return [];
+    const ratio = entry.nsPerOp / earlier.nsPerOp;
+    const isUnsure =
+      boundOf(entry, -1) <= boundOf(earlier, 1) && boundOf(entry, 1) >= boundOf(earlier, -1);
+    return [{ name: entry.name, ratio, isSlower: ratio > SLOWER_RATIO, isUnsure }];
   });
+}
+
+/** Lower (-1) or upper (1) end of the time's error interval. */
+function boundOf({ nsPerOp, errorPct }: Entry, side: -1 | 1): number {
+  return nsPerOp * (1 + (side * errorPct) / 100);
 }
 
 /** What the ratios are against, or why there are none; empty without any saved result. */

@@ -33,7 +33,7 @@ function wholeNumber(value: number, digits = 0): string {
 
 function remarks(entry: Entry, comparison: Comparison | undefined): string {
   const parts: string[] = [];
-  if (comparison?.isSlower) parts.push('slower');
+  if (comparison?.isSlower) parts.push(comparison.isUnsure ? 'slower?' : 'slower');
   if (entry.nsPerSegment !== undefined) parts.push(`${wholeNumber(entry.nsPerSegment)} ns/segment`);
   if (entry.gbps !== undefined) parts.push(`${entry.gbps.toFixed(2)} Gbit/s`);
   return parts.join(', ');

@@ -83,10 +83,18 @@ describe('comparison', () => {
     const now = [entry('same', 100), entry('edge', 120), entry('over', 121), entry('new', 1)];
     const then = [entry('over', 100), entry('edge', 100), entry('same', 100), entry('gone', 1)];
     assert.deepEqual(compareEntries(now, then), [
-      { name: 'same', ratio: 1, isSlower: false },
-      { name: 'edge', ratio: 1.2, isSlower: false },
-      { name: 'over', ratio: 1.21, isSlower: true },
+      { name: 'same', ratio: 1, isSlower: false, isUnsure: true },
+      { name: 'edge', ratio: 1.2, isSlower: false, isUnsure: false },
+      { name: 'over', ratio: 1.21, isSlower: true, isUnsure: false },
     ]);
+  });
+
+  it('is unsure where the error intervals overlap, and the table says so', () => {
+    const now = [{ ...entry('a', 150), errorPct: 30 }];
+    const [comparison] = compareEntries(now, [{ ...entry('a', 100), errorPct: 10 }]);
+    assert.deepEqual(comparison, { name: 'a', ratio: 1.5, isSlower: true, isUnsure: true });
+    assert.match(renderTable(now, compareEntries(now, [entry('a', 100)])), / slower$/m);
+    assert.match(renderTable(now, comparison ? [comparison] : []), / slower\?$/m);
   });
 
   it('takes the newest result of the same CPU model', () => {
@@ -128,7 +136,7 @@ describe('table', () => {
   });
 
   it('marks slower cases and those that are new', () => {
-    const comparisons = [{ name: 'a', ratio: 1.5, isSlower: true }];
+    const comparisons = [{ name: 'a', ratio: 1.5, isSlower: true, isUnsure: false }];
     const lines = renderTable([entry('a', 10), entry('b', 10)], comparisons).split('\n');
     assert.match(lines[0] as string, /ratio$/);
     assert.match(lines[2] as string, / 1\.50 {2}slower$/);
