@@ -37,6 +37,7 @@ struct engine {
   int32_t *tun_out; /* TUN_OUT_ROWS rows */
   double *stats;    /* STAT_COUNT doubles */
   int32_t *clock_ms; /* one word: CLOCK_MONOTONIC in ms, written by engine_wait */
+  int64_t spin_again_ns; /* CLOCK_MONOTONIC before which a wait does not spin */
   int32_t drops_counted_ms; /* clock when the sockets were last asked for their drops */
   struct link links[LINKS_MAX];
   int link_count;
@@ -80,7 +81,7 @@ bool checksum_select(const char *name);
 int tun_open(const char *name, uint32_t wanted, uint32_t *granted);
 /* Reads up to TUN_IN_ROWS packets (1 without FEATURE_BATCH) into slots 0.., at SLOT_HEADROOM, and fills their tun_in rows
  * (offset, length, gso, gso_size, csum_start, csum_offset from the vnet header; result 0; the rest untouched).
- * Stops early after about 512 KiB so that a batch stays in the cache. Number of rows, or -errno. */
+ * Stops early after about 128 KiB so that a batch stays in the cache. Number of rows, or -errno. */
 int tun_receive(struct engine *e, int link);
 
 /* ---- tunnel.c ---- */
@@ -138,14 +139,15 @@ int receiver_create(struct engine *e);
 void receiver_destroy(struct engine *e);
 /* Receives up to UDP_IN_ROWS messages (1 without FEATURE_BATCH) into slots TUN_IN_ROWS.., at SLOT_HEADROOM, and fills their
  * udp_in rows: offset, length, gso_size (UDP_GRO control message, else 0), tos, port, address, result (EMSGSIZE if
- * truncated). Stops early after about 512 KiB when it can. Number of rows, or -errno. */
+ * truncated). Stops early after about 256 KiB when it can. Number of rows, or -errno. */
 int udp_receive(struct engine *e, int link);
 /* Writes STAT_UDP_SOCKET_DROPS; one system call per link, so not for every batch. */
 void udp_count_drops(struct engine *e);
 /* Messages out, with their partial results and fallbacks: message.h, used by segment.c only. */
 
 /* ---- wait.c ---- */
-/* Sleeps until a descriptor is readable or timeout_ms passed (0 = look only). Bits of layout.h, or -errno. EINTR = 0.
+/* Waits until a descriptor is readable or timeout_ms passed (0 = look only). Bits of layout.h, or -errno. EINTR = 0.
+ * With FEATURE_SPIN on a link it looks again and again for some microseconds before it sleeps, unless others need the CPU.
  * Writes the clock word; drains the eventfd when it fired. */
 int engine_wait(struct engine *e, int timeout_ms);
 

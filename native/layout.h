@@ -56,7 +56,8 @@ enum weft_feature {
   FEATURE_COALESCE_UDP = 32,  /* merge UDP datagrams (USO) before the TUN write */
   FEATURE_TUN_TSO = 64,       /* TUN_F_CSUM | TSO4 | TSO6: super-packets from the kernel */
   FEATURE_TUN_USO = 128,      /* TUN_F_USO4 | USO6 */
-  FEATURE_TUNNEL_GSO = 256    /* encapsulated super-packets leave through the TAP */
+  FEATURE_TUNNEL_GSO = 256,   /* encapsulated super-packets leave through the TAP */
+  FEATURE_SPIN = 512          /* look for more for some microseconds before sleeping */
 };
 
 /* Statistics that C adds to, doubles in the worker's counter block (exact to 2^53). */

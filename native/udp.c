@@ -244,8 +244,8 @@ void udp_count_drops(struct engine *e) {
 
 /* ---- datagrams in ---- */
 
-#define RECEIVE_BYTES (512 * 1024)  /* a batch should stay in the cache */
-#define RECEIVE_FIRST 8             /* messages of the first call: 8 full UDP_GRO messages are the budget */
+#define RECEIVE_BYTES (256 * 1024)  /* a batch should stay in the cache */
+#define RECEIVE_FIRST 4             /* messages of the first call: 4 full UDP_GRO messages are the budget */
 #define RECEIVE_ERRORS_MAX 8        /* queued ICMP errors skipped per batch */
 #define RECEIVE_CONTROL 64          /* TOS and UDP_GRO take 48 */
 

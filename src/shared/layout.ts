@@ -55,6 +55,7 @@ export const FEATURE = {
   tunTso: 64,
   tunUso: 128,
   tunnelGso: 256,
+  spin: 512,
 } as const;
 export type FeatureName = keyof typeof FEATURE;
 export const FEATURES_ALL = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);

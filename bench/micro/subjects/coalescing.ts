@@ -58,7 +58,8 @@ class PairEnd {
     this.engine = addon.createEngine(this.views);
     const udpFd = addon.openUdp(udpOptions(4)).fd;
     const sendFds = Int32Array.of(udpFd);
-    addon.attachLink(this.engine, { family: 4, tunFd, udpFd, sendFds, features: FEATURES_ALL });
+    const features = FEATURES_ALL;
+    addon.attachLink(this.engine, { family: 4, tunFd, udpFd, tapFd: -1, sendFds, features });
     this.fds = [tunFd, udpFd];
   }
 
