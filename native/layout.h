@@ -17,7 +17,7 @@
 
 /* Rows: slot i of the pool belongs to row i of tunIn, slot TUN_IN_ROWS + i to row i of udpIn, the rest is scratch. */
 #define TUN_IN_ROWS 64
-#define UDP_IN_ROWS 64
+#define UDP_IN_ROWS 128
 #define SCRATCH_SLOTS 16
 #define POOL_SLOTS (TUN_IN_ROWS + UDP_IN_ROWS + SCRATCH_SLOTS)
 #define TUN_OUT_ROWS 1024

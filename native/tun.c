@@ -20,7 +20,7 @@
 #endif
 
 /* Small enough to be sent while it is in the cache and before the next stage runs dry, large enough for full messages. */
-#define BATCH_BYTES (128 * 1024)
+#define BATCH_BYTES (256 * 1024)
 
 /* Asks for the most that is wanted, then for less. The FEATURE_TUN_* bits granted, or -errno. */
 static int set_offloads(int fd, uint32_t wanted) {

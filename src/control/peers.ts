@@ -2,6 +2,7 @@
 import {
   formatPrefix,
   type Mac,
+  maskOfWord,
   type Prefix,
   prefixContains,
   sameWords,
@@ -39,12 +40,16 @@ export function leasesToPeers(
 ): { peers: Peer[]; skipped: Skipped[] } {
   const peers: Peer[] = [];
   const skipped: Skipped[] = [];
+  const taken = { 4: new SubnetSet(), 6: new SubnetSet() };
   for (const lease of leases) {
     if (lease.key === own.key || isOwnAddress(own.attributes, lease.attributes)) continue;
     for (const family of [4, 6] as const) {
-      const result = toPeer(lease, family, own, config, peers);
+      const result = toPeer(lease, family, own, config, taken[family]);
       if (typeof result === 'string') skipped.push({ key: lease.key, why: result });
-      else if (result) peers.push(result);
+      else if (result) {
+        peers.push(result);
+        taken[family].add(result.subnet, result.key);
+      }
     }
   }
   return { peers, skipped };
@@ -56,7 +61,7 @@ function toPeer(
   family: 4 | 6,
   own: Lease,
   config: NetworkConfig,
-  before: readonly Peer[],
+  taken: SubnetSet,
 ): Peer | string | undefined {
   const range = family === 4 ? config.ipv4 : config.ipv6;
   const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
@@ -69,8 +74,8 @@ function toPeer(
   }
   if (ownSubnet && overlaps(ownSubnet, subnet)) return "overlaps this node's own subnet";
   if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
-  const clash = before.find((peer) => peer.family === family && overlaps(peer.subnet, subnet));
-  if (clash) return `overlaps ${clash.key}`;
+  const clash = taken.overlapping(subnet);
+  if (clash !== undefined) return `overlaps ${clash}`;
   const mac = macOf(lease, family, config);
   if (typeof mac === 'string') return mac;
   return { key: lease.key, family, subnet, address, port: config.backend.port, mac };
@@ -87,6 +92,45 @@ function macOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Mac | string
   if (data.vni !== undefined && data.vni !== config.backend.vni)
     return `VNI ${data.vni} is not ours`;
   return data.mac;
+}
+
+/** Subnets that don't overlap, and who has them. Questions cost a few look-ups, however many there are. */
+class SubnetSet {
+  /** prefix length and network address → key */
+  private readonly keys = new Map<string, string>();
+  /** every network that holds a member, for questions about wider ones */
+  private readonly inside = new Map<string, string>();
+  private readonly lengths = new Set<number>();
+  private readonly asked = new Set<number>();
+  private readonly members: [Prefix, string][] = [];
+
+  add(subnet: Prefix, key: string): void {
+    this.keys.set(idOf(subnet.words, subnet.bits), key);
+    this.lengths.add(subnet.bits);
+    this.members.push([subnet, key]);
+    for (const bits of this.asked) this.inside.set(idOf(subnet.words, bits), key);
+  }
+
+  /** Key of a member that holds this subnet or lies in it. */
+  overlapping(subnet: Prefix): string | undefined {
+    for (const bits of this.lengths) {
+      if (bits > subnet.bits) continue;
+      const key = this.keys.get(idOf(subnet.words, bits));
+      if (key !== undefined) return key;
+    }
+    if (!this.asked.has(subnet.bits)) this.indexBy(subnet.bits);
+    return this.inside.get(idOf(subnet.words, subnet.bits));
+  }
+
+  private indexBy(bits: number): void {
+    this.asked.add(bits);
+    for (const [subnet, key] of this.members) this.inside.set(idOf(subnet.words, bits), key);
+  }
+}
+
+/** The network of `bits` that an address lies in. */
+function idOf(words: Words, bits: number): string {
+  return `${bits} ${words.map((word, i) => word & maskOfWord(bits, i)).join(' ')}`;
 }
 
 /** Whether two peers are the same in everything that the table holds. */

@@ -9,6 +9,8 @@ export interface RunOptions {
   timeoutMs?: number;
   /** return the exit code instead of throwing when it is not 0 */
   allowFailure?: boolean;
+  /** what the command reads from standard input */
+  input?: string;
 }
 
 export interface RunResult {
@@ -35,7 +37,7 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const result = await execute(command, args, options.timeoutMs ?? 15_000);
+  const result = await execute(command, args, options.timeoutMs ?? 15_000, options.input);
   if (result.code !== 0 && !options.allowFailure) throw commandFailed(command, args, result);
   return result;
 }
@@ -88,7 +90,12 @@ export function commandEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: path, LC_ALL: 'C' };
 }
 
-function execute(command: string, args: readonly string[], timeout: number): Promise<RunResult> {
+function execute(
+  command: string,
+  args: readonly string[],
+  timeout: number,
+  input?: string,
+): Promise<RunResult> {
   return new Promise((resolve, reject) => {
     const settings = {
       timeout,
@@ -106,6 +113,7 @@ function execute(command: string, args: readonly string[], timeout: number): Pro
       else resolve({ code: error.code, stdout, stderr });
     });
     running.set(child, closed(child));
+    child.stdin?.on('error', () => undefined).end(input); // a command need not read what it is given
   });
 }
 
