@@ -23,6 +23,11 @@ export function describeMachine(): Machine {
   };
 }
 
+/** Congestion control that TCP connections start with. */
+export function hostCongestion(): string {
+  return textOf('/proc/sys/net/ipv4/tcp_congestion_control').trim() || 'unknown';
+}
+
 /** Version and commit of the tree that is measured; no commit outside a git checkout. */
 export function describeWeft(): BenchResult['weft'] {
   const git = (...args: string[]): string | undefined => {

@@ -6,7 +6,8 @@ import { Progress } from '../../src/lab/progress.ts';
 import { projectRoot } from '../../src/lab/root.ts';
 import { buildTool } from '../../src/lab/tool.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
-import { describeMachine, describeWeft } from './machine.ts';
+import { renderHtml } from '../report/html.ts';
+import { describeMachine, describeWeft, hostCongestion } from './machine.ts';
 import { choose, NET_HELP, type NetOptions, parseNetOptions } from './options.ts';
 import { installMissing, PLANES, QUICK_PLANES } from './planes/all.ts';
 import type { Plane } from './planes/plane.ts';
@@ -87,6 +88,7 @@ function resultOf(
       seconds: plan.context.seconds,
       warmupSeconds: plan.context.warmupSeconds,
       quick: options.quick,
+      congestion: options.congestion ?? hostCongestion(),
     },
     links: LINKS.filter((link) => plan.links.includes(link.id)),
     planes: [...session.planes.values()],
@@ -115,7 +117,8 @@ async function measure(options: NetOptions): Promise<number> {
   };
   const usable = await installMissing(planes, (text) => progress.step(text), problem);
   const { rounds, seconds, warmupSeconds, links } = options;
-  const context = { seconds, warmupSeconds, tool: await buildTool('traffic') };
+  const { congestion } = options;
+  const context = { seconds, warmupSeconds, tool: await buildTool('traffic'), congestion };
   const plan: SessionPlan = { links, planes: usable, works, rounds, context };
   const session = new Session(plan, {
     step: (text) => progress.step(clock.text + text),
@@ -136,7 +139,10 @@ async function measure(options: NetOptions): Promise<number> {
   progress.clear();
   const result = save(true);
   process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : renderTable(result));
-  process.stderr.write(`raw runs and summaries: ${path.relative(process.cwd(), file)}\n`);
+  const report = file.replace(/(\.json)?$/, '.html');
+  writeFileSync(report, renderHtml(result));
+  const relative = (name: string): string => path.relative(process.cwd(), name);
+  process.stderr.write(`raw runs and summaries: ${relative(file)}; report: ${relative(report)}\n`);
   return result.runs.every((run) => run.error === undefined) ? 0 : EXIT.failure;
 }
 

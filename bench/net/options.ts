@@ -1,4 +1,5 @@
 /** Command line of bench:net. */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import type { LinkId } from './result.ts';
@@ -12,6 +13,8 @@ export interface NetOptions {
   seconds: number;
   warmupSeconds: number;
   quick: boolean;
+  /** TCP congestion control; undefined = the host's */
+  congestion: string | undefined;
   json: boolean;
   list: boolean;
   help: boolean;
@@ -30,6 +33,7 @@ round, one plane after the other, every second round in reverse order. Ratios ar
   --works LIST         kinds of work (default all)
   --rounds N           how often each is measured, 1 to 100 (default 5; quick 2)
   --seconds N          length of one run, 0.2 to 60 (default 3; quick 1)
+  --congestion NAME    TCP congestion control of the streams, such as cubic (default: the host's)
   --out FILE           where the raw runs and summaries go (default bench/out/net-<time>.json); a report, FILE with
                        .html, is written beside it
   --json               print the result as one JSON object at the end, instead of the table
@@ -54,6 +58,7 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
     seconds: number('--seconds', values.seconds, quick ? 1 : 3, 0.2, 60, false),
     warmupSeconds: 1,
     quick,
+    congestion: congestionOf(values.congestion),
     json: values.json ?? false,
     list: values.list ?? false,
     help: values.help ?? false,
@@ -74,6 +79,7 @@ function readValues(args: readonly string[]) {
         works: { type: 'string' },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
+        congestion: { type: 'string' },
         out: { type: 'string' },
         json: { type: 'boolean' },
         list: { type: 'boolean' },
@@ -84,6 +90,12 @@ function readValues(args: readonly string[]) {
   } catch (error) {
     throw usage(messageOf(error).split('. ')[0] as string);
   }
+}
+
+function congestionOf(name: string | undefined): string | undefined {
+  const available = readFileSync('/proc/sys/net/ipv4/tcp_available_congestion_control', 'utf8');
+  if (name === undefined || available.split(/\s+/).includes(name)) return name;
+  throw usage(`--congestion: ${name} is none of ${available.trim()}`);
 }
 
 function words(text: string | undefined): string[] {

@@ -90,7 +90,14 @@ export interface BenchResult {
   complete: boolean;
   weft: { version: string; commit: string; dirty: boolean };
   machine: Machine;
-  settings: { rounds: number; seconds: number; warmupSeconds: number; quick: boolean };
+  settings: {
+    rounds: number;
+    seconds: number;
+    warmupSeconds: number;
+    quick: boolean;
+    /** TCP congestion control of the pods */
+    congestion: string;
+  };
   links: LinkInfo[];
   planes: PlaneInfo[];
   works: WorkInfo[];

@@ -54,6 +54,7 @@ export class Session {
     step(`${link}: building ${plane.id}`);
     try {
       const rig = await plane.build(link);
+      if (this.#plan.context.congestion !== undefined) await useUnpaced(rig);
       rigs.set(plane, rig);
       const { id, label, besides } = plane;
       this.planes.set(id, { id, label, besides, version: rig.version, podMtu: rig.podMtu });
@@ -95,6 +96,15 @@ export class Session {
       return { ...head, error: message };
     }
   }
+}
+
+/**
+ * A socket that began with a pacing control keeps its pacing when another is chosen for it; reno may be any namespace's default
+ * (others only what the host allows), and paces nothing.
+ */
+async function useUnpaced(rig: Rig): Promise<void> {
+  for (const { namespace } of [rig.from, rig.to])
+    await namespace.sysctl({ 'net/ipv4/tcp_congestion_control': 'reno' });
 }
 
 /** Between runs, so that closing connections and full queues of the last one are gone. */

@@ -11,6 +11,8 @@ export interface WorkContext {
   warmupSeconds: number;
   /** path of the traffic tool */
   tool: string;
+  /** TCP congestion control to ask for; undefined = the host's */
+  congestion: string | undefined;
 }
 
 export type Measured = Pick<Run, 'values' | 'histogram'>;
@@ -60,7 +62,9 @@ async function tcp(
   const server = rig.to.namespace.spawn('iperf3', ['-s', '-1', '-p', port]);
   try {
     const load = ['-t', `${seconds}`, '-O', `${warmupSeconds}`, '-P', `${streams}`];
-    const args = ['-c', rig.to.address, '-p', port, '--connect-timeout', '3000', ...load, '-J'];
+    const control = context.congestion === undefined ? [] : ['-C', context.congestion];
+    const target = ['-c', rig.to.address, '-p', port, '--connect-timeout', '3000', ...control];
+    const args = [...target, ...load, '-J'];
     const { done, cpuSeconds } = await withCpu(() =>
       iperf(rig.from, reverse ? [...args, '-R'] : args, seconds + warmupSeconds),
     );

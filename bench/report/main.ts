@@ -1,0 +1,80 @@
+/** npm run bench:report -- RESULT.json: makes the HTML report, the plots, and the README's figures from a result of bench:net. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { projectRoot } from '../../src/lab/root.ts';
+import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import type { BenchResult } from '../net/result.ts';
+import { renderHtml } from './html.ts';
+import { makePlots } from './plots.ts';
+import { toPng } from './png.ts';
+import { README_PLOTS, replaceBlock } from './readme.ts';
+import { readResult } from './schema.ts';
+
+const HELP = `npm run bench:report -- RESULT.json [options]
+
+  --html FILE   the report; default RESULT.html beside the result
+  --plots DIR   every plot as SVG and PNG
+  --readme      replace the figures in README.md and the plots in docs/benchmark/
+  --help        this text
+`;
+const README_FOLDER = 'docs/benchmark';
+
+/** Writes every plot of a result as SVG and PNG. Returns the names without ending. */
+export function writePlots(result: BenchResult, folder: string): string[] {
+  mkdirSync(folder, { recursive: true });
+  return makePlots(result).map(({ name, svg }) => {
+    writeFileSync(path.join(folder, `${name}.svg`), svg);
+    writeFileSync(path.join(folder, `${name}.png`), toPng(svg));
+    return name;
+  });
+}
+
+function updateReadme(result: BenchResult): void {
+  const names = writePlots(result, path.join(projectRoot(), README_FOLDER));
+  const shown = names.filter((name) => README_PLOTS.some((plot) => name.startsWith(`${plot}-`)));
+  const file = path.join(projectRoot(), 'README.md');
+  const svgs = shown.map((name) => `${name}.svg`);
+  writeFileSync(file, replaceBlock(readFileSync(file, 'utf8'), result, README_FOLDER, svgs));
+}
+
+function main(): number {
+  const { values, positionals } = parse();
+  const [file] = positionals;
+  if (values.help || file === undefined || positionals.length > 1) {
+    process[values.help ? 'stdout' : 'stderr'].write(HELP);
+    return values.help ? 0 : EXIT.usage;
+  }
+  const result = readResult(file);
+  const html = values.html ?? file.replace(/(\.json)?$/, '.html');
+  writeFileSync(html, renderHtml(result));
+  if (values.plots !== undefined) writePlots(result, values.plots);
+  if (values.readme) updateReadme(result);
+  process.stdout.write(`${html}\n`);
+  return 0;
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        html: { type: 'string' },
+        plots: { type: 'string' },
+        readme: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new WeftError('ERR_USAGE', EXIT.usage, `${messageOf(error)}\n${HELP}`);
+  }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    process.exitCode = main();
+  } catch (error) {
+    process.stderr.write(`bench:report: ${messageOf(error)}\n`);
+    process.exitCode = error instanceof WeftError ? error.exitCode : EXIT.failure;
+  }
+}
