@@ -1,5 +1,6 @@
 /** weft bench: a test between two nodes, through the overlay and beside it. */
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import net from 'node:net';
 import os from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -66,7 +67,7 @@ export function addBench(program: Command, onExit: (code: number) => void): void
       inRange(1, SERVE_SECONDS_MAX),
       SERVE_SECONDS,
     )
-    .option('--seconds <seconds>', 'length of each TCP run', inRange(1, SECONDS_MAX), 2)
+    .option('--seconds <seconds>', 'length of each TCP run', inRange(0.1, SECONDS_MAX, 0.1), 2)
     .addOption(
       new Option('--family <family>', 'IPv4 unless the peer has none')
         .choices(['4', '6'])
@@ -82,6 +83,8 @@ export function addBench(program: Command, onExit: (code: number) => void): void
     if (peer !== undefined && !options.token)
       command.error('error: --token is missing; "weft bench --serve" on the far node prints it');
     const abort = new AbortController();
+    // Every connection of the test listens to it, more than the ten that Node takes for a leak.
+    setMaxListeners(0, abort.signal);
     const onSignal = (): void => abort.abort();
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
     try {
@@ -168,11 +171,13 @@ async function test(text: string, options: Options, signal: AbortSignal): Promis
   }
 }
 
-function inRange(min: number, max: number): (text: string) => number {
+/** A number in plain decimal notation; whole unless a smaller step is given. */
+function inRange(min: number, max: number, step: 1 | 0.1 = 1): (text: string) => number {
+  const notation = step === 1 ? /^\d+$/ : /^\d+(\.\d)?$/;
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    if (notation.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be from ${min} to ${max}, in steps of ${step}.`);
   };
 }
 
