@@ -343,7 +343,7 @@ test('an aborted test ends its sockets', async (t) => {
   await assert.rejects(running);
 });
 
-/** What weftd would answer on a node whose only peer is on loopback. */
+/** What weftd would answer on a node whose only peer is on loopback, with one address for both paths: only that is a device's. */
 async function startAdmin(t: TestContext): Promise<string> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'weft-bench-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -352,7 +352,7 @@ async function startAdmin(t: TestContext): Promise<string> {
   const pages: Record<string, object> = {
     '/status': { node, backend: 'vxlan', devices: [{ device: 'flannel.1' }], lease, mtu: 1450 },
     '/peers': {
-      peers: [{ key: '127.0.0.2-32', family: 4, subnet: `${OVERLAY}/32`, publicIp: UNDERLAY }],
+      peers: [{ key: '127.0.0.1-32', family: 4, subnet: `${UNDERLAY}/32`, publicIp: UNDERLAY }],
     },
   };
   const admin = http.createServer((request, response) => {
@@ -382,7 +382,7 @@ test('the whole command against a server: table, JSON, steps, exit codes', async
   const { server } = await startServer(t);
   const socket = await startAdmin(t);
   const flags = [`--admin-socket=${socket}`, `--port=${server.port}`, '--seconds=0.1'];
-  const table = await weftBench('127.0.0.2-32', ...flags, `--token=${TOKEN}`);
+  const table = await weftBench('127.0.0.1-32', ...flags, `--token=${TOKEN}`);
   assert.equal(table.code, 0, table.err);
   assert.match(table.out, /\nTCP to the peer +[\d.]+ [GM]bit\/s +[\d.]+ [GM]bit\/s +[\d.]+\n/);
   assert.match(table.out, /\nMTU: pods are told 1450; the path carries \d+: good/);
@@ -398,7 +398,7 @@ test('the whole command against a server: table, JSON, steps, exit codes', async
 
   const unknown = await weftBench('127.0.0.3', ...flags, `--token=${TOKEN}`);
   assert.deepEqual([unknown.code, unknown.out], [1, '']);
-  assert.match(unknown.err, /no peer "127\.0\.0\.3".*\n {2}127\.0\.0\.2-32/);
+  assert.match(unknown.err, /no peer "127\.0\.0\.3".*\n {2}127\.0\.0\.1-32/);
   const noDaemon = await weftBench(UNDERLAY, '--admin-socket=/nonexistent', '--token=x');
   assert.equal(noDaemon.code, 2);
 });
