@@ -15,7 +15,7 @@ import { findPeer } from '../../src/cli/bench/find-peer.ts';
 import { percentile } from '../../src/cli/bench/latency.ts';
 import { readLine, writeLine } from '../../src/cli/bench/line.ts';
 import { median, STEPS } from '../../src/cli/bench/measures.ts';
-import { type Probe, readProbe, searchPayload } from '../../src/cli/bench/path-mtu.ts';
+import { measurePath, type Probe, readProbe, searchPayload } from '../../src/cli/bench/path-mtu.ts';
 import {
   isProof,
   LINE_BYTES_MAX,
@@ -250,12 +250,20 @@ function farEnd(t: TestContext, port: number, token = TOKEN): FarEnd {
 }
 
 /** One request; its connection stays open until the test ends. */
-async function ask(t: TestContext, port: number, request: object): Promise<Record<string, string>> {
+async function askOn(
+  t: TestContext,
+  port: number,
+  request: object,
+): Promise<{ socket: net.Socket; answer: Record<string, string> }> {
   const socket = net.connect({ port, host: UNDERLAY });
   t.after(() => socket.destroy());
   const nonce = parseGreeting(await readLine(socket, 5_000));
   writeLine(socket, { ...request, proof: proofOf(TOKEN, nonce) });
-  return JSON.parse(await readLine(socket, 5_000));
+  return { socket, answer: JSON.parse(await readLine(socket, 5_000)) };
+}
+
+async function ask(t: TestContext, port: number, request: object): Promise<Record<string, string>> {
+  return (await askOn(t, port, request)).answer;
 }
 
 /** Connects, sends raw text and returns all that comes until the server hangs up. */
@@ -330,6 +338,28 @@ test('UDP answers nobody without a connection, and only the address of that conn
   assert.deepEqual(heard, [mine]);
 });
 
+test('a stuck stream is a result, not the end of the test', async (t) => {
+  const { server } = await startServer(t);
+  const { session } = await ask(t, server.port, { op: 'session' });
+  const { socket } = await askOn(t, server.port, { op: 'upload', session, seconds: 0.1 });
+  const result = JSON.parse(await readLine(socket, 10_000));
+  assert.equal(result.bytes, 0);
+  assert.ok(result.ms > 100);
+
+  // A far end that agrees to everything and then says nothing.
+  const silent = net.createServer((connection) => {
+    writeLine(connection, { weft: 'bench', version: 1, nonce: NONCE });
+    connection.once('data', () => writeLine(connection, { ok: true, session: NONCE }));
+    connection.on('error', () => undefined);
+  });
+  t.after(() => silent.close());
+  await new Promise<void>((resolve) => silent.listen(0, UNDERLAY, resolve));
+  const near = farEnd(t, (silent.address() as net.AddressInfo).port);
+  await near.open();
+  assert.equal((await near.download('underlay', 0.1)).bytes, 0);
+  assert.equal((await near.upload('underlay', 0.1)).bytes, 0);
+});
+
 test('an aborted test ends its sockets', async (t) => {
   const { server } = await startServer(t);
   const abort = new AbortController();
@@ -341,6 +371,7 @@ test('an aborted test ends its sockets', async (t) => {
   await sleep(100);
   abort.abort();
   await assert.rejects(running);
+  await assert.rejects(measurePath(UNDERLAY, UNDERLAY, 4, abort.signal), { name: 'AbortError' });
 });
 
 /** What weftd would answer on a node whose only peer is on loopback, with one address for both paths: only that is a device's. */

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { messageOf } from '../../shared/errors.ts';
 import { type LatencyResult, measureLatency } from './latency.ts';
-import { readLine, writeLine } from './line.ts';
+import { LateLine, readLine, writeLine } from './line.ts';
 import { measurePath, type PathResult } from './path-mtu.ts';
 import {
   type Answer,
@@ -15,10 +15,12 @@ import {
   proofOf,
   uploadResultShape,
 } from './protocol.ts';
-import { receiveAll, type StreamResult, sendFor } from './stream.ts';
+import { GRACE_MS, receiveAll, type StreamResult, sendFor } from './stream.ts';
 
 const CONNECT_MS = 5_000;
 const ANSWER_MS = 10_000;
+/** The far end answers at the latest when its grace for a stuck stream is over. */
+const RESULT_MS = GRACE_MS + 1_000;
 /** The far end's search sends some 15 pings, each up to some seconds. */
 const MTU_ANSWER_MS = 60_000;
 
@@ -43,7 +45,7 @@ export class FarEnd {
 
   /** Opens the session over the underlay; throws BenchError when the far end is away, busy or refuses the token. */
   async open(): Promise<void> {
-    const { socket, answer } = await this.#ask('underlay', 'session');
+    const { socket, answer } = await this.#ask('underlay', 'session', {});
     socket.resume();
     this.#session = { id: answer.session, socket };
   }
@@ -53,52 +55,57 @@ export class FarEnd {
   }
 
   /** TCP to the far end, as the far end saw it arrive. */
-  async upload(path: Path, seconds: number): Promise<StreamResult> {
-    const { socket } = await this.#ask(path, 'upload', { seconds });
-    try {
+  upload(path: Path, seconds: number): Promise<StreamResult> {
+    return this.#measure(path, 'upload', { seconds }, async (socket) => {
       await sendFor(socket, seconds);
       socket.end();
-      const line = await readLine(socket, ANSWER_MS);
-      return parseLine(line, uploadResultShape, 'the far end sent no result');
-    } finally {
-      socket.destroy();
-    }
+      return uploadResult(socket);
+    });
   }
 
   /** TCP from the far end. */
-  async download(path: Path, seconds: number): Promise<StreamResult> {
-    const { socket } = await this.#ask(path, 'download', { seconds });
-    try {
-      return await receiveAll(socket, seconds);
-    } finally {
-      socket.destroy();
-    }
+  download(path: Path, seconds: number): Promise<StreamResult> {
+    return this.#measure(path, 'download', { seconds }, (socket) => receiveAll(socket, seconds));
   }
 
-  async latency(path: Path): Promise<LatencyResult> {
+  latency(path: Path): Promise<LatencyResult> {
     const { address, port, signal } = this.#options;
-    const { socket, answer } = await this.#ask(path, 'echo');
-    try {
-      return await measureLatency({ address: address[path], port, key: answer.key, signal });
-    } finally {
-      socket.destroy();
-    }
+    return this.#measure(path, 'echo', {}, (_socket, { key }) =>
+      measureLatency({ address: address[path], port, key, signal }),
+    );
   }
 
   /** The largest UDP payload in each direction. */
-  async payload(path: Path): Promise<{ to: PathResult; from: PathResult }> {
+  payload(path: Path): Promise<{ to: PathResult; from: PathResult }> {
     const { address, family, signal } = this.#options;
-    const { socket, answer } = await this.#ask(path, 'mtu');
-    const local = socket.localAddress as string;
-    socket.destroy();
-    const to = await measurePath(local, address[path], family, signal);
-    return { to, from: answer.result };
+    return this.#measure(path, 'mtu', {}, async (socket, { result }) => {
+      // The server ends this connection with its answer, but the address that it used is known.
+      const local = socket.localAddress as string;
+      return { to: await measurePath(local, address[path], family, signal), from: result };
+    });
+  }
+
+  /** Asks on a connection of its own and closes it, whatever happens. */
+  async #measure<O extends Op, T>(
+    path: Path,
+    op: O,
+    more: object,
+    body: (socket: net.Socket, answer: Answer<O>) => Promise<T>,
+  ): Promise<T> {
+    const { socket, answer } = await this.#ask(path, op, more);
+    try {
+      return await body(socket, answer);
+    } catch (error) {
+      throw new BenchError(`${this.#place(path)}: ${messageOf(error)}`, error);
+    } finally {
+      socket.destroy();
+    }
   }
 
   async #ask<O extends Op>(
     path: Path,
     op: O,
-    more: object = {},
+    more: object,
   ): Promise<{ socket: net.Socket; answer: Answer<O> }> {
     const socket = await this.#connect(path);
     try {
@@ -138,5 +145,16 @@ export class FarEnd {
 
   #place(path: Path): string {
     return `${this.#options.address[path]} port ${this.#options.port} (${path})`;
+  }
+}
+
+/** What arrived. A path that loses large packets can hold up the answer as well: then nothing is known to have arrived. */
+async function uploadResult(socket: net.Socket): Promise<StreamResult> {
+  try {
+    const line = await readLine(socket, RESULT_MS);
+    return parseLine(line, uploadResultShape, 'the far end sent no result');
+  } catch (error) {
+    if (error instanceof LateLine) return { bytes: 0, ms: RESULT_MS };
+    throw error;
   }
 }

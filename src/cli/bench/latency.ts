@@ -58,7 +58,7 @@ async function manyTrips(socket: dgram.Socket, options: LatencyOptions): Promise
   if (counted.length > 0)
     return { p50Us: percentile(counted, 50), p99Us: percentile(counted, 99), lost };
   throw new BenchError(
-    `no UDP datagram came back from ${options.address} port ${options.port}; is UDP blocked there?`,
+    'TCP passes, but no UDP datagram came back; let UDP of this port through both firewalls',
   );
 }
 

@@ -4,13 +4,21 @@ import { BenchError, LINE_BYTES_MAX } from './protocol.ts';
 
 const NEWLINE = 10;
 
+/** Nothing came in time; the connection is still there. */
+export class LateLine extends BenchError {
+  constructor(timeoutMs: number) {
+    super(`nothing came within ${timeoutMs / 1000} s`);
+    this.name = 'LateLine';
+  }
+}
+
 export function writeLine(socket: Socket, value: object): void {
   socket.write(`${JSON.stringify(value)}\n`);
 }
 
 /**
  * The next line. What came behind it stays in the socket, which is left paused.
- * Throws BenchError when the line is too long, too late, or never ends.
+ * Throws BenchError when the line is too long or the connection ends, LateLine when it takes too long.
  */
 export function readLine(socket: Socket, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -35,10 +43,7 @@ export function readLine(socket: Socket, timeoutMs: number): Promise<string> {
         resolve(Buffer.concat(parts).toString('utf8'));
       }
     };
-    const timer = setTimeout(
-      () => finish(new BenchError(`nothing came within ${timeoutMs / 1000} s`)),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => finish(new LateLine(timeoutMs)), timeoutMs);
     socket.on('data', onData).on('end', onEnd).on('close', onEnd).on('error', finish);
     socket.resume();
     if (socket.destroyed || socket.readableEnded) onEnd();

@@ -54,7 +54,11 @@ export async function measurePath(
 ): Promise<PathResult> {
   const mtu = deviceMtuOf(local);
   if (mtu === undefined) return { why: `no device here has the address ${local}` };
-  return searchPayload((size) => ping(local, remote, family, size, signal), family, mtu);
+  const probe: Prober = (size) => ping(local, remote, family, size, signal);
+  const result = await searchPayload(probe, family, mtu);
+  // Pings that were interrupted look like pings without an answer.
+  signal.throwIfAborted();
+  return result;
 }
 
 function deviceMtuOf(address: string): number | undefined {
@@ -76,12 +80,12 @@ function ping(
   const words = `-${family} -n -M do -c 2 -i 0.2 -W 1 -I ${local} -s ${payloadBytes} ${remote}`;
   const environment = { ...process.env, LC_ALL: 'C' };
   return new Promise((resolve) => {
-    execFile(
-      'ping',
-      words.split(' '),
-      { timeout: PROBE_LIMIT_MS, signal, env: environment },
-      (error, stdout, stderr) => resolve(readProbe(error?.code ?? 0, `${stdout}${stderr}`)),
-    );
+    const settings = { timeout: PROBE_LIMIT_MS, signal, env: environment };
+    execFile('ping', words.split(' '), settings, (error, stdout, stderr) => {
+      // A ping that was ended by a signal has no code.
+      const code = error ? (error.code ?? 1) : 0;
+      resolve(readProbe(code, `${stdout}${stderr}`));
+    });
   });
 }
 
