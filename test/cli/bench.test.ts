@@ -347,7 +347,7 @@ test('a stuck stream is a result, not the end of the test', async (t) => {
   assert.ok(result.ms > 100);
 
   // A far end that agrees to everything and then says nothing.
-  const silent = net.createServer((connection) => {
+  const silent = net.createServer({ allowHalfOpen: true }, (connection) => {
     writeLine(connection, { weft: 'bench', version: 1, nonce: NONCE });
     connection.once('data', () => writeLine(connection, { ok: true, session: NONCE }));
     connection.on('error', () => undefined);
