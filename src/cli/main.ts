@@ -1,8 +1,9 @@
-/** weft: asks the running daemon through its admin socket. Exit codes: 0 ok, 1 unhealthy, 2 not reachable, 64 usage. */
+/** weft: asks the running daemon through its admin socket. Exit codes: 0 ok, 1 unhealthy or failed, 2 not reachable, 64 usage. */
 import { Command, CommanderError } from 'commander';
 import { messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
 import { fetchPage } from './client.ts';
+import { addBench } from './commands/bench.ts';
 import { renderPeers } from './commands/peers.ts';
 import { renderStatus } from './commands/status.ts';
 
@@ -46,6 +47,9 @@ export async function main(words: readonly string[]): Promise<number> {
   command('peers', 'the nodes this one sends to', (page) => {
     process.stdout.write(`${renderPeers(page)}\n`);
     return 0;
+  });
+  addBench(program, (exitCode) => {
+    code = exitCode;
   });
   try {
     await program.parseAsync([...words], { from: 'user' });
