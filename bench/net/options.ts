@@ -32,7 +32,7 @@ round, one plane after the other, every second round in reverse order. Ratios ar
   --planes LIST        data planes to measure (default all); kernel is needed for ratios
   --works LIST         kinds of work (default all)
   --rounds N           how often each is measured, 1 to 100 (default 5; quick 2)
-  --seconds N          length of one run, 0.2 to 60 (default 3; quick 1)
+  --seconds N          length of one run, 1 to 60 (default 3; quick 1)
   --congestion NAME    TCP congestion control of the streams, such as cubic (default: the host's)
   --out FILE           where the raw runs and summaries go (default bench/out/net-<time>.json); a report, FILE with
                        .html, is written beside it
@@ -54,8 +54,8 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
     links: links.length > 0 ? (links as LinkId[]) : [...LINKS],
     planes: words(values.planes),
     works: words(values.works),
-    rounds: number('--rounds', values.rounds, quick ? 2 : 5, 1, 100, true),
-    seconds: number('--seconds', values.seconds, quick ? 1 : 3, 0.2, 60, false),
+    rounds: number('--rounds', values.rounds, quick ? 2 : 5, 1, 100),
+    seconds: number('--seconds', values.seconds, quick ? 1 : 3, 1, 60),
     warmupSeconds: 1,
     quick,
     congestion: congestionOf(values.congestion),
@@ -108,13 +108,11 @@ function number(
   initial: number,
   min: number,
   max: number,
-  whole: boolean,
 ): number {
   if (text === undefined) return initial;
   const value = Number(text);
-  const isRight = text.trim() !== '' && value >= min && value <= max;
-  if (isRight && (!whole || Number.isInteger(value))) return value;
-  throw usage(`${name}: ${JSON.stringify(text)} is not a number from ${min} to ${max}`);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw usage(`${name}: ${JSON.stringify(text)} is not a whole number from ${min} to ${max}`);
 }
 
 /** The chosen ones in the list's own order; throws for an unknown id. */

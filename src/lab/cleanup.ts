@@ -13,11 +13,16 @@ const listening = new Set<Cleanup>();
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+function closeAll(signal: (typeof SIGNALS)[number]): void {
+  void Promise.all([...listening].map((cleanup) => cleanup.close())).then(() =>
+    process.exit(128 + constants.signals[signal]),
+  );
+}
+
 /** Collects undo actions; register one *before* making the thing, and let the undo tolerate that it is not there. */
 export class Cleanup {
   readonly #entries: Entry[] = [];
   #closing: Promise<string[]> | undefined;
-  #stopListening: (() => void) | undefined;
 
   /** True once the clean-up has begun, by a signal or by close(). */
   get begun(): boolean {
@@ -39,24 +44,18 @@ export class Cleanup {
   /** Forgets everything: the resources stay. */
   release(): void {
     this.#entries.length = 0;
-    this.#stopListening?.();
+    this.#stopListening();
   }
 
   /** From now on SIGINT, SIGTERM and SIGHUP undo everything (of all labs of this process) and end it with 128 + signal. */
   closeOnSignals(): void {
+    if (listening.size === 0) for (const signal of SIGNALS) process.on(signal, closeAll);
     listening.add(this);
-    const handlers = SIGNALS.map((signal) => {
-      const handler = (): void =>
-        void Promise.all([...listening].map((cleanup) => cleanup.close())).then(() =>
-          process.exit(128 + constants.signals[signal]),
-        );
-      process.on(signal, handler);
-      return () => process.off(signal, handler);
-    });
-    this.#stopListening = () => {
-      listening.delete(this);
-      for (const off of handlers) off();
-    };
+  }
+
+  #stopListening(): void {
+    listening.delete(this);
+    if (listening.size === 0) for (const signal of SIGNALS) process.off(signal, closeAll);
   }
 
   async #undoAll(): Promise<string[]> {
@@ -69,7 +68,7 @@ export class Cleanup {
         failures.push(`${entry.what}: ${messageOf(error)}`);
       }
     }
-    this.#stopListening?.();
+    this.#stopListening();
     return failures;
   }
 }
