@@ -32,6 +32,8 @@ import { TableGuard } from './table-guard.ts';
 import { Uplink } from './uplink.ts';
 
 const CONFIG_RETRY_MS = 1_000;
+/** A little more than the time for which the uplink believes what it found. */
+const UPLINK_CHECK_MS = 31_000;
 /** Bytes in front of the inner packet, outer IP header included. */
 const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
 const NO_MAC: Mac = { high: 0, low: 0 };
@@ -59,6 +61,7 @@ export class Daemon {
   private peers: Peer[] = [];
   private held = 0;
   private again: NodeJS.Timeout | undefined;
+  private uplinkCheck: NodeJS.Timeout | undefined;
   private storeState = { ok: true, message: '', lastEventAt: new Date() };
 
   constructor(settings: Settings, log: Log) {
@@ -108,6 +111,8 @@ export class Daemon {
       (error) => this.storeAway(error),
       this.abort.signal,
     );
+    if (this.uplink)
+      this.uplinkCheck = setInterval(() => void this.checkUplink(), UPLINK_CHECK_MS).unref();
     this.addon.notify('READY=1');
     this.log.info({ peers: this.peers.length }, 'ready');
   }
@@ -290,6 +295,19 @@ export class Daemon {
     }
   }
 
+  /** Routes, devices and firewall rules change without a word in the store. */
+  private async checkUplink(): Promise<void> {
+    try {
+      const marked = (await this.uplink?.mark(this.peers)) ?? this.peers;
+      if (marked.every((peer, i) => peer.tunnelGso === this.peers[i]?.tunnelGso)) return;
+      this.peers = marked;
+      await this.publisher.publish(marked);
+      this.supervisor.wakeAll();
+    } catch (error) {
+      this.log.error(`tunnel GSO not checked: ${messageOf(error)}`);
+    }
+  }
+
   /** Held peers end by themselves, without a change in the store. */
   private applyAgainAt(atMs: number | undefined, snapshot: Snapshot): void {
     clearTimeout(this.again);
@@ -332,6 +350,7 @@ export class Daemon {
   async stop(): Promise<void> {
     this.abort.abort();
     clearTimeout(this.again);
+    clearInterval(this.uplinkCheck);
     this.keeper?.stop();
     this.addon.notify('STOPPING=1');
     if (this.admin) {

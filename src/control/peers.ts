@@ -2,7 +2,6 @@
 import {
   formatPrefix,
   type Mac,
-  maskOfWord,
   type Prefix,
   prefixContains,
   sameWords,
@@ -12,6 +11,7 @@ import type { NetworkConfig } from './config/network-config.ts';
 import { isOwnAddress } from './lease/acquire.ts';
 import { overlaps } from './lease/arithmetic.ts';
 import type { Lease } from './lease/lease.ts';
+import { SubnetSet } from './lease/subnet-set.ts';
 import { decodeVxlanData } from './lease/value.ts';
 
 /** Where one subnet's packets go. A dual-stack node is two peers. */
@@ -92,45 +92,6 @@ function macOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Mac | string
   if (data.vni !== undefined && data.vni !== config.backend.vni)
     return `VNI ${data.vni} is not ours`;
   return data.mac;
-}
-
-/** Subnets that don't overlap, and who has them. Questions cost a few look-ups, however many there are. */
-class SubnetSet {
-  /** prefix length and network address → key */
-  private readonly keys = new Map<string, string>();
-  /** every network that holds a member, for questions about wider ones */
-  private readonly inside = new Map<string, string>();
-  private readonly lengths = new Set<number>();
-  private readonly asked = new Set<number>();
-  private readonly members: [Prefix, string][] = [];
-
-  add(subnet: Prefix, key: string): void {
-    this.keys.set(idOf(subnet.words, subnet.bits), key);
-    this.lengths.add(subnet.bits);
-    this.members.push([subnet, key]);
-    for (const bits of this.asked) this.inside.set(idOf(subnet.words, bits), key);
-  }
-
-  /** Key of a member that holds this subnet or lies in it. */
-  overlapping(subnet: Prefix): string | undefined {
-    for (const bits of this.lengths) {
-      if (bits > subnet.bits) continue;
-      const key = this.keys.get(idOf(subnet.words, bits));
-      if (key !== undefined) return key;
-    }
-    if (!this.asked.has(subnet.bits)) this.indexBy(subnet.bits);
-    return this.inside.get(idOf(subnet.words, subnet.bits));
-  }
-
-  private indexBy(bits: number): void {
-    this.asked.add(bits);
-    for (const [subnet, key] of this.members) this.inside.set(idOf(subnet.words, bits), key);
-  }
-}
-
-/** The network of `bits` that an address lies in. */
-function idOf(words: Words, bits: number): string {
-  return `${bits} ${words.map((word, i) => word & maskOfWord(bits, i)).join(' ')}`;
 }
 
 /** Whether two peers are the same in everything that the table holds. */

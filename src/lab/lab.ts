@@ -6,6 +6,7 @@ import { EXIT, WeftError } from '../shared/errors.ts';
 import { requireCommands, requireRoot } from './command.ts';
 import { buildFabric, type FabricOptions, type Offloads, underlayAddress } from './fabric.ts';
 import { KernelNode } from './kernel-node.ts';
+import { leaseValue } from './lease-file.ts';
 import { LabScope } from './namespace.ts';
 import type { LabNode } from './node.ts';
 import { Pod } from './pod.ts';
@@ -33,6 +34,8 @@ export interface LabDescription {
   underlayOffloads?: Offloads;
   underlayMtu?: number;
   underlayShape?: FabricOptions['shape'];
+  /** leases of nodes that don't exist, besides the lab's own: a large table; weft nodes only, default 0, at most 60,000 */
+  extraPeers?: number;
   /** wait until every pod reaches every pod; default true */
   waitForPeers?: boolean;
 }
@@ -115,7 +118,7 @@ export class Lab {
   }
 
   async #setUp(description: LabDescription, onStep: OnStep): Promise<void> {
-    this.#writeConfig(description.backend ?? 'vxlan');
+    this.#writeConfig(description);
     const spaces = [];
     for (const i of description.nodes.keys()) spaces.push(await this.scope.namespace(`n${i + 1}`));
     await buildFabric(this.scope, spaces, fabricOptions(description));
@@ -139,12 +142,13 @@ export class Lab {
     await node.start();
   }
 
-  #writeConfig(backend: 'vxlan' | 'udp'): void {
+  #writeConfig({ backend = 'vxlan', extraPeers = 0 }: LabDescription): void {
     mkdirSync(join(this.storeDir, 'subnets'), { recursive: true });
-    writeFileSync(
-      join(this.storeDir, 'config'),
-      JSON.stringify(networkConfig(backend, this.families)),
-    );
+    // Room for tens of thousands of subnets.
+    const wide = extraPeers > 0 ? { Network: '10.128.0.0/9', SubnetLen: 25 } : {};
+    const config = { ...networkConfig(backend, this.families), ...wide };
+    writeFileSync(join(this.storeDir, 'config'), JSON.stringify(config));
+    for (let i = 0; i < extraPeers; i++) writeAbsentPeer(this.storeDir, i);
   }
 
   #makeNode(
@@ -165,7 +169,7 @@ export class Lab {
         ...mtu,
       });
     }
-    const { workers, offload, sourceCheck, flags } = wanted;
+    const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
     return new WeftNode(name, space, underlayAddress(i + 1), {
       storeDir,
       tempDir: this.scope.tempDir,
@@ -173,6 +177,7 @@ export class Lab {
       ...(offload !== undefined && { offload }),
       ...(sourceCheck !== undefined && { sourceCheck }),
       ...(flags && { flags }),
+      ...(extraPeers && { startTimeoutMs: 90_000 }),
     });
   }
 
@@ -182,6 +187,17 @@ export class Lab {
       .map((node) => `\nlast lines of weftd on ${node.name}:\n${tail(node)}`)
       .join('');
   }
+}
+
+/** The lease of a node that does not exist: the i-th /25 of the upper half, at an address of the benchmarking range (RFC 2544). */
+function writeAbsentPeer(storeDir: string, i: number): void {
+  const subnet = `10.${128 + ((i >> 9) & 127)}.${(i >> 1) & 255}.${(i & 1) * 128}`;
+  const hex = (byte: number): string => (byte & 255).toString(16).padStart(2, '0');
+  const value = leaseValue({
+    publicIp: `198.18.${(i >> 8) & 255}.${i & 255}`,
+    vtepMac: `02:00:00:00:${hex(i >> 8)}:${hex(i)}`,
+  });
+  writeFileSync(join(storeDir, 'subnets', `${subnet}-25`), value);
 }
 
 /** The network config that the lab puts into the store. */

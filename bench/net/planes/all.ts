@@ -2,22 +2,15 @@
 import { availableParallelism } from 'node:os';
 import { isInstalled, run } from '../../../src/lab/command.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
-import { fastd } from './fastd.ts';
+import { foreignPlanes } from './foreign.ts';
 import { labPlanes } from './lab-plane.ts';
-import { n2n } from './n2n.ts';
-import { nebula } from './nebula.ts';
-import { openvswitch } from './openvswitch.ts';
 import type { Plane } from './plane.ts';
 import { hostGateway } from './routed.ts';
-import { wireguardGo } from './wireguard-go.ts';
-
-/** Other people's userspace overlays, from Debian's archive. */
-const FOREIGN: readonly Plane[] = [wireguardGo, fastd, nebula, n2n, openvswitch];
 
 export const PLANES: readonly Plane[] = [
   ...labPlanes(availableParallelism()),
   hostGateway,
-  ...FOREIGN,
+  ...foreignPlanes,
 ];
 
 export const QUICK_PLANES: readonly string[] = ['kernel', 'weft', 'weft-kernel', 'kernel-weft'];

@@ -1,5 +1,6 @@
 /** Planes that the project's own lab builds: weft, kernel VXLAN, and one of each as peers. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, type LabDescription } from '../../../src/lab/lab.ts';
 import { programVersion } from '../../../src/shared/version.ts';
 import type { LinkId } from '../result.ts';
@@ -7,6 +8,7 @@ import type { Plane, Rig } from './plane.ts';
 
 type LabNodes = LabDescription['nodes'];
 
+const SETTLE_MS = 15_000;
 const WEFT: LabNodes = [{ kind: 'weft' }, { kind: 'weft' }];
 
 export function kernelRelease(): string {
@@ -37,6 +39,8 @@ async function buildRig(description: LabDescription, link: LinkId, version: stri
     underlayShape: 'point-to-point',
     underlayOffloads: link === 'wire' ? 'wire' : 'on',
   });
+  // A large store is read for some seconds after the start; that must not fall into a measurement.
+  if (description.extraPeers) await sleep(SETTLE_MS);
   // The peers are programmed; a follower that goes on reading the store would take part in the measurement.
   for (const node of lab.kernelNodes) await node.stopFollowing();
   const end = (i: number) => ({ namespace: lab.pod(i).namespace, address: lab.pod(i).address(4) });
@@ -60,6 +64,7 @@ export function labPlanes(cores: number): Plane[] {
       backend: 'udp',
       workers: cores,
     }),
+    labPlane('weft-50k', 'weft, VXLAN, 1 worker, 50,000 peers', WEFT, { extraPeers: 49_998 }),
     labPlane('weft-off', 'weft, VXLAN, every offload off', WEFT, { offload: 'off' }),
     labPlane('weft-kernel', 'mixed: weft → kernel VXLAN', [{ kind: 'weft' }, { kind: 'kernel' }]),
     labPlane('kernel-weft', 'mixed: kernel VXLAN → weft', [{ kind: 'kernel' }, { kind: 'weft' }]),

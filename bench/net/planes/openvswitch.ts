@@ -1,92 +1,97 @@
-/** Open vSwitch with its userspace datapath and a VXLAN port; every node has its own daemons and files. */
+/** Open vSwitch with its userspace datapath: ovs-vswitchd does the VXLAN; packets by AF_PACKET and TAP. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../../src/lab/command.ts';
 import { UNDERLAY_DEVICE } from '../../../src/lab/fabric.ts';
+import { overlayAddress, versionFrom } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';
-import { waitForDevice } from './wait.ts';
 
-const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
-const UNDERLAY_BRIDGE = 'br-phy';
-const OVERLAY_BRIDGE = 'br-int';
-const MTU = 1450;
+/** holds the underlay device; its own end has the underlay address */
+const UNDERLAY_BRIDGE = 'br-underlay';
+/** holds the tunnel; its own end is where the node routes the other's pods to */
+const TUNNEL_BRIDGE = 'br-tunnel';
+/** 1500 less IPv4 (20), UDP (8), VXLAN (8) and the inner Ethernet header (14) */
+const POD_MTU = 1450;
 
-const overlayAddress = (index: number): string => `192.168.102.${index}`;
-
-/** ovs-vsctl against this node's database; tries again while the server starts. */
-async function configure(node: RoutedNode, folder: string, args: string[]): Promise<void> {
-  const database = `--db=unix:${join(folder, 'db.sock')}`;
-  for (let attempt = 1; ; attempt++) {
-    const command = ['-t', '10', database, ...args];
-    const done = await node.namespace.exec('ovs-vsctl', command, { allowFailure: true });
-    if (done.code === 0) return;
-    if (attempt === 20) throw new Error(`ovs-vsctl ${args.join(' ')}: ${done.stderr.trim()}`);
-    await sleep(100);
-  }
+/** One transaction: two userspace bridges, the underlay device in one, the tunnel in the other. */
+export function bridgeArguments(remote: string): string[] {
+  return [
+    bridge(UNDERLAY_BRIDGE),
+    ['add-port', UNDERLAY_BRIDGE, UNDERLAY_DEVICE],
+    bridge(TUNNEL_BRIDGE),
+    ['set', 'interface', TUNNEL_BRIDGE, `mtu_request=${POD_MTU}`],
+    ['add-port', TUNNEL_BRIDGE, 'vxlan0'],
+    ['set', 'interface', 'vxlan0', 'type=vxlan', `options:remote_ip=${remote}`, 'options:key=1'],
+  ].flatMap((command) => ['--', ...command]);
 }
 
-async function startDaemons(node: RoutedNode, folder: string): Promise<void> {
-  const database = join(folder, 'conf.db');
-  const socket = join(folder, 'db.sock');
-  // Daemons put further sockets into their run directory, which the nodes must not share.
-  const environment = [`OVS_RUNDIR=${folder}`, `OVS_LOGDIR=${folder}`];
-  await run('ovsdb-tool', ['create', database, SCHEMA]);
-  const control = (name: string): string => `--unixctl=${join(folder, name)}`;
-  const server = ['ovsdb-server', database, `--remote=punix:${socket}`, control('db.ctl')];
-  node.namespace.spawn('env', [...environment, ...server]);
-  await configure(node, folder, ['--no-wait', 'init']);
-  const daemon = ['ovs-vswitchd', `unix:${socket}`, control('vs.ctl')];
-  node.namespace.spawn('env', [...environment, ...daemon]);
+function bridge(name: string): string[] {
+  return ['add-br', name, '--', 'set', 'bridge', name, 'datapath_type=netdev'];
 }
 
-/** The datapath finds tunnel destinations only through a bridge of its own, so the underlay's address moves onto one. */
-async function start(node: RoutedNode): Promise<void> {
-  const folder = join(node.folder, `ovs${node.index}`);
-  mkdirSync(folder);
-  await startDaemons(node, folder);
-  const bridge = (name: string): string[] => [
-    ...['add-br', name, '--', 'set', 'bridge', name, 'datapath_type=netdev'],
-  ];
-  await configure(node, folder, bridge(UNDERLAY_BRIDGE));
-  await configure(node, folder, ['add-port', UNDERLAY_BRIDGE, UNDERLAY_DEVICE]);
-  await configure(node, folder, bridge(OVERLAY_BRIDGE));
-  const type = ['type=vxlan', `options:remote_ip=${node.remote}`, 'options:key=1'];
-  await configure(node, folder, [
-    ...['add-port', OVERLAY_BRIDGE, 'vx0', '--', 'set', 'interface', 'vx0', ...type],
-  ]);
-  await waitForDevice(node.namespace, OVERLAY_BRIDGE);
-  await node.namespace.ip('addr', 'flush', 'dev', UNDERLAY_DEVICE);
-  await giveAddress(node, UNDERLAY_BRIDGE, node.local, 1500);
-  await giveAddress(node, OVERLAY_BRIDGE, overlayAddress(node.index), MTU);
-  await node.namespace.ip('route', 'add', node.remoteSubnet, 'via', overlayAddress(3 - node.index));
+async function joinNode(node: RoutedNode): Promise<void> {
+  const { namespace } = node;
+  const inHome = ownHome(node);
+  await namespace.exec('env', [...inHome, 'ovsdb-tool', 'create']);
+  namespace.spawn('env', [...inHome, 'ovsdb-server', `--remote=punix:${home(node)}/db.sock`]);
+  const control = [...inHome, 'ovs-vsctl', '--retry', '--timeout=10'];
+  await namespace.exec('env', [...control, '--no-wait', 'init']);
+  namespace.spawn('env', [...inHome, 'ovs-vswitchd']);
+  // Returns when the daemon has set up what the database says.
+  await namespace.exec('env', [...control, ...bridgeArguments(node.remote)]);
+  await moveUnderlayAddress(node);
+  await routeOverTunnel(node);
 }
 
-async function giveAddress(
-  node: RoutedNode,
-  device: string,
-  address: string,
-  mtu: number,
-): Promise<void> {
-  await node.namespace.ip('addr', 'add', `${address}/24`, 'dev', device);
-  await node.namespace.ip('link', 'set', device, 'mtu', String(mtu), 'up');
+function home(node: RoutedNode): string {
+  return join(node.folder, `openvswitch-${node.index}`);
+}
+
+/** Database, sockets and logs of this node in a folder of its own, for `env`. */
+function ownHome(node: RoutedNode): string[] {
+  mkdirSync(home(node));
+  return ['DBDIR', 'RUNDIR', 'LOGDIR'].map((name) => `OVS_${name}=${home(node)}`);
+}
+
+/**
+ * The tunnel leaves through the bridge that has the underlay address. The kernel still sees what arrives on the
+ * underlay device; strict filtering drops it there, or it would answer "port unreachable" to every packet.
+ */
+async function moveUnderlayAddress({ namespace, local }: RoutedNode): Promise<void> {
+  await namespace.sysctl({
+    [`net/ipv4/conf/${UNDERLAY_DEVICE}/rp_filter`]: 1,
+    [`net/ipv4/conf/${UNDERLAY_DEVICE}/arp_ignore`]: 1,
+    [`net/ipv6/conf/${UNDERLAY_DEVICE}/disable_ipv6`]: 1,
+  });
+  await namespace.ip('addr', 'flush', 'dev', UNDERLAY_DEVICE);
+  await namespace.ip('addr', 'add', `${local}/24`, 'dev', UNDERLAY_BRIDGE);
+  await namespace.ip('link', 'set', UNDERLAY_BRIDGE, 'up');
+}
+
+async function routeOverTunnel({ namespace, index, remoteSubnet }: RoutedNode): Promise<void> {
+  await namespace.ip('addr', 'add', `${overlayAddress(index)}/24`, 'dev', TUNNEL_BRIDGE);
+  await namespace.ip('link', 'set', TUNNEL_BRIDGE, 'up');
+  const gateway = overlayAddress(index === 1 ? 2 : 1);
+  await namespace.ip('route', 'add', remoteSubnet, 'via', gateway);
 }
 
 export const openvswitch: Plane = {
   id: 'openvswitch',
-  label: 'Open vSwitch, userspace datapath',
-  besides: '',
-  commands: { 'ovs-vswitchd': 'openvswitch-switch', 'ovsdb-server': 'openvswitch-switch' },
-  build: async (link) => {
-    const { stdout } = await run('ovs-vswitchd', ['--version']);
-    return buildRouted({
-      link,
-      podMtu: MTU,
-      version: (stdout.split('\n')[0] as string).trim(),
-      join: async (nodes) => {
-        for (const node of nodes) await start(node);
-      },
-    });
+  label: 'Open vSwitch, userspace VXLAN',
+  besides: 'switches by flow table',
+  commands: {
+    'ovs-vswitchd': 'openvswitch-switch',
+    'ovs-vsctl': 'openvswitch-switch',
+    'ovsdb-server': 'openvswitch-common',
+    'ovsdb-tool': 'openvswitch-common',
   },
+  build: async (link) =>
+    buildRouted({
+      link,
+      podMtu: POD_MTU,
+      version: await versionFrom('Open vSwitch', ['ovs-vswitchd', '--version'], /\) (\S+)/),
+      join: async (nodes) => {
+        for (const node of nodes) await joinNode(node);
+      },
+    }),
 };

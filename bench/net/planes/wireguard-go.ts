@@ -1,39 +1,65 @@
-/** wireguard-go, WireGuard in user space. */
-import { writeFileSync } from 'node:fs';
+/** WireGuard in userspace: wireguard-go, the Go implementation by WireGuard's own authors. */
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../../src/lab/command.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabProcess } from '../../../src/lab/process.ts';
+import { EXIT, WeftError } from '../../../src/shared/errors.ts';
+import { routeInto, versionFrom, waitForDevice } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';
-import { packageVersion, waitForDevice } from './wait.ts';
 
-/** The control sockets of all namespaces lie in one directory, under the device's name. */
-const deviceOf = (node: RoutedNode): string => `wgbench${node.index}`;
-const PORT = '51820';
-/** wg-quick's: the underlay's 1500 less 80 */
-const MTU = 1420;
+const PORT = 51820;
+const SOCKET_FOLDER = '/var/run/wireguard';
+const SOCKET_TIMEOUT_MS = 5000;
+/** wireguard-go's own default: room for the header over IPv6 (40 + 8 + 32 bytes) */
+const POD_MTU = 1420;
 
-interface Keys {
-  secretFile: string;
+export interface KeyPair {
+  /** 32 bytes in base64 */
+  secret: string;
   publicKey: string;
 }
 
-async function makeKeys(node: RoutedNode): Promise<Keys> {
-  const secretFile = join(node.folder, `wg${node.index}.key`);
-  const { stdout: secret } = await run('wg', ['genkey']);
-  writeFileSync(secretFile, secret, { mode: 0o600 });
-  const { stdout } = await run('wg', ['pubkey'], { input: secret });
-  return { secretFile, publicKey: stdout.trim() };
+/** An X25519 pair as `wg genkey` and `wg pubkey` would give it. */
+export function wireguardKeys(): KeyPair {
+  const { d, x } = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' });
+  const base64 = (value = ''): string => Buffer.from(value, 'base64url').toString('base64');
+  return { secret: base64(d), publicKey: base64(x) };
 }
 
-async function start(node: RoutedNode, own: Keys, far: Keys): Promise<void> {
-  const device = deviceOf(node);
-  node.namespace.spawn('wireguard-go', ['-f', device]);
-  await waitForDevice(node.namespace, device);
-  const peer = ['peer', far.publicKey, 'endpoint', `${node.remote}:${PORT}`];
-  const setting = ['set', device, 'listen-port', PORT, 'private-key', own.secretFile];
-  await node.namespace.exec('wg', [...setting, ...peer, 'allowed-ips', node.remoteSubnet]);
-  await node.namespace.ip('link', 'set', device, 'mtu', String(MTU), 'up');
-  await node.namespace.ip('route', 'add', node.remoteSubnet, 'dev', device);
+async function joinNodes(nodes: readonly [RoutedNode, RoutedNode]): Promise<void> {
+  const keys = [wireguardKeys(), wireguardKeys()] as const;
+  await joinNode(nodes[0], keys[0].secret, keys[1].publicKey);
+  await joinNode(nodes[1], keys[1].secret, keys[0].publicKey);
+}
+
+async function joinNode(node: RoutedNode, secret: string, peer: string): Promise<void> {
+  // Named like the namespace: the control sockets of all namespaces lie in one folder, by the device's name.
+  const device = node.namespace.name;
+  const daemon = node.namespace.spawn('wireguard-go', ['--foreground', device]);
+  await waitForDevice(daemon, node, device);
+  await waitForSocket(daemon, join(SOCKET_FOLDER, `${device}.sock`));
+  const secretFile = join(node.folder, `wireguard-${node.index}.key`);
+  writeFileSync(secretFile, secret, { mode: 0o600 });
+  const own = ['listen-port', String(PORT), 'private-key', secretFile];
+  const other = ['allowed-ips', node.remoteSubnet, 'endpoint', `${node.remote}:${PORT}`];
+  await node.namespace.exec('wg', ['set', device, ...own, 'peer', peer, ...other]);
+  await routeInto(node, device, POD_MTU);
+}
+
+/** The device is there a moment before `wg` can reach the daemon. */
+async function waitForSocket(daemon: LabProcess, socket: string): Promise<void> {
+  const deadline = Date.now() + SOCKET_TIMEOUT_MS;
+  while (!existsSync(socket)) {
+    if (daemon.exit !== undefined || Date.now() > deadline)
+      throw new WeftError(
+        'ERR_PLANE',
+        EXIT.failure,
+        `wireguard-go made no control socket ${socket}: ${daemon.exit ?? 'it is still starting'}`,
+      );
+    await sleep(20);
+  }
 }
 
 export const wireguardGo: Plane = {
@@ -41,16 +67,11 @@ export const wireguardGo: Plane = {
   label: 'wireguard-go',
   besides: 'encrypts and authenticates (ChaCha20-Poly1305)',
   commands: { 'wireguard-go': 'wireguard-go', wg: 'wireguard-tools' },
-  build: async (link) => {
-    return buildRouted({
+  build: async (link) =>
+    buildRouted({
       link,
-      podMtu: MTU,
-      version: `wireguard-go ${await packageVersion('wireguard-go')}`,
-      join: async ([a, b]) => {
-        const keys = [await makeKeys(a), await makeKeys(b)] as const;
-        await start(a, keys[0], keys[1]);
-        await start(b, keys[1], keys[0]);
-      },
-    });
-  },
+      podMtu: POD_MTU,
+      version: await versionFrom('wireguard-go', ['wireguard-go', '--version'], /v([\d.]+)/),
+      join: joinNodes,
+    }),
 };

@@ -17,12 +17,17 @@ export async function egressDevices(
   if (addresses.length === 0) return devices;
   const commands = addresses.map((address) => `route get ${formatAddress(address)}\n`).join('');
   // With -force an unreachable address does not end the batch; ip then exits with an error and all answers.
-  const text = await run('ip', ['-j', '-force', '-batch', '-'], commands).catch(() => '');
+  const text = await run('ip', ['-j', '-force', '-batch', '-'], commands).catch(answersOf);
   for (const line of text.split('\n')) {
     const route = parseRoute(line);
     if (route?.dev !== undefined && route.type !== 'local') devices.set(route.dst, route.dev);
   }
   return devices;
+}
+
+/** What a command printed before it ended with an error. */
+function answersOf(error: Error): string {
+  return (error.cause as { stdout?: string } | undefined)?.stdout ?? '';
 }
 
 function parseRoute(line: string): RouteJson | undefined {

@@ -4,6 +4,7 @@ import { EXIT, WeftError } from '../../shared/errors.ts';
 import type { FamilyConfig, NetworkConfig } from '../config/network-config.ts';
 import { addToAddress, compareAddresses, overlaps } from './arithmetic.ts';
 import type { Lease, LeaseSubnets } from './lease.ts';
+import { SubnetSet } from './subnet-set.ts';
 
 /** flannel stops looking after this many free subnets and picks one of them. */
 const CANDIDATES_MAX = 100;
@@ -25,13 +26,15 @@ export function allocateSubnets(
 function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => number): Prefix {
   const { bits } = family.subnetMin;
   const candidates: Prefix[] = [];
+  const leased = new SubnetSet();
+  for (const subnet of taken) leased.add(subnet, 'lease');
   let words = family.subnetMin.words;
   while (
     compareAddresses(words, family.subnetMax.words) <= 0 &&
     candidates.length < CANDIDATES_MAX
   ) {
     const subnet = { words, bits };
-    if (!taken.some((other) => overlaps(other, subnet))) candidates.push(subnet);
+    if (leased.overlapping(subnet) === undefined) candidates.push(subnet);
     words = addToAddress(words, bits, 1);
   }
   const picked = candidates[Math.floor(random() * candidates.length)];

@@ -1,0 +1,9 @@
+/** Other people's userspace overlays, from Debian's archive. */
+import { fastd } from './fastd.ts';
+import { n2n } from './n2n.ts';
+import { nebula } from './nebula.ts';
+import { openvswitch } from './openvswitch.ts';
+import type { Plane } from './plane.ts';
+import { wireguardGo } from './wireguard-go.ts';
+
+export const foreignPlanes: Plane[] = [fastd, openvswitch, wireguardGo, nebula, n2n];
