@@ -21,6 +21,7 @@ const COMMANDS = {
   ping: ['iputils-ping'],
   iperf3: ['iperf3'],
   ethtool: ['ethtool'],
+  nft: ['nftables'],
 };
 
 function say(text) {

@@ -32,8 +32,7 @@ import { TableGuard } from './table-guard.ts';
 import { Uplink } from './uplink.ts';
 
 const CONFIG_RETRY_MS = 1_000;
-/** A little more than the time for which the uplink believes what it found. */
-const UPLINK_CHECK_MS = 31_000;
+const UPLINK_CHECK_MS = 1_000;
 /** Bytes in front of the inner packet, outer IP header included. */
 const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
 const NO_MAC: Mac = { high: 0, low: 0 };
@@ -297,8 +296,9 @@ export class Daemon {
 
   /** Routes, devices and firewall rules change without a word in the store. */
   private async checkUplink(): Promise<void> {
+    if (!this.uplink?.isDue(Date.now())) return;
     try {
-      const marked = (await this.uplink?.mark(this.peers)) ?? this.peers;
+      const marked = await this.uplink.mark(this.peers);
       if (marked.every((peer, i) => peer.tunnelGso === this.peers[i]?.tunnelGso)) return;
       this.peers = marked;
       await this.publisher.publish(marked);

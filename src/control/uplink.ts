@@ -20,7 +20,11 @@ export interface UplinkNode {
   mac: Mac;
 }
 
-const CHECK_MS = 30_000;
+/** How long a device is believed to let super-packets pass, and not to: what forbids it at start is often set up soon after. */
+const USABLE_MS = 30_000;
+const UNUSABLE_MS = 5_000;
+/** At most this share of the time goes into looking for routes, however many peers there are. */
+const LOOK_SHARE = 0.005;
 
 /** A device and family: may it be used, and since when is that known. */
 interface Verdict {
@@ -38,6 +42,8 @@ export class Uplink {
   private readonly vni: number;
   private readonly repeats = new RepeatFilter();
   private readonly verdicts = new Map<string, Verdict>();
+  /** before this, another look is not worth its cost */
+  private lookAgainMs = 0;
   private nodes: Partial<Record<4 | 6, UplinkNode>> = {};
 
   private constructor(
@@ -84,11 +90,18 @@ export class Uplink {
     this.nodes[family] = node;
   }
 
+  /** Whether it is time to look again at routes and devices. */
+  isDue(nowMs: number): boolean {
+    return nowMs >= this.lookAgainMs && [...this.verdicts.values()].some((v) => isOld(v, nowMs));
+  }
+
   /** The same peers, with tunnelGso set where super-packets may leave whole. */
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
+    const startedMs = Date.now();
     const devices = await egressDevices(uniqueAddresses(peers));
-    const deviceOf = (peer: Peer): string | undefined => devices.get(formatAddress(peer.address));
     const now = Date.now();
+    this.lookAgainMs = now + (now - startedMs) / LOOK_SHARE;
+    const deviceOf = (peer: Peer): string | undefined => devices.get(formatAddress(peer.address));
     for (const peer of peers) {
       const device = deviceOf(peer);
       if (device !== undefined) await this.judge(device, peer, now);
@@ -113,11 +126,11 @@ export class Uplink {
     for (const fd of this.fds) this.addon.close(fd);
   }
 
-  /** Looks at a device at most once in CHECK_MS; this peer's address is what the probe is sent to. */
+  /** Looks at a device when what is known of it is old; this peer's address is what the probe is sent to. */
   private async judge(device: string, peer: Peer, nowMs: number): Promise<void> {
     const key = verdictKey(device, peer.family);
     const known = this.verdicts.get(key);
-    if (known && nowMs - known.atMs < CHECK_MS) return;
+    if (known && !isOld(known, nowMs)) return;
     const why = await this.reasonAgainst(device, peer).catch(messageOf);
     const usable = why === '';
     this.verdicts.set(key, { usable, why, atMs: nowMs });
@@ -150,6 +163,10 @@ export class Uplink {
     });
     return left ? '' : 'a probe did not leave (forwarding off, rp_filter, or a FORWARD rule)';
   }
+}
+
+function isOld(verdict: Verdict, nowMs: number): boolean {
+  return nowMs - verdict.atMs >= (verdict.usable ? USABLE_MS : UNUSABLE_MS);
 }
 
 function verdictKey(device: string | undefined, family: 4 | 6): string {

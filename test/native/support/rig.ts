@@ -100,9 +100,15 @@ function splitRow(views: EngineViews, index: number): Datagram[] {
 }
 
 export function makeRig(
-  options: { family?: 4 | 6; features?: number; gro?: boolean; sockets?: number } = {},
+  options: {
+    family?: 4 | 6;
+    features?: number;
+    gro?: boolean;
+    sockets?: number;
+    tapFd?: number;
+  } = {},
 ): Rig {
-  const { family = 4, features = FEATURES_ALL, gro = true, sockets = 2 } = options;
+  const { family = 4, features = FEATURES_ALL, gro = true, sockets = 2, tapFd = -1 } = options;
   const addon = loadAddon();
   const views = makeViews();
   const engine = addon.createEngine(views);
@@ -114,7 +120,7 @@ export function makeRig(
     tunFd: pair[0],
     udpFd: receiver.fd,
     sendFds: Int32Array.from(senders, (sender) => sender.fd),
-    tapFd: -1,
+    tapFd,
     features: gro ? features : features & ~FEATURE.udpGro,
   };
   const link = addon.attachLink(engine, ports);
