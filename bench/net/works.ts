@@ -279,7 +279,7 @@ export const WORKS: readonly Work[] = [
   tcpWork(16, true, false),
   floodWork(64, true),
   floodWork(512, false),
-  floodWork(1400, true),
+  floodWork(1400, false),
   {
     id: 'rr',
     label: 'round trip, 64 bytes, idle',
