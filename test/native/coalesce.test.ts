@@ -14,6 +14,7 @@ import {
   type Edit,
   edited,
   FLOW,
+  ipEdited,
   type Protocol,
   rowsOf,
   spoiled,
@@ -333,20 +334,14 @@ const withExtension = (next: number, rest: readonly number[]) => (packet: Uint8A
     v.setUint16(4, v.byteLength - 40);
   });
 
-const headerEdit = (edit: Edit) => (packet: Uint8Array) => {
-  const copy = spoiled(packet, edit);
-  writeIpChecksum(copy);
-  return copy;
-};
-
 const UNMERGED: Record<Version, [string, (packet: Uint8Array) => Uint8Array][]> = {
   4: [
     ['options', withOptions],
-    ['more fragments', headerEdit((v) => v.setUint16(6, 0x2000))],
-    ['a fragment offset', headerEdit((v) => v.setUint16(6, 0x0001))],
-    ['a fragment offset and DF', headerEdit((v) => v.setUint16(6, 0x5000))],
-    ['the reserved flag', headerEdit((v) => v.setUint16(6, 0xc000))],
-    ['the reserved flag alone', headerEdit((v) => v.setUint16(6, 0x8000))],
+    ['more fragments', (packet) => ipEdited(packet, (v) => v.setUint16(6, 0x2000))],
+    ['a fragment offset', (packet) => ipEdited(packet, (v) => v.setUint16(6, 0x0001))],
+    ['a fragment offset and DF', (packet) => ipEdited(packet, (v) => v.setUint16(6, 0x5000))],
+    ['the reserved flag', (packet) => ipEdited(packet, (v) => v.setUint16(6, 0xc000))],
+    ['the reserved flag alone', (packet) => ipEdited(packet, (v) => v.setUint16(6, 0x8000))],
     ['bytes behind its end', (packet) => Uint8Array.of(...packet, 0, 0)],
     ['its end cut off', (packet) => packet.slice(0, -2)],
   ],

@@ -58,10 +58,16 @@ export function spoiled(packet: Uint8Array, edit: Edit): Uint8Array {
   return copy;
 }
 
-/** The packet with changed headers and right checksums. */
-export function edited(packet: Uint8Array, edit: Edit): Uint8Array {
+/** The packet with a changed IP header and a right sum of that alone. */
+export function ipEdited(packet: Uint8Array, edit: Edit): Uint8Array {
   const copy = spoiled(packet, edit);
   writeIpChecksum(copy);
+  return copy;
+}
+
+/** The packet with changed headers and right checksums. */
+export function edited(packet: Uint8Array, edit: Edit): Uint8Array {
+  const copy = ipEdited(packet, edit);
   writeTransportChecksum(copy);
   return copy;
 }
