@@ -99,7 +99,9 @@ test('a packet without ports keeps its place among the packets of its hosts', ()
 
 test('a packet that cannot be merged sends its own flow ahead, no other', () => {
   const fin = edited(tcp(4, 2), (v, at) => v.setUint8(at + 13, 0x11));
-  check([tcp(4, 0), udp(4, 0), tcp(4, 1), fin, udp(4, 1)], [[0, 2], [3], [1, 4]]);
+  const neighbour = (index: number) => tcp(4, index, { destinationPort: 5001 });
+  const rows = [tcp(4, 0), udp(4, 0), neighbour(0), tcp(4, 1), fin, udp(4, 1), neighbour(1)];
+  check(rows, [[0, 3], [4], [1, 5], [2, 6]]);
 });
 
 test('a group ends with the call', () => {
@@ -185,6 +187,7 @@ const HOSTILE: [string, Partial<Record<keyof typeof ROW, number>>][] = [
   ['checksum offset behind the packet', { csumOffset: 3019 }],
   ['negative checksum offset', { csumOffset: -1 }],
   ['huge checksum offset', { csumOffset: 0x7fffffff }],
+  ['transport behind the packet, no checksum asked for', { gso: GSO.udpL4, csumStart: 4000 }],
   ['no room for a TCP header', { csumStart: 3021, csumOffset: 0 }],
   ['no TCP header where it should be', { csumStart: 0 }],
 ];

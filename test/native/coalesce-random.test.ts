@@ -15,15 +15,7 @@ import {
   transportAt,
   withPartialChecksum,
 } from '../support/segmenter.ts';
-import {
-  type Edit,
-  edited,
-  HOSTS,
-  ipEdited,
-  type Protocol,
-  spoiled,
-  type Version,
-} from './support/flows.ts';
+import { edited, HOSTS, ipEdited, type Protocol, spoiled, type Version } from './support/flows.ts';
 import { assertGroup, TunRig, type TunRow } from './support/tun-rig.ts';
 
 interface Flow {
