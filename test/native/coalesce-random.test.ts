@@ -232,7 +232,6 @@ for (const [name, features] of FEATURE_SETS) {
       { numRuns: 150 },
     );
     assert.ok(merged > total / 20, `${merged} of ${total} packets merged`);
-    assert.ok(rig.stat('badChecksum') > 0, 'wrong checksums were met');
     assert.equal(rig.stat('gsoFallbacks'), 0);
     rig.end();
   });
