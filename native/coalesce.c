@@ -252,7 +252,7 @@ static bool is_candidate(const struct coalescer *c, const struct packet *p, cons
   if (p->protocol == 0 || (row[ROW_GSO] & 0xff) != VIRTIO_NET_HDR_GSO_NONE) return false;
   uint32_t needed = FEATURE_BATCH | merge_feature(p->protocol);
   if ((c->link->features & needed) != needed) return false;
-  if (p->version == 4 && p->ip_bytes != IP4_HEADER) return false;
+  if (p->version == 4 && (p->ip_bytes != IP4_HEADER || load_be16(p->bytes + IP4_FRAGMENT_AT) & ~IP4_DF)) return false;
   if (packet_ip_length(p) != p->length || p->length <= p->header_bytes || p->length > MERGED_BYTES_MAX) return false;
 
   const uint8_t *transport = packet_transport(p);
@@ -281,7 +281,7 @@ static bool tcp_header_fits(const struct group *g, const struct packet *p) {
   size_t options = (size_t)(p->header_bytes - p->ip_bytes - TCP_HEADER);
   return load_be32(b + TCP_SEQUENCE_AT) == g->next_sequence && memcmp(a + TCP_ACK_AT, b + TCP_ACK_AT, 4) == 0 &&
          memcmp(a + TCP_FLAGS_AT + 1, b + TCP_FLAGS_AT + 1, 2) == 0 && /* window */
-         memcmp(a + TCP_HEADER, b + TCP_HEADER, options) == 0;
+         memcmp(a + TCP_URGENT_AT, b + TCP_URGENT_AT, 2 + options) == 0;
 }
 
 static bool fits_group(const struct group *g, const struct packet *p) {

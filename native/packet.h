@@ -37,6 +37,7 @@
 #define TCP_OFFSET_AT 12
 #define TCP_FLAGS_AT 13
 #define TCP_CHECKSUM_AT 16
+#define TCP_URGENT_AT 18 /* the options follow */
 #define TCP_FLAG_PSH 0x08
 #define TCP_FLAG_ACK 0x10
 
