@@ -187,7 +187,7 @@ function latencyPlot(result: BenchResult, link: LinkInfo): Plot | undefined {
   const legendRows = Math.ceil(planes.length / 3);
   const svg = draw(430 + legendRows * 22, {
     title: heading(title, link),
-    legend: { bottom: 4, textStyle: { fontFamily: FONT }, width: 860 },
+    legend: { bottom: 4, itemGap: 30, textStyle: { fontFamily: FONT, fontSize: 11 }, width: 840 },
     grid: { left: 80, right: 40, top: 76, bottom: 70 + legendRows * 22 },
     xAxis: {
       type: 'category',
