@@ -1,6 +1,6 @@
 /** The control side's pure parts: network config, lease keys and values, allocation, guard, files, flags. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -265,6 +265,26 @@ test('ACQ-4, ACQ-5, ACQ-7 exhaustion, a lost race, a reservation', async () => {
   racing.create = async (key, value, ttlMs) =>
     lost++ === 0 ? 'exists' : create(key, value, ttlMs);
   assert.ok((await acquireLease(racing, config, attributes('192.0.2.5'), undefined)).key);
+});
+
+test('two dual-stack nodes that pick the same IPv4 subnet at the same moment end with different ones', async () => {
+  const dual = parseNetworkConfig(
+    '{"Network":"10.3.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:3::/48","Backend":{"Type":"vxlan"}}',
+  );
+  const root = await folder();
+  await mkdir(path.join(root, 'subnets'));
+  const store = new FileStore(root);
+  const picks =
+    (...values: number[]) =>
+    () =>
+      values.shift() ?? Math.random();
+  const leases = await Promise.all([
+    acquireLease(store, dual, attributes('192.0.2.1'), undefined, picks(0, 0)),
+    acquireLease(store, dual, attributes('192.0.2.2'), undefined, picks(0, 0.5)),
+  ]);
+  const [a, b] = leases.map((lease) => lease.key.split('&')[0]);
+  assert.notEqual(a, b);
+  assert.equal((await store.list()).leases.length, 2);
 });
 
 test('file store: compare on replace and delete, expiry, junk, links, odd files', async () => {

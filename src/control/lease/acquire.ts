@@ -68,7 +68,24 @@ async function tryAcquire(
   const key = formatKey(subnets);
   const created = await store.create(key, encodeValue(attributes), LEASE_TTL_MS);
   if (created === 'exists') return undefined;
-  return findOwn(store, key);
+  return keepUnlessShared(store, key, subnets);
+}
+
+/**
+ * A dual-stack key names both subnets, so two nodes that pick the same IPv4 subnet and different IPv6 ones at the same time both
+ * create their key. Whoever sees the other's behind its own creation takes its own back; the later creator always sees both.
+ */
+async function keepUnlessShared(
+  store: Store,
+  key: string,
+  subnets: LeaseSubnets,
+): Promise<Lease | undefined> {
+  const leases = parseLeases(await store.list());
+  const own = leases.find((lease) => lease.key === key);
+  const others = leases.filter((lease) => lease.key !== key);
+  if (!own || !isTaken(subnets, others)) return own;
+  await store.delete(key, own.revision);
+  return undefined;
 }
 
 /** A lease without expiry is a reservation and stays one. */
