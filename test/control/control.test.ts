@@ -1,6 +1,6 @@
 /** The control side's pure parts: network config, lease keys and values, allocation, guard, files, flags. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
