@@ -22,6 +22,10 @@ const COMMANDS = {
   iperf3: ['iperf3'],
   ethtool: ['ethtool'],
   nft: ['nftables'],
+  iptables: ['iptables'],
+  etcd: ['etcd-server'],
+  etcdctl: ['etcd-client'],
+  openssl: ['openssl'],
 };
 
 function say(text) {

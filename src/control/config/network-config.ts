@@ -24,11 +24,40 @@ export interface FamilyConfig {
   subnetMax: Prefix;
 }
 
+export interface VxlanBackend {
+  type: 'vxlan';
+  vni: number;
+  /** 8472 unless set */
+  port: number;
+  /** outer MTU in bytes; default is the interface's */
+  mtu?: number;
+  /** peers on the same link get a plain route */
+  directRouting: boolean;
+  /** accept packets with a group policy id (which is ignored) */
+  gbp: boolean;
+}
+export interface UdpBackend {
+  type: 'udp';
+  port: number;
+}
+/** Command lines, "" = none; see backend/extension.ts. */
+export interface ExtensionBackend {
+  type: 'extension';
+  preStartup: string;
+  postStartup: string;
+  subnetAdd: string;
+  subnetRemove: string;
+}
 export type Backend =
-  | { type: 'vxlan'; vni: number /** 8472 unless set */; port: number; mtu?: number }
-  | { type: 'udp'; port: number };
+  | VxlanBackend
+  | UdpBackend
+  | { type: 'host-gw' }
+  | { type: 'alloc' }
+  | ExtensionBackend;
 
 export interface NetworkConfig {
+  /** rules by nft instead of iptables */
+  nftables: boolean;
   ipv4?: FamilyConfig;
   ipv6?: FamilyConfig;
   backend: Backend;
@@ -59,8 +88,16 @@ const backendShape = z.object({
   port: count.max(65535).default(0),
   mtu: count.default(0),
   gbp: z.boolean().default(false),
+  learning: z.boolean().default(false),
   directrouting: z.boolean().default(false),
+  prestartupcommand: z.string().default(''),
+  poststartupcommand: z.string().default(''),
+  subnetaddcommand: z.string().default(''),
+  subnetremovecommand: z.string().default(''),
 });
+/** flannel's other backends: they need kernel modules or a cloud that weft has no part in. */
+const UNSUPPORTED = ['wireguard', 'ipip', 'ipsec', 'tencent-vpc'];
+const SUPPORTED = 'vxlan, udp, host-gw, alloc or extension';
 
 /** Families' rules of flannel's CheckNetworkConfig: largest subnet length, largest network length, derived default. */
 const RULES = {
@@ -83,8 +120,10 @@ export function parseNetworkConfig(text: string): NetworkConfig {
   }
   const raw = checkShape(shape, json);
   if (!raw.enableipv4 && !raw.enableipv6) refuse('EnableIPv4 and EnableIPv6 are both false');
-  if (raw.enablenftables) refuse('EnableNFTables is not supported yet; remove it');
-  const config: NetworkConfig = { backend: parseBackend(raw.backend) };
+  const config: NetworkConfig = {
+    backend: parseBackend(raw.backend),
+    nftables: raw.enablenftables,
+  };
   if (raw.enableipv4) {
     config.ipv4 = parseFamily(4, raw.network, raw.subnetlen, raw.subnetmin, raw.subnetmax);
   }
@@ -113,16 +152,44 @@ function checkShape<T>(schema: z.ZodType<T>, json: unknown): T {
 
 function parseBackend(json: unknown): Backend {
   if (json === undefined) return { type: 'udp', port: UDP_PORT }; // flannel's real default
-  const raw = checkShape(backendShape, json);
+  const raw = checkShape(backendShape, json ?? {});
   const type = raw.type.toLowerCase();
-  if (type === 'udp') return { type, port: raw.port || UDP_PORT };
-  if (type !== 'vxlan') {
-    refuse(`Backend.Type "${raw.type}" is not supported; use "vxlan" or "udp"`);
+  switch (type) {
+    case 'udp':
+      return { type, port: raw.port || UDP_PORT };
+    case 'vxlan':
+      return parseVxlan(raw);
+    case 'host-gw':
+    case 'alloc':
+      return { type };
+    case 'extension':
+      return {
+        type,
+        preStartup: raw.prestartupcommand,
+        postStartup: raw.poststartupcommand,
+        subnetAdd: raw.subnetaddcommand,
+        subnetRemove: raw.subnetremovecommand,
+      };
   }
+  return refuseBackend(raw.type, type);
+}
+
+/** Unlike other faults of the config this one ends the daemon, as in flannel (exit 1). */
+function refuseBackend(written: string, type: string): never {
+  const why = UNSUPPORTED.includes(type) ? 'is not supported yet' : 'is unknown';
+  const message = `network config: Backend.Type "${written}" ${why}; use ${SUPPORTED}`;
+  throw new WeftError('ERR_BACKEND', EXIT.failure, message);
+}
+
+function parseVxlan(raw: z.infer<typeof backendShape>): VxlanBackend {
   if (raw.vni > VNI_MAX) refuse(`Backend.VNI ${raw.vni} is larger than ${VNI_MAX}`);
-  if (raw.gbp) refuse('Backend.GBP needs packet marks that a TUN device does not carry; remove it');
-  if (raw.directrouting) refuse('Backend.DirectRouting is not supported yet; remove it');
-  const backend: Backend = { type, vni: raw.vni, port: raw.port || VXLAN_PORT };
+  const backend: VxlanBackend = {
+    type: 'vxlan',
+    vni: raw.vni,
+    port: raw.port || VXLAN_PORT,
+    directRouting: raw.directrouting,
+    gbp: raw.gbp,
+  };
   if (raw.mtu > 0) backend.mtu = raw.mtu;
   return backend;
 }

@@ -11,6 +11,8 @@ export interface Option {
    * it only tunes what is off anyway.
    */
   unsupported?: 'refuse' | 'warn';
+  /** never shown: not in logs, not in status */
+  secret?: boolean;
   /** the one word that a number option takes besides numbers */
   word?: string;
 }
@@ -20,52 +22,39 @@ const flannel = (
   kind: Option['kind'],
   initial: Option['initial'],
   help: string,
-): Option => ({
-  name,
-  kind,
-  initial,
-  help,
-  group: 'flannel',
-});
-const later = (
-  name: string,
-  kind: Option['kind'],
-  initial: Option['initial'],
-  help: string,
-): Option => ({
-  ...flannel(name, kind, initial, `${help} (not supported yet)`),
+): Option => ({ name, kind, initial, help, group: 'flannel' });
+const refused = (...option: Parameters<typeof flannel>): Option => ({
+  ...flannel(...option),
   unsupported: 'refuse',
 });
 const inert = (...option: Parameters<typeof flannel>): Option => ({
-  ...later(...option),
+  ...flannel(...option),
   unsupported: 'warn',
 });
-const own = (
-  name: string,
-  kind: Option['kind'],
-  initial: Option['initial'],
-  help: string,
-): Option => ({
-  name,
-  kind,
-  initial,
-  help,
+const own = (...option: Parameters<typeof flannel>): Option => ({
+  ...flannel(...option),
   group: 'weft',
 });
 
+const KUBERNETES = 'for the Kubernetes store, which is not supported yet';
+const KLOG = "klog's; no effect here";
+
 export const OPTIONS: readonly Option[] = [
-  inert(
+  flannel(
     'etcd-endpoints',
     'string',
     'http://127.0.0.1:4001,http://127.0.0.1:2379',
-    'etcd endpoints',
+    'comma list of etcd endpoints; when one fails the next is taken',
   ),
-  inert('etcd-prefix', 'string', '/coreos.com/network', 'etcd prefix'),
-  inert('etcd-keyfile', 'string', '', 'client key for etcd'),
-  inert('etcd-certfile', 'string', '', 'client certificate for etcd'),
-  inert('etcd-cafile', 'string', '', 'certificate authority of etcd'),
-  inert('etcd-username', 'string', '', 'etcd user'),
-  inert('etcd-password', 'string', '', 'etcd password'),
+  flannel('etcd-prefix', 'string', '/coreos.com/network', 'where the keys lie in etcd'),
+  flannel('etcd-keyfile', 'string', '', 'client key for etcd (PEM)'),
+  flannel('etcd-certfile', 'string', '', 'client certificate for etcd (PEM)'),
+  flannel('etcd-cafile', 'string', '', "authority that signed etcd's certificate (PEM)"),
+  flannel('etcd-username', 'string', '', 'etcd user'),
+  {
+    ...flannel('etcd-password', 'string', '', 'etcd password; better given by the environment'),
+    secret: true,
+  },
   flannel(
     'iface',
     'list',
@@ -98,28 +87,43 @@ export const OPTIONS: readonly Option[] = [
     60,
     'minutes before expiry to renew the lease, 1-1439',
   ),
-  later('ip-masq', 'bool', false, 'masquerade traffic that leaves the overlay'),
-  inert('ip-masq-fully-random-disable', 'bool', false, 'no fully random source ports'),
-  later('kube-subnet-mgr', 'bool', false, 'use the Kubernetes API as the store'),
-  inert('kube-api-url', 'string', '', 'Kubernetes API server'),
-  inert('kube-annotation-prefix', 'string', 'flannel.alpha.coreos.com', 'annotation prefix'),
-  inert('kubeconfig-file', 'string', '', 'kubeconfig'),
-  inert('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
-  later('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
-  inert('iptables-resync', 'number', 5, 'seconds between firewall checks'),
+  flannel('ip-masq', 'bool', false, 'masquerade traffic that leaves the overlay'),
   flannel(
-    'iptables-forward-rules',
+    'ip-masq-fully-random-disable',
+    'bool',
+    false,
+    'masquerade without fully random source ports',
+  ),
+  refused('kube-subnet-mgr', 'bool', false, 'use the Kubernetes API as the store; not supported yet'),
+  inert('kube-api-url', 'string', '', `Kubernetes API server; ${KUBERNETES}`),
+  inert(
+    'kube-annotation-prefix',
+    'string',
+    'flannel.alpha.coreos.com',
+    `annotation prefix; ${KUBERNETES}`,
+  ),
+  inert('kubeconfig-file', 'string', '', `kubeconfig; ${KUBERNETES}`),
+  flannel('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
+  flannel('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
+  flannel('iptables-resync', 'number', 5, 'seconds between checks of the firewall rules'),
+  flannel('iptables-forward-rules', 'bool', true, "accept the overlay's forwarded traffic"),
+  flannel('ip-blackhole-route', 'bool', false, 'keep a blackhole route for the own subnet'),
+  inert(
+    'net-config-path',
+    'string',
+    '/etc/kube-flannel/net-conf.json',
+    `network config file; ${KUBERNETES}`,
+  ),
+  inert(
+    'set-node-network-unavailable',
     'bool',
     true,
-    'accept forwarded traffic (rules are not installed yet; a policy of ACCEPT is assumed)',
+    `clear the node condition when ready; ${KUBERNETES}`,
   ),
-  later('ip-blackhole-route', 'bool', false, 'blackhole route for the own subnet'),
-  inert('net-config-path', 'string', '/etc/kube-flannel/net-conf.json', 'network config file'),
-  inert('set-node-network-unavailable', 'bool', true, 'clear the node condition when ready'),
   flannel('v', 'number', 0, 'verbosity; 1 and more logs debug messages'),
-  inert('vmodule', 'string', '', 'verbosity per source file'),
-  inert('log_backtrace_at', 'string', ':0', 'log a stack trace at a source line'),
-  own('store', 'string', 'etcd', 'where leases are kept: file:<dir> (etcd follows)'),
+  inert('vmodule', 'string', '', `verbosity per source file; ${KLOG}`),
+  inert('log_backtrace_at', 'string', ':0', `stack trace at a source line; ${KLOG}`),
+  own('store', 'string', 'etcd', 'where leases are kept: etcd or file:<dir>'),
   { ...own('workers', 'number', 1, 'forwarding threads; auto = one per core'), word: 'auto' },
   own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro'),
   own('source-check', 'string', 'lease', 'what a received packet must prove: lease, vtep or off'),

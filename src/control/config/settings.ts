@@ -1,6 +1,7 @@
 /** Flag values → what the daemon works with, each checked: nothing that was asked for is silently ignored. */
 import { availableParallelism } from 'node:os';
-import { parseAddress } from '../../shared/address.ts';
+import path from 'node:path';
+import { familyOf, parseAddress } from '../../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { FEATURE, FEATURES_ALL, type FeatureName } from '../../shared/layout.ts';
 import { WORKERS_MAX } from '../../shared/limits.ts';
@@ -9,8 +10,24 @@ import { LOG_LEVELS, type LogLevel } from '../log.ts';
 import type { Values } from './flags.ts';
 import { OPTIONS, type Option } from './options.ts';
 
+/** How to reach etcd. The files are read anew for each connection. */
+export interface EtcdSettings {
+  endpoints: readonly string[];
+  /** begins with a slash, has none at its end */
+  prefix: string;
+  keyFile: string;
+  certFile: string;
+  caFile: string;
+  username: string;
+  password: string;
+}
+
+export type StoreSettings =
+  | { kind: 'file'; folder: string }
+  | ({ kind: 'etcd' } & EtcdSettings);
+
 export interface Settings {
-  storeFolder: string;
+  store: StoreSettings;
   interfaces: readonly string[];
   interfacePatterns: readonly RegExp[];
   canReach: string;
@@ -18,6 +35,15 @@ export interface Settings {
   publicIpv6: string;
   subnetFile: string;
   renewMarginMs: number;
+  /** masquerade and forward rules; see host/firewall */
+  masquerade: boolean;
+  fullyRandom: boolean;
+  forwardRules: boolean;
+  resyncMs: number;
+  blackholeRoute: boolean;
+  healthAddress: string;
+  /** 0 = no health server */
+  healthPort: number;
   workers: number;
   features: number;
   sourceCheck: SourceCheck;
@@ -49,7 +75,10 @@ export function settingsWarnings(values: Values): string[] {
 
 /** Throws WeftError naming the flag: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
 export function toSettings(values: Values): Settings {
-  if (values['kube-subnet-mgr'] === true) refuseStore('Kubernetes');
+  if (values['kube-subnet-mgr'] === true) {
+    const message = 'the Kubernetes store is not supported yet; use --store=etcd or file:<dir>';
+    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message);
+  }
   for (const { name } of askedInVain(values, 'refuse'))
     refuse(`--${name} is not supported yet; remove it`);
   const margin = values['subnet-lease-renew-margin'] as number;
@@ -61,14 +90,21 @@ export function toSettings(values: Values): Settings {
     );
   }
   return {
-    storeFolder: storeFolder(values['store'] as string),
+    store: parseStore(values),
     interfaces: values['iface'] as readonly string[],
     interfacePatterns: (values['iface-regex'] as readonly string[]).map(parsePattern),
-    canReach: parseCanReach(values['iface-can-reach'] as string),
-    publicIp: values['public-ip'] as string,
-    publicIpv6: values['public-ipv6'] as string,
+    canReach: parseIp(values, 'iface-can-reach'),
+    publicIp: parseIp(values, 'public-ip', 4),
+    publicIpv6: parseIp(values, 'public-ipv6', 6),
     subnetFile: values['subnet-file'] as string,
     renewMarginMs: margin * 60_000,
+    masquerade: values['ip-masq'] as boolean,
+    fullyRandom: values['ip-masq-fully-random-disable'] !== true,
+    forwardRules: values['iptables-forward-rules'] as boolean,
+    resyncMs: numberIn(values, 'iptables-resync', 1, 86_400) * 1000,
+    blackholeRoute: values['ip-blackhole-route'] as boolean,
+    healthAddress: parseIp(values, 'healthz-ip') || '0.0.0.0',
+    healthPort: numberIn(values, 'healthz-port', 0, 65_535),
     workers: parseWorkers(values['workers'] as number | 'auto'),
     features: parseOffload(values['offload'] as string),
     sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
@@ -79,14 +115,45 @@ export function toSettings(values: Values): Settings {
   };
 }
 
-function storeFolder(store: string): string {
-  if (store.startsWith('file:') && store.length > 5) return store.slice(5);
-  return store === 'etcd' ? refuseStore('etcd') : refuse(`--store ${store}: must be file:<dir>`);
+function parseStore(values: Values): StoreSettings {
+  const store = values['store'] as string;
+  if (store.startsWith('file:') && store.length > 5) return { kind: 'file', folder: store.slice(5) };
+  if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`);
+  const text = (name: string): string => values[`etcd-${name}`] as string;
+  if ((text('keyfile') === '') !== (text('certfile') === ''))
+    refuse('--etcd-keyfile and --etcd-certfile belong together: give both or none');
+  if (text('password') !== '' && text('username') === '')
+    refuse('--etcd-password without --etcd-username: give both or none');
+  return {
+    kind: 'etcd',
+    endpoints: parseEndpoints(text('endpoints')),
+    prefix: path.posix.join('/', text('prefix')).replace(/\/$/, ''),
+    keyFile: text('keyfile'),
+    certFile: text('certfile'),
+    caFile: text('cafile'),
+    username: text('username'),
+    password: text('password'),
+  };
 }
 
-function refuseStore(kind: string): never {
-  const message = `the ${kind} store is not supported yet; use --store=file:<dir>`;
-  throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message);
+/** flannel hands the list to etcd's client as it is; blanks around a comma are forgiven here. */
+function parseEndpoints(text: string): string[] {
+  const endpoints = text.split(',').flatMap((part) => part.trim() || []);
+  if (endpoints.length === 0) refuse('--etcd-endpoints is empty: give at least one');
+  for (const [i, endpoint] of endpoints.entries()) {
+    const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+    const isPlain = url && url.pathname === '/' && !url.search && !url.username && !url.password;
+    // The endpoint itself is not shown: it may hold a password.
+    if (!isPlain || !/^https?:$/.test(url.protocol) || url.hostname === '')
+      refuse(`--etcd-endpoints: number ${i + 1} is not of the form http(s)://host:port`);
+  }
+  return endpoints.map((endpoint) => endpoint.replace(/\/$/, ''));
+}
+
+function numberIn(values: Values, name: string, least: number, most: number): number {
+  const value = values[name] as number;
+  if (value < least || value > most) refuse(`--${name} ${value}: must be ${least} to ${most}`);
+  return value;
 }
 
 function parseWorkers(count: number | 'auto'): number {
@@ -96,14 +163,20 @@ function parseWorkers(count: number | 'auto'): number {
   return count;
 }
 
-function parseCanReach(text: string): string {
-  if (text !== '' && !parseAddress(text)) refuse(`--iface-can-reach ${text}: no IP address`);
+/** An address or "". */
+function parseIp(values: Values, name: string, family?: 4 | 6): string {
+  const text = values[name] as string;
+  const words = text === '' ? undefined : parseAddress(text);
+  if (text !== '' && (!words || (family !== undefined && familyOf(words) !== family)))
+    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`);
   return text;
 }
 
+/** Go's expressions are JavaScript's but for details; its leading flag group "(?i)" is the one in use. */
 function parsePattern(text: string): RegExp {
+  const [, flags = '', body = text] = /^\(\?([ims]+)\)(.*)$/s.exec(text) ?? [];
   try {
-    return new RegExp(text);
+    return new RegExp(body, flags);
   } catch (error) {
     return refuse(`--iface-regex ${text}: ${messageOf(error)}`);
   }

@@ -2,7 +2,7 @@
 import { sameWords } from '../../shared/address.ts';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import type { NetworkConfig } from '../config/network-config.ts';
-import type { Snapshot, Store } from '../store/store.ts';
+import type { Snapshot, Store, StoredLease } from '../store/store.ts';
 import { allocateSubnets, fitsConfig, isTaken } from './allocate.ts';
 import { formatKey, parseKey } from './key.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from './lease.ts';
@@ -12,16 +12,29 @@ import { decodeValue, encodeValue } from './value.ts';
 export const LEASE_TTL_MS = 86_400_000;
 const ATTEMPTS_MAX = 10;
 
+/** Parsed once per stored lease: stores keep the object of what did not change. */
+const parsed = new WeakMap<StoredLease, Lease | undefined>();
+
 /** Leases that can be read; junk is skipped. */
 export function parseLeases(snapshot: Snapshot): Lease[] {
   return snapshot.leases.flatMap((stored) => {
-    const subnets = parseKey(stored.key);
-    const attributes = decodeValue(stored.value);
-    if (!subnets || !attributes) return [];
-    const lease: Lease = { ...subnets, key: stored.key, attributes, revision: stored.revision };
-    if (stored.expiresAtMs !== undefined) lease.expiresAtMs = stored.expiresAtMs;
-    return [lease];
+    if (!parsed.has(stored)) parsed.set(stored, parseLease(stored));
+    return parsed.get(stored) ?? [];
   });
+}
+
+function parseLease(stored: StoredLease): Lease | undefined {
+  const subnets = parseKey(stored.key);
+  const attributes = decodeValue(stored.value);
+  if (!subnets || !attributes) return undefined;
+  const { key, isPermanent, revision, expiresAtMs } = stored;
+  const lease: Lease = { ...subnets, key, attributes, isPermanent, revision };
+  return expiresAtMs === undefined ? lease : { ...lease, expiresAtMs };
+}
+
+/** Keys of leases that can't be read. */
+export function junkKeys(snapshot: Snapshot): string[] {
+  return snapshot.leases.flatMap((stored) => (parsed.get(stored) ? [] : stored.key));
 }
 
 /** The node's identity in the store is its public address. */
@@ -83,22 +96,24 @@ async function keepUnlessShared(
   const leases = parseLeases(await store.list());
   const own = leases.find((lease) => lease.key === key);
   const others = leases.filter((lease) => lease.key !== key);
-  if (!own || !isTaken(subnets, others)) return own;
+  if (!own || !isTaken(subnets, others)) return own && withExpiry(own);
   await store.delete(key, own.revision);
   return undefined;
 }
 
-/** A lease without expiry is a reservation and stays one. */
+/** A reservation stays one. */
 async function reuse(
   store: Store,
   own: Lease,
   attributes: LeaseAttributes,
 ): Promise<Lease | undefined> {
-  const ttlMs = own.expiresAtMs === undefined ? undefined : LEASE_TTL_MS;
+  const ttlMs = own.isPermanent ? undefined : LEASE_TTL_MS;
   const result = await store.replace(own.key, encodeValue(attributes), ttlMs, own.revision);
-  return result.ok ? findOwn(store, own.key) : undefined;
+  if (!result.ok) return undefined;
+  return withExpiry({ ...own, attributes, revision: result.revision });
 }
 
-async function findOwn(store: Store, key: string): Promise<Lease | undefined> {
-  return parseLeases(await store.list()).find((lease) => lease.key === key);
+/** Our own lease has just been written: its time begins now. */
+function withExpiry(lease: Lease): Lease {
+  return lease.isPermanent ? lease : { ...lease, expiresAtMs: Date.now() + LEASE_TTL_MS };
 }

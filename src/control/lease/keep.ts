@@ -3,23 +3,34 @@
  * alarm, never a reason to stop forwarding.
  */
 import { messageOf } from '../../shared/errors.ts';
-import type { Log } from '../log.ts';
+import { type Log, RepeatFilter } from '../log.ts';
 import type { Snapshot, Store } from '../store/store.ts';
 import { isOwnAddress, LEASE_TTL_MS, parseLeases } from './acquire.ts';
-import type { Lease } from './lease.ts';
+import { isTaken } from './allocate.ts';
+import type { Lease, LeaseAttributes } from './lease.ts';
 import { encodeValue } from './value.ts';
 
 const RETRY_MS = 60_000;
-/** setTimeout's longest delay is about 24.8 days; ours is at most a day. */
 const CHECK_MS_MIN = 1_000;
+
+/**
+ * held: our key has our value · lost: it is gone and is being put back · taken: another node's value is in it, or another node
+ * leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look.
+ */
+export type LeaseState = 'held' | 'lost' | 'taken';
 
 export class LeaseKeeper {
   lease: Lease;
+  state: LeaseState = 'held';
   private readonly store: Store;
   private readonly marginMs: number;
   private readonly log: Log;
+  private readonly repeats = new RepeatFilter();
+  /** what we published before a move: lists that are under way may still say it */
+  private former: LeaseAttributes | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private restoring = false;
+  /** one writer at a time: a write that meets another of ours would look like a foreign one */
+  private writing = false;
   private stopped = false;
 
   constructor(store: Store, lease: Lease, marginMs: number, log: Log) {
@@ -35,66 +46,116 @@ export class LeaseKeeper {
     clearTimeout(this.timer);
   }
 
-  /** Whether our key is in this snapshot. Notices a foreign value, and puts a lost key back. */
+  /** Whether our key is in this snapshot with our value. Puts a lost key back, and catches up on a renewal that is due. */
   observe(snapshot: Snapshot): boolean {
-    const current = parseLeases(snapshot).find((lease) => lease.key === this.lease.key);
+    const leases = parseLeases(snapshot);
+    const current = leases.find((lease) => lease.key === this.lease.key);
     if (!current) {
-      void this.restore();
+      const others = leases.filter((lease) => !isOwnAddress(this.lease.attributes, lease.attributes));
+      if (isTaken(this.lease, others)) this.alarm('another node leased addresses of our subnet');
+      else void this.restore();
       return false;
     }
-    if (!isOwnAddress(this.lease.attributes, current.attributes)) {
-      this.log.error(
-        { key: current.key },
-        'another node wrote its address into our lease: two nodes want one subnet',
-      );
+    if (!this.isOurs(current)) {
+      this.alarm('another node wrote its address into our lease: two nodes want one subnet');
       return false;
     }
-    this.lease = { ...current, attributes: this.lease.attributes };
+    this.state = 'held';
+    this.adopt(current);
+    if (this.renewalIsDue()) void this.renew();
     return true;
+  }
+
+  /** Publishes other attributes under the same key, because the underlay's address changed. Tried again until it succeeds. */
+  async publish(attributes: LeaseAttributes): Promise<void> {
+    this.former = this.lease.attributes;
+    this.lease = { ...this.lease, attributes };
+    await this.renew();
+  }
+
+  private isOurs(lease: Lease): boolean {
+    const own = [this.lease.attributes, ...(this.former ? [this.former] : [])];
+    return own.some((attributes) => isOwnAddress(attributes, lease.attributes));
+  }
+
+  private alarm(message: string): void {
+    this.state = 'taken';
+    if (this.repeats.isNew(message)) this.log.error({ key: this.lease.key }, message);
+  }
+
+  /** Takes over revision and expiry, also of a rewrite by other hands. */
+  private adopt(current: Lease): void {
+    const { attributes, revision, expiresAtMs } = this.lease;
+    if (current.revision === revision) return;
+    const known = current.expiresAtMs ?? expiresAtMs;
+    this.lease = { ...current, attributes };
+    if (!current.isPermanent && known !== undefined) this.lease.expiresAtMs = known;
+    if (!this.writing && !current.isPermanent && current.expiresAtMs === undefined)
+      void this.refreshExpiry();
+  }
+
+  private async refreshExpiry(): Promise<void> {
+    try {
+      const expiresAtMs = await this.store.expiry(this.lease.key);
+      if (expiresAtMs !== undefined) this.lease = { ...this.lease, expiresAtMs };
+      this.schedule();
+    } catch (error) {
+      this.log.warn(`expiry of our lease not known: ${messageOf(error)}`);
+    }
   }
 
   /** Takes the same subnet back if it is still free. */
   private async restore(): Promise<void> {
-    if (this.restoring || this.stopped) return;
-    this.restoring = true;
-    const ttlMs = this.lease.expiresAtMs === undefined ? undefined : LEASE_TTL_MS;
+    if (this.writing || this.stopped) return;
+    this.state = 'lost';
+    this.writing = true;
+    const { key, attributes, isPermanent } = this.lease;
     try {
-      const result = await this.store.create(
-        this.lease.key,
-        encodeValue(this.lease.attributes),
-        ttlMs,
-      );
-      if (result === 'created')
-        this.log.warn({ key: this.lease.key }, 'our lease was gone from the store; put it back');
+      const ttlMs = isPermanent ? undefined : LEASE_TTL_MS;
+      const result = await this.store.create(key, encodeValue(attributes), ttlMs);
+      if (result === 'exists') return;
+      if (!isPermanent) this.lease = { ...this.lease, expiresAtMs: Date.now() + LEASE_TTL_MS };
+      this.log.warn({ key }, 'our lease was gone from the store; put it back');
+      this.schedule();
     } catch (error) {
       this.log.error(`our lease is gone and can't be put back: ${messageOf(error)}`);
     } finally {
-      this.restoring = false;
+      this.writing = false;
     }
   }
 
+  private renewalIsDue(): boolean {
+    const { expiresAtMs } = this.lease;
+    return expiresAtMs !== undefined && Date.now() >= expiresAtMs - this.marginMs;
+  }
+
   private schedule(): void {
-    if (this.stopped || this.lease.expiresAtMs === undefined) return;
-    const waitMs = Math.max(CHECK_MS_MIN, this.lease.expiresAtMs - this.marginMs - Date.now());
+    clearTimeout(this.timer);
+    const { expiresAtMs } = this.lease;
+    if (this.stopped || expiresAtMs === undefined) return;
+    const waitMs = Math.max(CHECK_MS_MIN, expiresAtMs - this.marginMs - Date.now());
     this.timer = setTimeout(() => void this.renew(), waitMs);
   }
 
   private async renew(): Promise<void> {
-    const { lease, store } = this;
+    if (this.writing || this.stopped) return;
+    this.writing = true;
+    const { lease } = this;
     try {
-      const result = await store.replace(
-        lease.key,
-        encodeValue(lease.attributes),
-        LEASE_TTL_MS,
-        lease.revision,
-      );
+      const ttlMs = lease.isPermanent ? undefined : LEASE_TTL_MS;
+      const value = encodeValue(lease.attributes);
+      const result = await this.store.replace(lease.key, value, ttlMs, lease.revision);
       if (!result.ok) throw new Error('the key changed meanwhile');
-      this.lease = { ...lease, revision: result.revision, expiresAtMs: Date.now() + LEASE_TTL_MS };
+      this.lease = { ...this.lease, revision: result.revision };
+      if (ttlMs !== undefined) this.lease.expiresAtMs = Date.now() + ttlMs;
       this.log.info({ key: lease.key }, 'lease renewed');
       this.schedule();
     } catch (error) {
       this.log.error(`lease not renewed, trying again in a minute: ${messageOf(error)}`);
+      clearTimeout(this.timer);
       if (!this.stopped) this.timer = setTimeout(() => void this.renew(), RETRY_MS);
+    } finally {
+      this.writing = false;
     }
   }
 }

@@ -21,6 +21,9 @@ export interface LeaseAttributes {
 export interface Lease extends LeaseSubnets {
   key: string;
   attributes: LeaseAttributes;
+  /** a reservation: never renewed, never converted */
+  isPermanent: boolean;
+  /** known of our own lease, and of all where the store's list tells it */
   expiresAtMs?: number;
   revision: string;
 }

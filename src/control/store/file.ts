@@ -112,6 +112,14 @@ export class FileStore implements Store {
     });
   }
 
+  get configPlace(): string {
+    return path.join(this.folder, 'config');
+  }
+
+  async expiry(key: string): Promise<number | undefined> {
+    return this.guard(async () => (await this.read(key))?.expiresAtMs);
+  }
+
   async create(key: string, value: string, ttlMs: number | undefined): Promise<CreateResult> {
     return this.locked(async () => {
       if (await this.read(key)) return 'exists';
@@ -177,11 +185,12 @@ export class FileStore implements Store {
   private async read(key: string): Promise<StoredLease | undefined> {
     const value = await readSmall(this.keyFile(key));
     if (value === undefined) return undefined;
-    const lease: StoredLease = { key, value, revision: hash(value) };
+    const lease: StoredLease = { key, value, isPermanent: true, revision: hash(value) };
     const expiry = await readSmall(this.expiryFile(key));
     const expiresAtMs = expiry === undefined ? undefined : parseExpiry(expiry);
     if (expiresAtMs === undefined) return lease;
     if (expiresAtMs <= Date.now()) return undefined;
+    lease.isPermanent = false;
     lease.expiresAtMs = expiresAtMs;
     lease.revision = hash(`${value}\n${expiresAtMs}`);
     return lease;

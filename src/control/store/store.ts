@@ -8,7 +8,9 @@ export interface StoredLease {
   /** "10.5.52.0-24" or "10.5.52.0-24&fd00::-64" */
   key: string;
   value: string;
-  /** when the store will drop it, ms since the epoch; undefined = permanent (a reservation) */
+  /** without an end: a reservation */
+  isPermanent: boolean;
+  /** when the store will drop it, ms since the epoch, where a list tells (see {@link Store.expiry}) */
   expiresAtMs?: number;
   /** changes whenever the value changes; compare with {@link Store.replace} */
   revision: string;
@@ -23,13 +25,18 @@ export interface Snapshot {
 export type CreateResult = 'created' | 'exists';
 export type ReplaceResult = { ok: true; revision: string } | { ok: false };
 
-/** All calls have their own time-out and throw a WeftError with code ERR_STORE_UNAVAILABLE when the store is away. */
+/**
+ * All calls have their own time-out and throw a WeftError with code ERR_STORE_UNAVAILABLE when the store is away, or
+ * ERR_STORE_REFUSED when it won't let us. A lease that did not change is the same object in every snapshot of a watch.
+ */
 export interface Store {
   /** Where it is, for logs (no secrets). */
   readonly name: string;
+  /** Where the network config belongs, for messages. */
+  readonly configPlace: string;
   /** Text of the network config; undefined when there is none yet. */
   readConfig(): Promise<string | undefined>;
-  /** All leases that have not expired, junk included (the caller parses and skips). */
+  /** All leases that have not expired, junk included (the caller parses and skips it). */
   list(): Promise<Snapshot>;
   /**
    * Calls back after each change with a fresh snapshot, and with the error while the store is away (then again with a
@@ -40,6 +47,8 @@ export interface Store {
     onError: (error: Error) => void,
     signal: AbortSignal,
   ): void;
+  /** When the store will drop the key, ms since the epoch; undefined if it is permanent or not there. */
+  expiry(key: string): Promise<number | undefined>;
   /** Writes the key if no live one exists. ttlMs undefined = permanent. */
   create(key: string, value: string, ttlMs: number | undefined): Promise<CreateResult>;
   /** Writes value and a fresh ttl if the key still has this revision. */

@@ -1,0 +1,56 @@
+/** One watch stream over a range of keys, on etcd3's raw call: when it ends for whatever reason, its user lists again. */
+import type { Etcd3, IEvent, IWatchResponse } from 'etcd3';
+import { messageOf } from '../../shared/errors.ts';
+
+export interface KeyRange {
+  key: Buffer;
+  /** first key behind the range */
+  range_end: Buffer;
+}
+
+const CHECK_MS = 15_000;
+
+/**
+ * Calls back with all events behind a revision, until the signal aborts or something is amiss: the stream broke, etcd cancelled it
+ * (compaction, no leader, rights), or `inStep` says or throws that the caller's keys are not etcd's any more. Resolves with why.
+ */
+export async function followKeys(
+  client: Etcd3,
+  range: KeyRange,
+  afterRevision: string,
+  onEvents: (events: IEvent[]) => void,
+  inStep: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<string> {
+  if (signal.aborted) return 'stopped';
+  const stream = await client.watchClient.watch();
+  return new Promise((resolve) => {
+    const end = (why: string): void => {
+      clearInterval(timer);
+      signal.removeEventListener('abort', onAbort);
+      resolve(why);
+      stream.cancel();
+    };
+    const onAbort = (): void => end('stopped');
+    const timer = setInterval(() => {
+      inStep().then(
+        (isSame) => isSame || end('events were missed'),
+        (error) => end(messageOf(error)),
+      );
+    }, CHECK_MS);
+    signal.addEventListener('abort', onAbort);
+    stream.on('data', (response: IWatchResponse) => {
+      if (response.canceled) return end(cancelReason(response));
+      if (response.events.length > 0) onEvents(response.events);
+    });
+    stream.on('error', (error) => end(messageOf(error)));
+    stream.on('end', () => end('etcd closed the watch'));
+    const start_revision = String(BigInt(afterRevision) + 1n);
+    stream.write({ create_request: { ...range, start_revision, progress_notify: true } });
+  });
+}
+
+function cancelReason(response: IWatchResponse): string {
+  if (response.compact_revision !== '0') return `compacted up to ${response.compact_revision}`;
+  return `etcd cancelled the watch: ${response.cancel_reason || 'no reason given'}`;
+}
