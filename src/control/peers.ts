@@ -7,7 +7,7 @@ import {
   sameWords,
   type Words,
 } from '../shared/address.ts';
-import type { NetworkConfig } from './config/network-config.ts';
+import type { Backend, NetworkConfig } from './config/network-config.ts';
 import { isOwnAddress } from './lease/acquire.ts';
 import { overlaps } from './lease/arithmetic.ts';
 import type { Lease } from './lease/lease.ts';
@@ -22,6 +22,8 @@ export interface Peer {
   address: Words;
   port: number;
   mac: Mac;
+  /** raw BackendData, for the extension backend */
+  data?: unknown;
   /** its packets may leave as unsegmented super-packets (control/uplink.ts); default no */
   tunnelGso?: boolean;
 }
@@ -76,22 +78,29 @@ function toPeer(
   if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
   const clash = taken.overlapping(subnet);
   if (clash !== undefined) return `overlaps ${clash}`;
-  const mac = macOf(lease, family, config);
-  if (typeof mac === 'string') return mac;
-  return { key: lease.key, family, subnet, address, port: config.backend.port, mac };
+  const encap = encapOf(lease, family, config.backend);
+  if (typeof encap === 'string') return encap;
+  return { key: lease.key, family, subnet, address, ...encap };
 }
 
-function macOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Mac | string {
+/** What the backend needs besides the address, or a reason to skip the lease. */
+function encapOf(
+  lease: Lease,
+  family: 4 | 6,
+  backend: Backend,
+): { port: number; mac: Mac; data?: unknown } | string {
   const { backendType, backendData, backendV6Data } = lease.attributes;
-  if (config.backend.type === 'udp') {
-    return backendType === '' ? NO_MAC : `backend type "${backendType}" is not udp`;
-  }
-  if (backendType !== 'vxlan') return `backend type "${backendType}" is not vxlan`;
+  // udp and alloc publish no type.
+  const expected = backend.type === 'udp' || backend.type === 'alloc' ? '' : backend.type;
+  if (backendType !== expected)
+    return `backend type "${backendType}" is not ${expected || backend.type}`;
+  if (backend.type === 'extension') return { port: 0, mac: NO_MAC, data: backendData };
+  if (backend.type === 'udp') return { port: backend.port, mac: NO_MAC };
+  if (backend.type !== 'vxlan') return { port: 0, mac: NO_MAC };
   const data = decodeVxlanData(family === 4 ? backendData : backendV6Data);
   if (!data) return 'BackendData without a valid VtepMAC';
-  if (data.vni !== undefined && data.vni !== config.backend.vni)
-    return `VNI ${data.vni} is not ours`;
-  return data.mac;
+  if (data.vni !== undefined && data.vni !== backend.vni) return `VNI ${data.vni} is not ours`;
+  return { port: backend.port, mac: data.mac };
 }
 
 /** Whether two peers are the same in everything that the table holds. */

@@ -6,7 +6,7 @@ import type { Addon } from '../shared/addon.ts';
 import { addressBytes, type Words } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { FEATURE } from '../shared/layout.ts';
-import type { Backend } from './config/network-config.ts';
+import type { UdpBackend, VxlanBackend } from './config/network-config.ts';
 import { findPortHolder } from './host/preflight.ts';
 
 const BUFFER_BYTES = 4 << 20;
@@ -14,6 +14,8 @@ const BUFFER_BYTES = 4 << 20;
 const SEND_SOCKETS = 4;
 const ANY4 = new Uint8Array(4);
 const ANY6 = new Uint8Array(16);
+
+export type TunnelConfig = VxlanBackend | UdpBackend;
 
 /** One worker's descriptors of one address family. */
 export interface WorkerPorts {
@@ -32,7 +34,7 @@ export interface FamilyPorts {
 }
 
 /** Name of the device that carries a family, as flannel names it. */
-export function deviceName(backend: Backend, family: 4 | 6): string {
+export function deviceName(backend: TunnelConfig, family: 4 | 6): string {
   if (backend.type === 'udp') return 'flannel0';
   return family === 4 ? `flannel.${backend.vni}` : `flannel-v6.${backend.vni}`;
 }
@@ -40,7 +42,7 @@ export function deviceName(backend: Backend, family: 4 | 6): string {
 /** Throws WeftError ERR_PORT_TAKEN, ERR_TUN_BUSY or ERR_OPEN; closes what it had opened. */
 export async function openPorts(
   addon: Addon,
-  backend: Backend,
+  backend: TunnelConfig,
   family: 4 | 6,
   local: Words,
   workers: number,
@@ -61,7 +63,7 @@ export async function openPorts(
 
 function openWorker(
   addon: Addon,
-  backend: Backend,
+  backend: TunnelConfig,
   family: 4 | 6,
   local: Words,
   device: string,

@@ -13,7 +13,13 @@ import type { NetworkConfig } from './config/network-config.ts';
 import { addToAddress } from './lease/arithmetic.ts';
 import type { LeaseSubnets } from './lease/lease.ts';
 
-export function formatSubnetEnv(config: NetworkConfig, subnets: LeaseSubnets, mtu: number): string {
+/** `masquerade`: weftd masquerades itself, so plugins must not. */
+export function formatSubnetEnv(
+  config: NetworkConfig,
+  subnets: LeaseSubnets,
+  mtu: number,
+  masquerade: boolean,
+): string {
   const lines: string[] = [];
   const gateway = (subnet: Prefix): string =>
     `${formatAddress(addToAddress(subnet.words, 128, 1))}/${prefixLength(subnet)}`;
@@ -25,7 +31,7 @@ export function formatSubnetEnv(config: NetworkConfig, subnets: LeaseSubnets, mt
     lines.push(`FLANNEL_IPV6_NETWORK=${formatPrefix(config.ipv6.network)}`);
     lines.push(`FLANNEL_IPV6_SUBNET=${gateway(subnets.subnet6)}`);
   }
-  lines.push(`FLANNEL_MTU=${mtu}`, 'FLANNEL_IPMASQ=false');
+  lines.push(`FLANNEL_MTU=${mtu}`, `FLANNEL_IPMASQ=${masquerade}`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -7,7 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Addon } from '../shared/addon.ts';
 import { formatAddress, type Mac, parseMac, type Words } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
-import { deviceIdentity, egressDevices, hasTunnelOffload } from './host/egress.ts';
+import { deviceIdentity, egressOf, hasTunnelOffload } from './host/egress.ts';
 import { exec } from './host/exec.ts';
 import { probeTunnel } from './host/tunnel-probe.ts';
 import { type Log, RepeatFilter } from './log.ts';
@@ -42,6 +42,8 @@ export class Uplink {
   private readonly vni: number;
   private readonly repeats = new RepeatFilter();
   private readonly verdicts = new Map<string, Verdict>();
+  /** the last look's result, by address; what is missing has not been looked at */
+  private devices = new Map<string, string | undefined>();
   /** before this, another look is not worth its cost */
   private lookAgainMs = 0;
   private nodes: Partial<Record<4 | 6, UplinkNode>> = {};
@@ -90,26 +92,36 @@ export class Uplink {
     this.nodes[family] = node;
   }
 
-  /** Whether it is time to look again at routes and devices. */
-  isDue(nowMs: number): boolean {
-    return nowMs >= this.lookAgainMs && [...this.verdicts.values()].some((v) => isOld(v, nowMs));
+  /** Whether it is time to look again at routes and devices of these peers. */
+  isDue(peers: readonly Peer[], nowMs: number): boolean {
+    if (nowMs < this.lookAgainMs) return false;
+    const isUnknown = ({ address }: Peer): boolean => !this.devices.has(formatAddress(address));
+    return [...this.verdicts.values()].some((v) => isOld(v, nowMs)) || peers.some(isUnknown);
+  }
+
+  /** The same peers, with tunnelGso as the last look found it: at once, without asking the host. */
+  recall(peers: readonly Peer[]): Peer[] {
+    return peers.map((peer) => {
+      const key = verdictKey(this.devices.get(formatAddress(peer.address)), peer.family);
+      return { ...peer, tunnelGso: this.verdicts.get(key)?.usable ?? false };
+    });
   }
 
   /** The same peers, with tunnelGso set where super-packets may leave whole. */
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
     const startedMs = Date.now();
-    const devices = await egressDevices(uniqueAddresses(peers));
+    const addresses = uniqueAddresses(peers);
+    const found = await egressOf(addresses);
     const now = Date.now();
     this.lookAgainMs = now + (now - startedMs) / LOOK_SHARE;
-    const deviceOf = (peer: Peer): string | undefined => devices.get(formatAddress(peer.address));
+    this.devices = new Map(
+      addresses.map(formatAddress).map((address) => [address, found.get(address)?.device]),
+    );
     for (const peer of peers) {
-      const device = deviceOf(peer);
+      const device = this.devices.get(formatAddress(peer.address));
       if (device !== undefined) await this.judge(device, peer, now);
     }
-    return peers.map((peer) => {
-      const key = verdictKey(deviceOf(peer), peer.family);
-      return { ...peer, tunnelGso: this.verdicts.get(key)?.usable ?? false };
-    });
+    return this.recall(peers);
   }
 
   /** For status: the devices that were looked at. */

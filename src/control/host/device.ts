@@ -1,16 +1,12 @@
-/** The overlay's TUN device: address, MTU, up, the one route that covers the whole overlay, sysctls. */
+/** The overlay's TUN device: address, MTU, up, sysctls. Its route is the route keeper's. */
 import { writeFile } from 'node:fs/promises';
-import { formatAddress, formatPrefix, type Prefix, type Words } from '../../shared/address.ts';
-import { type Exec, exec } from './exec.ts';
-
-/** Route protocol number that marks our routes in `ip route`. */
-export const ROUTE_PROTOCOL = '86';
+import { formatAddress, type Words } from '../../shared/address.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
 
 export interface DeviceSetup {
   name: string;
   family: 4 | 6;
   address: Words;
-  network: Prefix;
   mtu: number;
 }
 
@@ -34,18 +30,32 @@ export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Pro
   } else {
     await sysctl(`ipv6/conf/${name}/accept_ra`, '0', 'router advertisements are not expected here');
   }
-  const bits = family === 4 ? 32 : 128;
-  await run('ip', [
-    `-${family}`,
-    'addr',
-    'replace',
-    `${formatAddress(setup.address)}/${bits}`,
-    'dev',
-    name,
-  ]);
+  await run('ip', [`-${family}`, 'addr', 'replace', hostAddress(setup), 'dev', name]);
   await run('ip', ['link', 'set', 'dev', name, 'up']);
-  const route = [formatPrefix(setup.network), 'dev', name, 'proto', ROUTE_PROTOCOL];
-  const source = family === 4 ? ['src', formatAddress(setup.address)] : [];
-  await run('ip', [`-${family}`, 'route', 'replace', ...route, ...source]);
   return warnings;
+}
+
+function hostAddress({ family, address }: DeviceSetup): string {
+  return `${formatAddress(address)}/${family === 4 ? 32 : 128}`;
+}
+
+interface LinkJson {
+  mtu: number;
+  flags: string[];
+  addr_info: { local?: string }[];
+}
+
+/** missing: the device is gone · changed: somebody took it down, changed its MTU or removed its address */
+export type DeviceState = 'right' | 'changed' | 'missing';
+
+export async function lookAtDevice(setup: DeviceSetup, run: Exec = exec): Promise<DeviceState> {
+  const links = await ipJson<LinkJson>(['addr', 'show', 'dev', setup.name], run).catch((error) => {
+    if (/does not exist|Cannot find device/.test(String(error))) return [];
+    throw error;
+  });
+  const link = links[0];
+  if (!link) return 'missing';
+  const own = formatAddress(setup.address);
+  const hasAddress = link.addr_info.some(({ local }) => local === own);
+  return hasAddress && link.mtu === setup.mtu && link.flags.includes('UP') ? 'right' : 'changed';
 }

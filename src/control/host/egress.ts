@@ -5,24 +5,33 @@ import { type Exec, exec, ipJson } from './exec.ts';
 interface RouteJson {
   dst: string;
   dev?: string;
+  gateway?: string;
   type?: string;
 }
 
-/** Device per address (as text); addresses without a route, and our own, are missing. One process, however many there are. */
-export async function egressDevices(
+/** How packets to an address leave. */
+export interface Egress {
+  device: string;
+  /** on the same link: no gateway in between */
+  isDirect: boolean;
+}
+
+/** By address (as text); addresses without a route, and our own, are missing. One process, however many there are. */
+export async function egressOf(
   addresses: readonly Words[],
   run: Exec = exec,
-): Promise<Map<string, string>> {
-  const devices = new Map<string, string>();
-  if (addresses.length === 0) return devices;
+): Promise<Map<string, Egress>> {
+  const found = new Map<string, Egress>();
+  if (addresses.length === 0) return found;
   const commands = addresses.map((address) => `route get ${formatAddress(address)}\n`).join('');
   // With -force an unreachable address does not end the batch; ip then exits with an error and all answers.
   const text = await run('ip', ['-j', '-force', '-batch', '-'], commands).catch(answersOf);
   for (const line of text.split('\n')) {
     const route = parseRoute(line);
-    if (route?.dev !== undefined && route.type !== 'local') devices.set(route.dst, route.dev);
+    if (route?.dev !== undefined && route.type !== 'local')
+      found.set(route.dst, { device: route.dev, isDirect: route.gateway === undefined });
   }
-  return devices;
+  return found;
 }
 
 /** What a command printed before it ended with an error. */

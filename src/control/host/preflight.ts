@@ -7,21 +7,25 @@ const CAP_NET_ADMIN = 12n;
 
 interface LinkJson {
   ifname: string;
+  address?: string;
   flags?: string[];
   linkinfo?: { info_kind?: string; info_data?: { port?: number } };
 }
 
-/** Throws WeftError ERR_PERMISSION or ERR_NO_TUN. */
-export async function checkHost(): Promise<void> {
+/** Throws WeftError ERR_PERMISSION. */
+export async function checkPermission(): Promise<void> {
   const status = await readFile('/proc/self/status', 'utf8');
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  if (((effective >> CAP_NET_ADMIN) & 1n) === 0n) {
-    throw new WeftError(
-      'ERR_PERMISSION',
-      EXIT.noPermission,
-      'no permission to make network devices: run weftd as root or give it CAP_NET_ADMIN',
-    );
-  }
+  if (((effective >> CAP_NET_ADMIN) & 1n) !== 0n) return;
+  throw new WeftError(
+    'ERR_PERMISSION',
+    EXIT.noPermission,
+    'no permission to make network devices: run weftd as root or give it CAP_NET_ADMIN',
+  );
+}
+
+/** Throws WeftError ERR_NO_TUN. */
+export async function checkTun(): Promise<void> {
   await access('/dev/net/tun', constants.R_OK | constants.W_OK).catch(
     (error: NodeJS.ErrnoException) => {
       const advice =
@@ -38,35 +42,51 @@ export async function checkHost(): Promise<void> {
   );
 }
 
+/** A vxlan device that a stock flannel left under our name. */
+export interface Leftover {
+  name: string;
+  /** what its peers send to */
+  mac: string;
+}
+
 /**
- * Throws WeftError ERR_TUN_BUSY when a device of ours exists already, ERR_PORT_TAKEN when a kernel vxlan device holds the port.
- * Without this, a second weftd of the same user would silently share both with the first.
+ * The devices of stock flannel that we shall take the place of. Throws WeftError ERR_TUN_BUSY when another device has a name of ours,
+ * ERR_PORT_TAKEN when another kernel vxlan device holds the port. Without this, a second weftd of the same user would silently share
+ * both with the first.
  */
 export async function checkDevices(
   names: readonly string[],
   port: number,
   run: Exec = exec,
-): Promise<void> {
+): Promise<Leftover[]> {
   const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
-  const existing = links.find((link) => names.includes(link.ifname));
-  if (existing) {
-    const name = existing.ifname;
-    const kind = existing.linkinfo?.info_kind ?? 'other';
+  const existing = links.filter((link) => names.includes(link.ifname));
+  const isLeftover = (link: LinkJson): boolean => link.linkinfo?.info_kind === 'vxlan';
+  const busy = existing.find((link) => !isLeftover(link));
+  if (busy) {
+    const name = busy.ifname;
+    const kind = busy.linkinfo?.info_kind ?? 'other';
     const advice =
       kind === 'tun'
         ? `another weftd runs here (stop it), or it was left behind (remove it with: ip link delete ${name})`
-        : `it is a kernel ${kind} device, left by flannel or another overlay; remove it with: ip link delete ${name}`;
+        : `it is a ${kind} device; remove it with: ip link delete ${name}`;
     throw new WeftError('ERR_TUN_BUSY', EXIT.os, `device ${name} exists already: ${advice}`);
   }
-  const why = await findPortHolder(port, run);
+  const why = await findPortHolder(port, run, names);
   if (why) throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`);
+  return existing.map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
 }
 
-/** A message that names the kernel vxlan device which holds a UDP port (only while it is up), or undefined. */
-export async function findPortHolder(port: number, run: Exec = exec): Promise<string | undefined> {
+/** A message that names the kernel vxlan device, not one of `but`, which holds a UDP port (only while it is up), or undefined. */
+export async function findPortHolder(
+  port: number,
+  run: Exec = exec,
+  but: readonly string[] = [],
+): Promise<string | undefined> {
   const devices = await ipJson<LinkJson>(['-d', 'link', 'show', 'type', 'vxlan'], run);
   const holder = devices.find(
-    ({ flags, linkinfo }) => linkinfo?.info_data?.port === port && flags?.includes('UP'),
+    ({ ifname, flags, linkinfo }) =>
+      linkinfo?.info_data?.port === port && flags?.includes('UP') && !but.includes(ifname),
   );
   return (
     holder &&

@@ -3,7 +3,7 @@
  * watch begins with a list, and whatever ends it leads to the next list.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Etcd3, IEvent, IKeyValue, IRequestOp } from 'etcd3';
+import type { Etcd3, ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import type { EtcdSettings } from '../config/settings.ts';
 import { parseKey } from '../lease/key.ts';
@@ -24,7 +24,7 @@ export class EtcdStore implements Store {
   private readonly configKey: Buffer;
   private readonly folder: string;
   private readonly range: KeyRange;
-  /** what the last list and the events since said, junk included, by full key */
+  /** what the watch's last list and the events since said, junk included, by full key */
   private known = new Map<string, StoredLease>();
 
   constructor(settings: EtcdSettings) {
@@ -47,10 +47,15 @@ export class EtcdStore implements Store {
   }
 
   async list(): Promise<Snapshot> {
+    const { leases, revision } = await this.read();
+    return { leases: [...leases.values()], revision };
+  }
+
+  private async read(): Promise<{ leases: Map<string, StoredLease>; revision: string }> {
     const request = { ...this.range, limit: PEERS_MAX };
     const { kvs, header } = await this.session.call((client) => client.kv.range(request));
-    this.known = new Map(kvs.map((kv) => [kv.key.toString(), this.toLease(kv)]));
-    return this.snapshot(header.revision);
+    const leases = new Map(kvs.map((kv) => [kv.key.toString(), this.toLease(kv)]));
+    return { leases, revision: header.revision };
   }
 
   watch(
@@ -70,10 +75,11 @@ export class EtcdStore implements Store {
     while (!signal.aborted) {
       const startedAt = Date.now();
       try {
-        const snapshot = await this.list();
+        const { leases, revision } = await this.read();
         if (signal.aborted) return;
-        onSnapshot(snapshot);
-        await this.follow(snapshot.revision, onSnapshot, signal);
+        this.known = leases;
+        onSnapshot(this.snapshot(revision));
+        await this.follow(revision, onSnapshot, signal);
       } catch (error) {
         if (!signal.aborted) onError(error as Error);
       }
@@ -216,10 +222,13 @@ export class EtcdStore implements Store {
 
   async delete(key: string, revision?: string): Promise<boolean> {
     const full = this.fullKey(key);
-    const isSame = { key: full, target: 'Mod', result: 'Equal', mod_revision: revision } as const;
+    const compare: ICompare[] =
+      revision === undefined
+        ? []
+        : [{ key: full, target: 'Mod', result: 'Equal', mod_revision: revision }];
     const { succeeded, responses } = await this.session.call((client) =>
       client.kv.txn({
-        compare: revision === undefined ? [] : [isSame],
+        compare,
         success: [{ request_delete_range: { key: full } }],
         failure: [{ request_range: { key: full } }],
       }),

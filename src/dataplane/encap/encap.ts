@@ -19,6 +19,6 @@ export interface Encap {
 
 export function createEncap(encap: WorkerTask['encap'], link: LinkTask): Encap {
   return encap.kind === 'vxlan'
-    ? new VxlanEncap(encap.vni, encap.port, link.ownMac)
+    ? new VxlanEncap(encap.vni, encap.port, link.ownMac, encap.gbp)
     : new FlannelUdpEncap(encap.port);
 }

@@ -2,19 +2,23 @@
 import type { Mac } from '../../shared/address.ts';
 import { DROP } from '../../shared/drops.ts';
 import type { RouteTable } from '../routes/table.ts';
-import { ETHERTYPE, VXLAN, VXLAN_ENCAP_BYTES, VXLAN_FLAGS } from '../wire/vxlan.ts';
+import { ETHERTYPE, VXLAN, VXLAN_ENCAP_BYTES, VXLAN_FLAGS, VXLAN_GBP_BITS } from '../wire/vxlan.ts';
 import type { Encap } from './encap.ts';
 
 export class VxlanEncap implements Encap {
   readonly headerBytes = VXLAN_ENCAP_BYTES;
   readonly lowersTtl = false;
   readonly port: number;
+  /** header bits that must be exactly the I flag */
+  private readonly flagsMask: number;
   private readonly vniWord: number;
   private readonly macHigh: number;
   private readonly macLow: number;
 
-  constructor(vni: number, port: number, ownMac: Mac) {
+  /** `gbp`: group policy ids are let through, unread. */
+  constructor(vni: number, port: number, ownMac: Mac, gbp = false) {
     this.port = port;
+    this.flagsMask = gbp ? ~VXLAN_GBP_BITS : -1;
     this.vniWord = vni << 8;
     this.macHigh = ownMac.high;
     this.macLow = ownMac.low;
@@ -34,9 +38,8 @@ export class VxlanEncap implements Encap {
   pull(view: DataView, at: number, length: number): number {
     if (length < VXLAN_ENCAP_BYTES) return -1 - DROP.inTruncated;
     const vniAndReserved = view.getInt32(at + VXLAN.vniAndReserved);
-    if (view.getInt32(at + VXLAN.flags) !== VXLAN_FLAGS || (vniAndReserved & 0xff) !== 0) {
-      return -1 - DROP.inBadHeader;
-    }
+    const flags = view.getInt32(at + VXLAN.flags) & this.flagsMask;
+    if (flags !== VXLAN_FLAGS || (vniAndReserved & 0xff) !== 0) return -1 - DROP.inBadHeader;
     if (vniAndReserved !== this.vniWord) return -1 - DROP.inWrongVni;
     if (!this.isForUs(view, at + VXLAN.destinationMac)) return -1 - DROP.inWrongMac;
     const sourceAt = at + VXLAN.sourceMac;

@@ -1,0 +1,58 @@
+/** alloc: leases a subnet and carries nothing (flannel pkg/backend/alloc). Also what all backends without a data plane share. */
+import { sumBlocks } from '../../shared/counters.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
+import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
+import type { Peer } from '../peers.ts';
+import { type Backend, type BackendContext, type BackendStatus, publicAttributes } from './backend.ts';
+
+export class AllocBackend implements Backend {
+  protected readonly context: BackendContext;
+
+  constructor(context: BackendContext) {
+    this.context = context;
+  }
+
+  async open(): Promise<void> {
+    // takes nothing from the host
+  }
+
+  async attributes(): Promise<LeaseAttributes> {
+    return publicAttributes(this.context.external, '');
+  }
+
+  async start(_subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
+    await this.apply(peers);
+  }
+
+  async apply(_peers: readonly Peer[]): Promise<void> {
+    // sends to nobody
+  }
+
+  async heal(): Promise<string> {
+    return '';
+  }
+
+  async move(external: ExternalInterface): Promise<void> {
+    this.context.external = external;
+  }
+
+  podMtu(): number {
+    return this.context.external.mtu;
+  }
+
+  isForwarding(): boolean {
+    return true;
+  }
+
+  status(): BackendStatus {
+    return { devices: [], offloads: [], tunnelGso: null, workers: [], totals: sumBlocks([]) };
+  }
+
+  failWorker(index: number): void {
+    throw new RangeError(`there is no worker ${index}`);
+  }
+
+  async close(): Promise<void> {
+    // holds nothing
+  }
+}

@@ -1,0 +1,71 @@
+/** What carries pod packets to the other nodes: one implementation per Backend.Type of the network config. */
+import type { Addon } from '../../shared/addon.ts';
+import type { Words } from '../../shared/address.ts';
+import type { Totals } from '../../shared/counters.ts';
+import type { NetworkConfig } from '../config/network-config.ts';
+import type { Settings } from '../config/settings.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
+import type { RouteKeeper } from '../host/routes.ts';
+import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
+import type { Log } from '../log.ts';
+import type { Peer } from '../peers.ts';
+import type { WorkerStatus } from '../supervisor.ts';
+
+/** What every backend works with. `external` changes with {@link Backend.move}. */
+export interface BackendContext {
+  addon: Addon;
+  log: Log;
+  settings: Settings;
+  config: NetworkConfig;
+  routes: RouteKeeper;
+  external: ExternalInterface;
+}
+
+/** The daemon calls open, attributes, start, then the others in any order and close at last; one call at a time. */
+export interface Backend {
+  /** Checks and takes what the host must give, before there is a lease. Throws WeftError. */
+  open(): Promise<void>;
+  /** What the lease publishes. */
+  attributes(): Promise<LeaseAttributes>;
+  /** From here on packets are forwarded. */
+  start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void>;
+  /** The cluster has these peers now. */
+  apply(peers: readonly Peer[]): Promise<void>;
+  /** Compares with the host what should be there and puts back what is missing. Returns what it did, '' if nothing. */
+  heal(): Promise<string>;
+  /** The underlay's address or MTU changed. */
+  move(external: ExternalInterface): Promise<void>;
+  /** MTU for pods, bytes. */
+  podMtu(): number;
+  isForwarding(): boolean;
+  status(): BackendStatus;
+  /** A fault for tests; throws where there is no such worker. */
+  failWorker(index: number): void;
+  close(): Promise<void>;
+}
+
+export interface BackendStatus {
+  devices: { device: string; family: 4 | 6; mtu: number }[];
+  offloads: string[];
+  tunnelGso: object | null;
+  workers: WorkerStatus[];
+  totals: Totals;
+}
+
+/** The enabled families. */
+export function familiesOf(config: NetworkConfig): (4 | 6)[] {
+  return [...(config.ipv4 ? [4 as const] : []), ...(config.ipv6 ? [6 as const] : [])];
+}
+
+/** This node's address in the underlay. */
+export function underlayAddress(external: ExternalInterface, family: 4 | 6): Words {
+  return (family === 4 ? external.address4 : external.address6) as Words;
+}
+
+/** Attributes with the public addresses and the type, as most backends publish them. */
+export function publicAttributes(external: ExternalInterface, backendType: string): LeaseAttributes {
+  const attributes: LeaseAttributes = { backendType };
+  if (external.public4) attributes.publicIp4 = external.public4;
+  if (external.public6) attributes.publicIp6 = external.public6;
+  return attributes;
+}

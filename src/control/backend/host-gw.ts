@@ -1,0 +1,51 @@
+/** host-gw: plain routes to the other nodes' subnets through the underlay (flannel pkg/backend/hostgw). They stay on exit. */
+import { formatAddress, sameWords } from '../../shared/address.ts';
+import { EXIT, WeftError } from '../../shared/errors.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
+import type { LeaseAttributes } from '../lease/lease.ts';
+import type { Peer } from '../peers.ts';
+import { AllocBackend } from './alloc.ts';
+import { publicAttributes } from './backend.ts';
+
+export class HostGatewayBackend extends AllocBackend {
+  private peers: readonly Peer[] = [];
+
+  override async open(): Promise<void> {
+    const { address4, public4, address6, public6 } = this.context.external;
+    for (const [local, published] of [
+      [address4, public4],
+      [address6, public6],
+    ]) {
+      if (!local || !published || sameWords(local, published)) continue;
+      throw new WeftError(
+        'ERR_PUBLIC_IP',
+        EXIT.failure,
+        `host-gw: peers route straight to ${formatAddress(local)}, so the public address can't be ` +
+          `${formatAddress(published)}; remove --public-ip or use vxlan`,
+      );
+    }
+  }
+
+  override async attributes(): Promise<LeaseAttributes> {
+    return publicAttributes(this.context.external, 'host-gw');
+  }
+
+  override async apply(peers: readonly Peer[]): Promise<void> {
+    this.peers = peers;
+    const device = this.context.external.name;
+    this.context.routes.set(
+      'peers',
+      peers.map(({ subnet, address }) => ({ prefix: subnet, gateway: address, device })),
+    );
+    await this.context.routes.sync();
+  }
+
+  override async heal(): Promise<string> {
+    return this.context.routes.sync();
+  }
+
+  override async move(external: ExternalInterface): Promise<void> {
+    await super.move(external);
+    await this.apply(this.peers);
+  }
+}
