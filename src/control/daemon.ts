@@ -1,318 +1,258 @@
-/** The daemon: start order, the store's changes while it runs, stop order. */
+/** The daemon: start order, the store's and the host's changes while it runs, stop order. */
 import { unlink } from 'node:fs/promises';
 import type http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Addon, loadAddon } from '../shared/addon.ts';
-import { formatAddress, formatMac, formatPrefix, type Mac, type Words } from '../shared/address.ts';
-import { sumBlocks } from '../shared/counters.ts';
-import { messageOf } from '../shared/errors.ts';
-import { FEATURE } from '../shared/layout.ts';
-import { TABLE_BYTES } from '../shared/table.ts';
-import { programVersion } from '../shared/version.ts';
-import type { LinkTask } from '../shared/worker-task.ts';
-import { type Pages, startAdmin } from './admin.ts';
+import { messageOf, WeftError } from '../shared/errors.ts';
+import { startAdmin } from './admin.ts';
+import type { Backend } from './backend/backend.ts';
+import { familiesOf } from './backend/backend.ts';
+import { createBackend } from './backend/create.ts';
 import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
-import { featureNames, type Settings } from './config/settings.ts';
-import { configureDevice } from './host/device.ts';
-import { type ExternalInterface, findExternalInterface } from './host/external-interface.ts';
-import { checkDevices, checkHost } from './host/preflight.ts';
-import { acquireLease, parseLeases } from './lease/acquire.ts';
+import type { Settings } from './config/settings.ts';
+import { startHealth } from './health.ts';
+import {
+  type ExternalInterface,
+  findExternalInterface,
+  sameInterface,
+} from './host/external-interface.ts';
+import { createFirewall, removeRules } from './host/firewall/firewall.ts';
+import { checkPermission } from './host/preflight.ts';
+import { RouteKeeper } from './host/routes.ts';
+import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
-import type { Lease, LeaseAttributes } from './lease/lease.ts';
+import type { Lease } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
-import { closePorts, deviceName, type FamilyPorts, openPorts } from './ports.ts';
-import { TablePublisher } from './publish.ts';
-import { randomMac, readState, writeState } from './state.ts';
-import { FileStore } from './store/file.ts';
-import type { Snapshot } from './store/store.ts';
+import { RuleKeeper } from './rules.ts';
+import { pagesOf } from './status.ts';
+import { createStore } from './store/create.ts';
+import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readPreviousSubnets, writeFileAtomically } from './subnet-env.ts';
-import { Supervisor, type TaskSpec } from './supervisor.ts';
 import { TableGuard } from './table-guard.ts';
-import { Uplink } from './uplink.ts';
 
-const CONFIG_RETRY_MS = 1_000;
-const UPLINK_CHECK_MS = 1_000;
-/** Bytes in front of the inner packet, outer IP header included. */
-const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
-const NO_MAC: Mac = { high: 0, low: 0 };
-const NO_ADDRESS: Words = [0, 0, 0, 0];
+const RETRY_MS = 1_000;
+/** How often the host is compared with what should be there. */
+const UPKEEP_MS = 5_000;
+
+export interface StoreState {
+  ok: boolean;
+  message: string;
+  lastEventAt: Date;
+}
 
 /** Everything a running daemon holds. */
 export class Daemon {
-  private readonly settings: Settings;
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly startedAt = new Date();
+  /** what is being done until the daemon is ready */
+  phase = 'starting';
+  config: NetworkConfig | undefined;
+  external: ExternalInterface | undefined;
+  backend: Backend | undefined;
+  keeper: LeaseKeeper | undefined;
+  rules: RuleKeeper | undefined;
+  peers: readonly Peer[] = [];
+  held = 0;
+  storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
   private readonly log: Log;
-  private readonly store: FileStore;
   private readonly addon: Addon;
   private readonly guard = new TableGuard();
   private readonly repeats = new RepeatFilter();
   private readonly abort = new AbortController();
-  private readonly startedAt = new Date();
-  private config!: NetworkConfig;
-  private external!: ExternalInterface;
-  private keeper!: LeaseKeeper;
-  private supervisor!: Supervisor;
-  private publisher!: TablePublisher;
-  private ports: FamilyPorts[] = [];
-  private uplink: Uplink | undefined;
-  private macs: Record<string, Mac> = {};
+  private routes: RouteKeeper | undefined;
   private admin: http.Server | undefined;
-  private peers: Peer[] = [];
-  private held = 0;
+  private health: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
-  private uplinkCheck: NodeJS.Timeout | undefined;
-  private storeState = { ok: true, message: '', lastEventAt: new Date() };
+  private upkeep: NodeJS.Timeout | undefined;
+  /** the newest list that nobody has applied yet */
+  private pending: Snapshot | undefined;
+  /** the backend takes one call at a time */
+  private turn: Promise<void> = Promise.resolve();
 
   constructor(settings: Settings, log: Log) {
     this.settings = settings;
     this.log = log;
-    this.store = new FileStore(settings.storeFolder);
+    this.store = createStore(settings.store);
     this.addon = loadAddon();
   }
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
-    await checkHost();
-    this.config = await this.readConfig();
-    this.external = await findExternalInterface({
-      interfaces: this.settings.interfaces,
-      patterns: this.settings.interfacePatterns,
-      canReach: this.settings.canReach,
-      publicIp: this.settings.publicIp,
-      publicIpv6: this.settings.publicIpv6,
-      wants4: this.config.ipv4 !== undefined,
-      wants6: this.config.ipv6 !== undefined,
-    });
-    this.log.info(
-      { mtu: this.external.mtu },
-      `underlay ${this.external.name}: ${this.external.reason}`,
-    );
-    const { backend } = this.config;
-    const names = this.families().map((family) => deviceName(backend, family));
-    await checkDevices(names, backend.port);
-    const state = await readState(this.settings.stateFolder);
-    const previous = await readPreviousSubnets(this.settings.subnetFile);
+    const { settings, log } = this;
+    await checkPermission();
+    this.admin = await startAdmin(settings.adminSocket, pagesOf(this));
+    if (settings.healthPort > 0)
+      this.health = await startHealth(settings.healthAddress, settings.healthPort, () =>
+        this.whyNotReady(),
+      );
+    this.phase = 'waiting for the network config';
+    const config = await this.readConfig();
+    this.config = config;
+    if (config.backend.type === 'vxlan' && config.backend.gbp)
+      log.warn('Backend.GBP: group policy ids are accepted and ignored, a TUN device carries no marks');
+    this.external = await this.findInterface(config);
+    log.info({ mtu: this.external.mtu }, `underlay ${this.external.name}: ${this.external.reason}`);
+    const previous = await readPreviousSubnets(settings.subnetFile);
 
     // ---- above: only reads; below: changes this machine and the store ----
 
-    this.macs = this.chooseMacs(state.macs);
-    await this.openAllPorts();
-    await writeState(this.settings.stateFolder, { macs: this.macs });
-    const lease = await acquireLease(this.store, this.config, this.attributes(), previous);
-    this.log.info({ key: lease.key }, 'lease acquired');
-    this.keeper = new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
-    await this.startForwarding(lease);
-    for (const ports of this.ports) await this.setUpDevice(ports, lease);
-    await this.writeSubnetEnv(lease);
-    this.admin = await startAdmin(this.settings.adminSocket, this.pages());
+    this.phase = 'opening the data plane';
+    const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
+    const routes = new RouteKeeper(networks, familiesOf(config));
+    this.routes = routes;
+    const { addon, external } = this;
+    const backend = createBackend({ addon, log, settings, config, routes, external });
+    this.backend = backend;
+    await backend.open();
+    const attributes = await backend.attributes();
+    this.phase = 'waiting for a lease';
+    const lease = await this.patiently(() => acquireLease(this.store, config, attributes, previous));
+    log.info({ key: lease.key }, 'lease acquired');
+    this.keeper = new LeaseKeeper(this.store, lease, settings.renewMarginMs, log);
+    const first = await this.patiently(() => this.store.list());
+    await backend.start(lease, this.toPeers(first, config, this.keeper));
+    this.phase = 'installing firewall rules';
+    await this.startRules(config, lease);
+    if (settings.blackholeRoute)
+      routes.set(
+        'blackhole',
+        [lease.subnet4, lease.subnet6].flatMap((prefix) => (prefix ? [{ prefix }] : [])),
+      );
+    await this.writeSubnetEnv();
+    this.phase = '';
     this.store.watch(
-      (snapshot) => void this.apply(snapshot),
+      (snapshot) => this.onSnapshot(snapshot),
       (error) => this.storeAway(error),
       this.abort.signal,
     );
-    if (this.uplink)
-      this.uplinkCheck = setInterval(() => void this.checkUplink(), UPLINK_CHECK_MS).unref();
-    this.addon.notify('READY=1');
-    this.log.info({ peers: this.peers.length }, 'ready');
+    this.upkeep = setInterval(() => void this.inTurn(() => this.keepUp()), UPKEEP_MS).unref();
+    addon.notify('READY=1');
+    log.info({ peers: this.peers.length }, 'ready');
   }
 
   /** Waits for a config that can be used: a missing or bad one can be repaired while we wait. */
   private async readConfig(): Promise<NetworkConfig> {
+    return this.patiently(async () => {
+      const text = await this.store.readConfig();
+      if (text !== undefined) return parseNetworkConfig(text);
+      throw new WeftError('ERR_CONFIG', 78, `no network config yet; write ${this.store.configPlace}`);
+    });
+  }
+
+  /** Tries again every second while the store is away or has nothing usable: others are working on it. */
+  private async patiently<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        const text = await this.store.readConfig();
-        if (text !== undefined) return parseNetworkConfig(text);
-        throw new Error(
-          `${this.store.name} has no network config yet; write ${this.settings.storeFolder}/config`,
-        );
+        return await work();
       } catch (error) {
+        const code = error instanceof WeftError ? error.code : '';
+        if (!['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'].includes(code)) throw error;
         const message = `${messageOf(error)}; trying again every second`;
         if (this.repeats.isNew(message)) this.log.error(message);
       }
-      await sleep(CONFIG_RETRY_MS, undefined, { signal: this.abort.signal });
+      await sleep(RETRY_MS, undefined, { signal: this.abort.signal });
     }
   }
 
-  private families(): (4 | 6)[] {
-    return [...(this.config.ipv4 ? [4 as const] : []), ...(this.config.ipv6 ? [6 as const] : [])];
-  }
-
-  private chooseMacs(known: Record<string, Mac>): Record<string, Mac> {
-    if (this.config.backend.type === 'udp') return {};
-    const names = this.families().map((family) => deviceName(this.config.backend, family));
-    return Object.fromEntries(names.map((name) => [name, known[name] ?? randomMac()]));
-  }
-
-  private attributes(): LeaseAttributes {
-    const { backend } = this.config;
-    const attributes: LeaseAttributes = { backendType: backend.type === 'vxlan' ? 'vxlan' : '' };
-    if (this.external.public4) attributes.publicIp4 = this.external.public4;
-    if (this.external.public6) attributes.publicIp6 = this.external.public6;
-    if (backend.type !== 'vxlan') return attributes;
-    const data = (family: 4 | 6): object => ({
-      VNI: backend.vni,
-      VtepMAC: formatMac(this.macs[deviceName(backend, family)] as Mac),
+  private findInterface(config: NetworkConfig): Promise<ExternalInterface> {
+    const { interfaces, interfacePatterns, canReach, publicIp, publicIpv6 } = this.settings;
+    return findExternalInterface({
+      interfaces,
+      patterns: interfacePatterns,
+      canReach,
+      publicIp,
+      publicIpv6,
+      wants4: config.ipv4 !== undefined,
+      wants6: config.ipv6 !== undefined,
     });
-    if (this.config.ipv4) attributes.backendData = data(4);
-    if (this.config.ipv6) attributes.backendV6Data = data(6);
-    return attributes;
   }
 
-  private async openAllPorts(): Promise<void> {
-    const { workers, features } = this.settings;
-    for (const family of this.families()) {
-      const local = this.localAddress(family);
-      this.ports.push(
-        await openPorts(this.addon, this.config.backend, family, local, workers, features),
-      );
+  private async startRules(config: NetworkConfig, lease: Lease): Promise<void> {
+    const { masquerade, fullyRandom, forwardRules, resyncMs } = this.settings;
+    const flavour = config.nftables ? 'nftables' : 'iptables';
+    const removed = await removeRules(config.nftables ? 'iptables' : 'nftables').catch((error: unknown) => [
+      `not removed: ${messageOf(error)}`,
+    ]);
+    for (const line of removed) this.log.info(`firewall rules of the other kind: ${line}`);
+    const families = ([4, 6] as const).flatMap((family) => {
+      const range = family === 4 ? config.ipv4 : config.ipv6;
+      const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
+      return range && subnet ? [{ family, network: range.network, subnet }] : [];
+    });
+    const wishes = { families, masquerade, fullyRandom, forward: forwardRules };
+    this.rules = new RuleKeeper(createFirewall(flavour, wishes), this.log);
+    await this.rules.start(resyncMs);
+  }
+
+  private async writeSubnetEnv(): Promise<void> {
+    const { config, keeper, backend, settings } = this;
+    if (!config || !keeper || !backend) return;
+    const text = formatSubnetEnv(config, keeper.lease, backend.podMtu(), settings.masquerade);
+    await writeFileAtomically(settings.subnetFile, text, 0o644);
+  }
+
+  /** Leases → peers, with those kept that vanished in doubtful circumstances. */
+  private toPeers(
+    snapshot: Snapshot,
+    config: NetworkConfig,
+    keeper: LeaseKeeper,
+  ): readonly Peer[] {
+    const ownKeyPresent = keeper.observe(snapshot);
+    const { peers, skipped } = leasesToPeers(parseLeases(snapshot), keeper.lease, config);
+    for (const key of junkKeys(snapshot)) {
+      if (this.repeats.isNew(`junk ${key}`)) this.log.warn({ key }, 'no lease, ignored');
     }
-    const { backend } = this.config;
-    if (backend.type === 'vxlan' && (features & FEATURE.tunnelGso) !== 0)
-      this.uplink = await Uplink.open(this.addon, this.log, backend.vni, workers);
-    const found = this.features();
-    this.log.info(
-      { offloads: featureNames(found), checksum: this.addon.checksumName() },
-      'data plane opened',
-    );
-  }
-
-  /** FEATURE bits that every worker has. */
-  private features(): number {
-    const found = this.ports[0]?.workers[0]?.features ?? 0;
-    return this.uplink ? found | FEATURE.tunnelGso : found;
-  }
-
-  private localAddress(family: 4 | 6): Words {
-    return (family === 4 ? this.external.address4 : this.external.address6) as Words;
-  }
-
-  /** MTU of a family's device. */
-  private deviceMtu(family: 4 | 6): number {
-    const { backend } = this.config;
-    if (backend.type === 'udp') return this.external.mtu - OVERHEAD.udp;
-    const outer = backend.mtu ?? this.external.mtu;
-    return outer - (family === 4 ? OVERHEAD.vxlan4 : OVERHEAD.vxlan6);
-  }
-
-  private async startForwarding(lease: Lease): Promise<void> {
-    const table = new SharedArrayBuffer(TABLE_BYTES);
-    this.supervisor = new Supervisor(this.addon, this.log, this.settings.workers);
-    this.publisher = new TablePublisher(table, () => this.supervisor.seenGenerations());
-    for (const { family, device } of this.ports) {
-      const overlay = (family === 4 ? lease.subnet4 : lease.subnet6)?.words ?? NO_ADDRESS;
-      const mac = this.macs[device] ?? NO_MAC;
-      this.uplink?.setNode(family, { underlay: this.localAddress(family), overlay, mac });
+    for (const { key, why } of skipped) {
+      if (this.repeats.isNew(`${key} ${why}`)) this.log.warn({ key }, `lease ignored: ${why}`);
     }
-    await this.apply(await this.store.list());
-    const { backend } = this.config;
-    const encap: TaskSpec['encap'] =
-      backend.type === 'vxlan'
-        ? { kind: 'vxlan', vni: backend.vni, port: backend.port }
-        : { kind: 'udp', port: backend.port };
-    const specs = Array.from(
-      { length: this.settings.workers },
-      (_, index): TaskSpec => ({
-        cpu: -1,
-        table,
-        encap,
-        sourceCheck: this.settings.sourceCheck,
-        links: this.ports.map((ports) => this.linkTask(ports, index, lease)),
-      }),
-    );
-    this.supervisor.start(specs);
+    const guarded = this.guard.apply(peers, ownKeyPresent, Date.now());
+    this.applyAgainAt(guarded.againAtMs, snapshot);
+    if (guarded.held > 0)
+      this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
+    this.peers = guarded.peers;
+    this.held = guarded.held;
+    return guarded.peers;
   }
 
-  private linkTask(ports: FamilyPorts, worker: number, lease: Lease): LinkTask {
-    const { family, device } = ports;
-    const own = ports.workers[worker];
-    const range = family === 4 ? this.config.ipv4 : this.config.ipv6;
-    const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
-    if (!own || !range || !subnet) throw new Error(`no lease or ports for IPv${family}`);
-    return {
-      family,
-      tunFd: own.tunFd,
-      udpFd: own.udpFd,
-      sendFds: own.sendFds,
-      sendPorts: own.sendPorts,
-      tapFd: this.uplink?.fds[worker] ?? -1,
-      tapMac: this.uplink?.mac ?? NO_MAC,
-      features: this.uplink ? own.features | FEATURE.tunnelGso : own.features,
-      tunnelMtu: this.deviceMtu(family),
-      podMtu: this.podMtu(),
-      network: range.network,
-      ownSubnet: subnet,
-      deviceAddress: subnet.words,
-      underlayAddress: this.localAddress(family),
-      ownMac: this.macs[device] ?? NO_MAC,
-    };
-  }
-
-  private async setUpDevice(ports: FamilyPorts, lease: Lease): Promise<void> {
-    const { family, device: name } = ports;
-    const link = this.linkTask(ports, 0, lease);
-    const { network, deviceAddress: address, tunnelMtu: mtu } = link;
-    for (const warning of await configureDevice({ name, family, address, network, mtu }))
-      this.log.warn(warning);
-    this.log.info({ mtu, subnet: formatPrefix(link.ownSubnet) }, `device ${name} is up`);
-  }
-
-  private async writeSubnetEnv(lease: Lease): Promise<void> {
-    const text = formatSubnetEnv(this.config, lease, this.podMtu());
-    await writeFileAtomically(this.settings.subnetFile, text, 0o644);
-  }
-
-  /** What pods are told: the smallest of the devices'. */
-  private podMtu(): number {
-    return Math.min(...this.families().map((family) => this.deviceMtu(family)));
-  }
-
-  /** A fresh list from the store: leases → peers → guard → table → workers. */
-  private async apply(snapshot: Snapshot): Promise<void> {
+  /** Lists may come faster than they are applied; only the newest counts. */
+  private onSnapshot(snapshot: Snapshot): void {
     if (!this.storeState.ok) this.log.info('the store is back');
     this.storeState = { ok: true, message: '', lastEventAt: new Date() };
+    const isWaiting = this.pending !== undefined;
+    this.pending = snapshot;
+    if (!isWaiting) void this.inTurn(() => this.applyPending());
+  }
+
+  private async applyPending(): Promise<void> {
+    const { pending, config, keeper, backend } = this;
+    this.pending = undefined;
+    if (!pending || !config || !keeper || !backend) return;
     try {
-      const ownKeyPresent = this.keeper.observe(snapshot);
-      const { peers, skipped } = leasesToPeers(
-        parseLeases(snapshot),
-        this.keeper.lease,
-        this.config,
-      );
-      for (const { key, why } of skipped) {
-        if (this.repeats.isNew(`${key} ${why}`)) this.log.warn({ key }, `lease ignored: ${why}`);
-      }
-      const guarded = this.guard.apply(peers, ownKeyPresent, Date.now());
-      this.applyAgainAt(guarded.againAtMs, snapshot);
-      if (guarded.held > 0)
-        this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
-      this.peers = this.uplink ? await this.uplink.mark(guarded.peers) : guarded.peers;
-      this.held = guarded.held;
-      await this.publisher.publish(this.peers);
-      this.supervisor.wakeAll();
-      this.log.info({ peers: guarded.peers.length }, 'route table published');
+      const peers = this.toPeers(pending, config, keeper);
+      await backend.apply(peers);
+      this.log.info({ peers: peers.length }, 'peers applied');
     } catch (error) {
-      this.log.error(`route table not changed: ${messageOf(error)}`);
+      this.log.error(`peers not applied: ${messageOf(error)}`);
     }
   }
 
-  /** Routes, devices and firewall rules change without a word in the store. */
-  private async checkUplink(): Promise<void> {
-    if (!this.uplink?.isDue(Date.now())) return;
-    try {
-      const marked = await this.uplink.mark(this.peers);
-      if (marked.every((peer, i) => peer.tunnelGso === this.peers[i]?.tunnelGso)) return;
-      this.peers = marked;
-      await this.publisher.publish(marked);
-      this.supervisor.wakeAll();
-    } catch (error) {
-      this.log.error(`tunnel GSO not checked: ${messageOf(error)}`);
-    }
+  /** Calls to the backend, one after the other. */
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    this.turn = this.turn.then(() => (this.abort.signal.aborted ? undefined : work()));
+    return this.turn;
   }
 
   /** Held peers end by themselves, without a change in the store. */
   private applyAgainAt(atMs: number | undefined, snapshot: Snapshot): void {
     clearTimeout(this.again);
     if (atMs === undefined) return;
-    this.again = setTimeout(() => void this.apply(snapshot), Math.max(100, atMs - Date.now()));
+    const waitMs = Math.max(100, atMs - Date.now());
+    this.again = setTimeout(() => {
+      this.pending ??= snapshot;
+      void this.inTurn(() => this.applyPending());
+    }, waitMs);
   }
 
   /** The last table stays in force for as long as the store is away. */
@@ -321,16 +261,48 @@ export class Daemon {
     this.guard.storeDoubtful(Date.now());
     if (this.storeState.ok)
       this.log.error(`${error.message}; forwarding goes on with the last table`);
-    this.storeState = {
-      ok: false,
-      message: error.message,
-      lastEventAt: this.storeState.lastEventAt,
-    };
+    const { lastEventAt } = this.storeState;
+    this.storeState = { ok: false, message: error.message, lastEventAt };
+  }
+
+  /** What others did to the host: the underlay's address or MTU, devices, routes. */
+  private async keepUp(): Promise<void> {
+    const { backend, config } = this;
+    if (!backend || !config) return;
+    try {
+      const external = await this.findInterface(config);
+      if (this.external && !sameInterface(external, this.external)) await this.move(external);
+      const healed = await backend.heal();
+      const routes = await this.routes?.sync();
+      const done = [healed, routes].filter(Boolean).join('; ');
+      if (done !== '') this.log.warn(`the host was not as it should be; ${done}`);
+    } catch (error) {
+      const message = messageOf(error);
+      if (this.repeats.isNew(message)) this.log.error(`upkeep: ${message}`);
+    }
+  }
+
+  private async move(external: ExternalInterface): Promise<void> {
+    const { name, mtu } = external;
+    this.log.warn({ mtu }, `the underlay changed: ${name}; following`);
+    this.external = external;
+    await this.backend?.move(external);
+    const attributes = await this.backend?.attributes();
+    if (attributes) await this.keeper?.publish(attributes);
+    await this.writeSubnetEnv();
+  }
+
+  /** Why this node is not ready, '' when it is. That the store is away is no reason. */
+  whyNotReady(): string {
+    if (this.phase !== '') return this.phase;
+    if (this.keeper?.state === 'taken') return 'another node uses our subnet';
+    if (this.rules && this.rules.problem !== '') return this.rules.problem;
+    return this.backend?.isForwarding() ? '' : 'a forwarding thread does not run';
   }
 
   /** SIGHUP: looks at the store again; forwarding goes on meanwhile. What only a restart can change is said. */
   async reload(): Promise<void> {
-    if (!this.supervisor) return this.log.warn('reload: the daemon is still starting; ignored');
+    if (this.phase !== '') return this.log.warn('reload: the daemon is still starting; ignored');
     try {
       const text = await this.store.readConfig();
       if (
@@ -339,91 +311,29 @@ export class Daemon {
       ) {
         this.log.warn('the network config changed; restart weftd to use it');
       }
-      await this.apply(await this.store.list());
+      this.onSnapshot(await this.store.list());
+      await this.turn;
       this.log.info('reloaded');
     } catch (error) {
       this.log.error(`reload: ${messageOf(error)}`);
     }
   }
 
-  /** Ends everything this process holds; the lease stays, as flannel leaves it. */
+  /** Ends everything this process holds; lease, rules and plain routes stay, as flannel leaves them. */
   async stop(): Promise<void> {
     this.abort.abort();
     clearTimeout(this.again);
-    clearInterval(this.uplinkCheck);
+    clearInterval(this.upkeep);
     this.keeper?.stop();
+    this.rules?.stop();
     this.addon.notify('STOPPING=1');
+    this.health?.close();
     if (this.admin) {
       this.admin.close();
       await unlink(this.settings.adminSocket).catch(() => undefined);
     }
-    await this.supervisor?.stop();
-    closePorts(this.addon, this.ports);
-    this.uplink?.close();
+    await this.turn;
+    await this.backend?.close();
     await this.store.close();
   }
-
-  private pages(): Pages {
-    const pages: Record<string, (query: URLSearchParams) => unknown> = {
-      '/status': () => this.status(),
-      '/peers': () => ({ peers: this.peers.map(peerJson) }),
-    };
-    if (process.env['WEFT_FAULTS'] === '1') {
-      pages['/fault'] = (query) => {
-        this.supervisor.fail(Number(query.get('worker')));
-        return { failed: query.get('worker') };
-      };
-    }
-    return pages;
-  }
-
-  private status(): object {
-    const { lease } = this.keeper;
-    const totals = sumBlocks(this.supervisor.counterBlocks());
-    const workers = this.supervisor.status();
-    return {
-      healthy: this.storeState.ok && workers.every((worker) => worker.state === 'running'),
-      version: programVersion(),
-      pid: process.pid,
-      startedAt: this.startedAt.toISOString(),
-      node: {
-        interface: this.external.name,
-        publicIp: this.external.public4 ? formatAddress(this.external.public4) : null,
-        publicIpv6: this.external.public6 ? formatAddress(this.external.public6) : null,
-      },
-      backend: this.config.backend.type,
-      devices: this.ports.map(({ device, family }) => ({
-        device,
-        family,
-        mtu: this.deviceMtu(family),
-      })),
-      lease: {
-        key: lease.key,
-        expiresAt:
-          lease.expiresAtMs === undefined ? null : new Date(lease.expiresAtMs).toISOString(),
-      },
-      mtu: this.podMtu(),
-      store: {
-        name: this.store.name,
-        ...this.storeState,
-        lastEventAt: this.storeState.lastEventAt.toISOString(),
-      },
-      peers: { total: this.peers.length, held: this.held },
-      offloads: featureNames(this.features()),
-      tunnelGso: this.uplink?.summary ?? null,
-      workers,
-      ...totals,
-    };
-  }
-}
-
-function peerJson(peer: Peer): object {
-  return {
-    key: peer.key,
-    family: peer.family,
-    subnet: formatPrefix(peer.subnet),
-    publicIp: formatAddress(peer.address),
-    port: peer.port,
-    mac: peer.mac.high === 0 && peer.mac.low === 0 ? null : formatMac(peer.mac),
-  };
 }

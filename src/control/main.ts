@@ -16,13 +16,14 @@ export async function main(words: readonly string[]): Promise<number> {
     const settings = toSettings(parsed.values);
     const log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
+    const daemon = new Daemon(settings, log);
     log.info(
-      { store: settings.storeFolder, workers: settings.workers },
+      { store: daemon.store.name, workers: settings.workers },
       `weft ${programVersion()} starts`,
     );
     for (const warning of parsed.warnings) log.error(warning);
     for (const warning of settingsWarnings(parsed.values)) log.warn(warning);
-    return await runDaemon(new Daemon(settings, log));
+    return await runDaemon(daemon);
   } catch (error) {
     process.stderr.write(`weftd: ${messageOf(error)}\n`);
     if (error instanceof WeftError) return error.exitCode;

@@ -119,16 +119,23 @@ const vxlan = (ifname: string, port: number, flags: string[]) => ({
 });
 
 test('a device of our name is named before anything is changed', async () => {
-  const check = (links: object[]): Promise<void> =>
+  const check = (links: object[]) =>
     checkDevices(
       ['flannel.1'],
       8472,
       fakeIp({ '-d link show': links, '-d link show type vxlan': [] }),
     );
-  await check([{ ifname: 'eth0' }]);
-  await assert.rejects(check([vxlan('flannel.1', 8472, [])]), {
+  assert.deepEqual(await check([{ ifname: 'eth0' }]), []);
+  const left = { ...vxlan('flannel.1', 8472, ['UP']), address: '02:00:00:00:00:09' };
+  assert.deepEqual(
+    await check([left]),
+    [{ name: 'flannel.1', mac: '02:00:00:00:00:09' }],
+    "a stock flannel's device is taken over",
+  );
+  const dummy = { ifname: 'flannel.1', linkinfo: { info_kind: 'dummy' } };
+  await assert.rejects(check([dummy]), {
     code: 'ERR_TUN_BUSY',
-    message: /kernel vxlan device.*ip link delete flannel\.1/,
+    message: /dummy device.*ip link delete flannel\.1/,
   });
   const tun = { ifname: 'flannel.1', linkinfo: { info_kind: 'tun' } };
   await assert.rejects(check([tun]), /another weftd runs here/);

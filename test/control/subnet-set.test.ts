@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { egressDevices, hasTunnelOffload } from '../../src/control/host/egress.ts';
+import { egressOf, hasTunnelOffload } from '../../src/control/host/egress.ts';
 import { overlaps } from '../../src/control/lease/arithmetic.ts';
 import { SubnetSet } from '../../src/control/lease/subnet-set.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../src/shared/address.ts';
@@ -41,9 +41,9 @@ test('egress: answers are kept when ip fails for some; our own address is no way
   const failing = async (): Promise<string> => {
     throw new Error('ip: exit code 2', { cause: { stdout: answers } });
   };
-  const devices = await egressDevices([words('192.0.2.1'), words('198.18.0.1')], failing);
+  const devices = await egressOf([words('192.0.2.1'), words('198.18.0.1')], failing);
   assert.deepEqual([...devices], [['192.0.2.1', 'eth0']]);
-  assert.equal((await egressDevices([], failing)).size, 0);
+  assert.equal((await egressOf([], failing)).size, 0);
 });
 
 test('egress: tunnel offload means segmentation and checksums', async () => {

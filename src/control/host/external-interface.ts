@@ -183,3 +183,17 @@ function bestAddress(link: LinkJson, family: string): Words | undefined {
   const best = usable.sort((a, b) => rank(a) - rank(b))[0];
   return best && parseAddress(best.local);
 }
+
+/** Whether nothing changed that peers or devices depend on. */
+export function sameInterface(a: ExternalInterface, b: ExternalInterface): boolean {
+  const same = (x: Words | undefined, y: Words | undefined): boolean =>
+    x === y || (!!x && !!y && sameWords(x, y));
+  return (
+    a.name === b.name &&
+    a.mtu === b.mtu &&
+    same(a.address4, b.address4) &&
+    same(a.address6, b.address6) &&
+    same(a.public4, b.public4) &&
+    same(a.public6, b.public6)
+  );
+}

@@ -1,0 +1,343 @@
+/** vxlan and udp: the userspace data plane. Devices, sockets and workers; which peers it sends to. */
+import {
+  formatAddress,
+  formatMac,
+  formatPrefix,
+  type Mac,
+  parseMac,
+  type Prefix,
+  type Words,
+} from '../../shared/address.ts';
+import { sumBlocks } from '../../shared/counters.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { FEATURE } from '../../shared/layout.ts';
+import { TABLE_BYTES } from '../../shared/table.ts';
+import type { LinkTask } from '../../shared/worker-task.ts';
+import { featureNames } from '../config/settings.ts';
+import { configureDevice, type DeviceSetup, lookAtDevice } from '../host/device.ts';
+import { egressOf } from '../host/egress.ts';
+import { exec } from '../host/exec.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
+import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
+import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
+import type { Peer } from '../peers.ts';
+import { closePorts, deviceName, type FamilyPorts, openPorts, type TunnelConfig } from '../ports.ts';
+import { TablePublisher } from '../publish.ts';
+import { randomMac, readState, writeState } from '../state.ts';
+import { Supervisor, type TaskSpec } from '../supervisor.ts';
+import { Uplink } from '../uplink.ts';
+import {
+  type Backend,
+  type BackendContext,
+  type BackendStatus,
+  familiesOf,
+  publicAttributes,
+  underlayAddress,
+} from './backend.ts';
+
+/** Bytes in front of the inner packet, outer IP header included. */
+const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
+const UPLINK_CHECK_MS = 1_000;
+const NO_MAC: Mac = { high: 0, low: 0 };
+
+export class TunnelBackend implements Backend {
+  private readonly context: BackendContext;
+  private readonly config: TunnelConfig;
+  private readonly families: readonly (4 | 6)[];
+  private macs: Record<string, Mac> = {};
+  private ports: FamilyPorts[] = [];
+  private uplink: Uplink | undefined;
+  private supervisor: Supervisor | undefined;
+  private publisher: TablePublisher | undefined;
+  /** counters of workers that an earlier set of ports had: totals never run backwards */
+  private past: Float64Array[] = [];
+  private subnets: LeaseSubnets = {};
+  private peers: readonly Peer[] = [];
+  private uplinkCheck: NodeJS.Timeout | undefined;
+
+  constructor(context: BackendContext, config: TunnelConfig) {
+    this.context = context;
+    this.config = config;
+    this.families = familiesOf(context.config);
+  }
+
+  /** Takes the place of a stock flannel's vxlan devices, and their MACs, which its peers know. */
+  async open(): Promise<void> {
+    await checkTun();
+    const { settings, log } = this.context;
+    const leftovers = await checkDevices(this.deviceNames(), this.config.port);
+    const state = await readState(settings.stateFolder);
+    this.macs = this.chooseMacs(state.macs, leftovers);
+    for (const { name } of leftovers) {
+      await exec('ip', ['link', 'delete', 'dev', name]);
+      log.warn(`removed the kernel vxlan device ${name} and took over its MAC; stop flanneld if it still runs`);
+    }
+    await this.openPorts();
+    await writeState(settings.stateFolder, { macs: { ...state.macs, ...this.macs } });
+  }
+
+  private deviceNames(): string[] {
+    return this.families.map((family) => deviceName(this.config, family));
+  }
+
+  private chooseMacs(
+    known: Record<string, Mac>,
+    leftovers: readonly Leftover[],
+  ): Record<string, Mac> {
+    if (this.config.type === 'udp') return {};
+    const choose = (name: string): Mac => {
+      const leftover = leftovers.find((candidate) => candidate.name === name);
+      return (leftover && parseMac(leftover.mac)) ?? known[name] ?? randomMac();
+    };
+    return Object.fromEntries(this.deviceNames().map((name) => [name, choose(name)]));
+  }
+
+  async attributes(): Promise<LeaseAttributes> {
+    const { config } = this;
+    if (config.type === 'udp') return publicAttributes(this.context.external, '');
+    const attributes = publicAttributes(this.context.external, 'vxlan');
+    const data = (family: 4 | 6): object => ({
+      VNI: config.vni,
+      VtepMAC: formatMac(this.macs[deviceName(config, family)] as Mac),
+    });
+    if (this.families.includes(4)) attributes.backendData = data(4);
+    if (this.families.includes(6)) attributes.backendV6Data = data(6);
+    return attributes;
+  }
+
+  private async openPorts(): Promise<void> {
+    const { addon, settings, external, log } = this.context;
+    const { workers, features } = settings;
+    for (const family of this.families) {
+      const local = underlayAddress(external, family);
+      this.ports.push(await openPorts(addon, this.config, family, local, workers, features));
+    }
+    if (this.config.type === 'vxlan' && (features & FEATURE.tunnelGso) !== 0)
+      this.uplink = await Uplink.open(addon, log, this.config.vni, workers);
+    const offloads = featureNames(this.features());
+    log.info({ offloads, checksum: addon.checksumName() }, 'data plane opened');
+  }
+
+  /** FEATURE bits that every worker has. */
+  private features(): number {
+    const found = this.ports[0]?.workers[0]?.features ?? 0;
+    return this.uplink ? found | FEATURE.tunnelGso : found;
+  }
+
+  async start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
+    this.subnets = subnets;
+    await this.startForwarding(peers);
+    this.uplinkCheck = setInterval(() => void this.checkUplink(), UPLINK_CHECK_MS).unref();
+  }
+
+  private async startForwarding(peers: readonly Peer[]): Promise<void> {
+    const { addon, log, settings } = this.context;
+    const table = new SharedArrayBuffer(TABLE_BYTES);
+    const supervisor = new Supervisor(addon, log, settings.workers);
+    this.supervisor = supervisor;
+    this.publisher = new TablePublisher(table, () => supervisor.seenGenerations());
+    for (const { family, device } of this.ports) {
+      const underlay = underlayAddress(this.context.external, family);
+      const mac = this.macs[device] ?? NO_MAC;
+      this.uplink?.setNode(family, { underlay, overlay: this.ownSubnet(family).words, mac });
+    }
+    this.peers = this.uplink ? await this.uplink.mark(peers) : peers;
+    await this.publisher.publish(this.peers);
+    supervisor.start(
+      Array.from({ length: settings.workers }, (_, index) => this.taskOf(index, table)),
+    );
+    await this.setUpDevices();
+    await this.routePeers();
+  }
+
+  private taskOf(index: number, table: SharedArrayBuffer): TaskSpec {
+    const { config } = this;
+    return {
+      cpu: -1,
+      table,
+      encap:
+        config.type === 'vxlan'
+          ? { kind: 'vxlan', vni: config.vni, port: config.port, gbp: config.gbp }
+          : { kind: 'udp', port: config.port },
+      sourceCheck: this.context.settings.sourceCheck,
+      links: this.ports.map((ports) => this.linkTask(ports, index)),
+    };
+  }
+
+  private linkTask(ports: FamilyPorts, worker: number): LinkTask {
+    const { family, device } = ports;
+    const own = ports.workers[worker];
+    if (!own) throw new Error(`no ports for worker ${worker}`);
+    const subnet = this.ownSubnet(family);
+    return {
+      family,
+      tunFd: own.tunFd,
+      udpFd: own.udpFd,
+      sendFds: own.sendFds,
+      sendPorts: own.sendPorts,
+      tapFd: this.uplink?.fds[worker] ?? -1,
+      tapMac: this.uplink?.mac ?? NO_MAC,
+      features: this.uplink ? own.features | FEATURE.tunnelGso : own.features,
+      tunnelMtu: this.deviceMtu(family),
+      podMtu: this.podMtu(),
+      network: this.network(family),
+      ownSubnet: subnet,
+      deviceAddress: subnet.words,
+      underlayAddress: underlayAddress(this.context.external, family),
+      ownMac: this.macs[device] ?? NO_MAC,
+    };
+  }
+
+  private ownSubnet(family: 4 | 6): Prefix {
+    const subnet = family === 4 ? this.subnets.subnet4 : this.subnets.subnet6;
+    if (!subnet) throw new Error(`no lease for IPv${family}`);
+    return subnet;
+  }
+
+  private network(family: 4 | 6): Prefix {
+    const { ipv4, ipv6 } = this.context.config;
+    const range = family === 4 ? ipv4 : ipv6;
+    if (!range) throw new Error(`no IPv${family} in the network config`);
+    return range.network;
+  }
+
+  private setUpOf({ family, device }: FamilyPorts): DeviceSetup {
+    const address: Words = this.ownSubnet(family).words;
+    return { name: device, family, address, mtu: this.deviceMtu(family) };
+  }
+
+  private async setUpDevices(): Promise<void> {
+    const { log } = this.context;
+    for (const ports of this.ports) {
+      const setup = this.setUpOf(ports);
+      for (const warning of await configureDevice(setup)) log.warn(warning);
+      const subnet = formatPrefix(this.ownSubnet(ports.family));
+      log.info({ mtu: setup.mtu, subnet }, `device ${setup.name} is up`);
+    }
+  }
+
+  /** One route for the whole overlay, because the workers look up the peer; with DirectRouting more special ones for neighbours. */
+  private async routePeers(): Promise<string> {
+    const { routes } = this.context;
+    const overlay = this.ports.map(({ family, device }) => ({
+      prefix: this.network(family),
+      device,
+      ...(family === 4 && { source: this.ownSubnet(4).words }),
+    }));
+    routes.set('overlay', overlay);
+    if (this.config.type === 'vxlan' && this.config.directRouting) {
+      const egress = await egressOf(this.peers.map((peer) => peer.address));
+      const direct = this.peers.flatMap(({ subnet, address }) => {
+        const way = egress.get(formatAddress(address));
+        return way?.isDirect ? [{ prefix: subnet, gateway: address, device: way.device }] : [];
+      });
+      routes.set('direct', direct);
+    }
+    return routes.sync();
+  }
+
+  async apply(peers: readonly Peer[]): Promise<void> {
+    // Workers first: whether super-packets may go to new peers is found out behind that.
+    await this.publish(this.uplink ? this.uplink.recall(peers) : peers);
+    if (this.config.type === 'vxlan' && this.config.directRouting) await this.routePeers();
+  }
+
+  private async publish(peers: readonly Peer[]): Promise<void> {
+    this.peers = peers;
+    await this.publisher?.publish(peers);
+    this.supervisor?.wakeAll();
+  }
+
+  /** Routes, devices and firewall rules change without a word in the store. */
+  private async checkUplink(): Promise<void> {
+    const { uplink, peers } = this;
+    if (!uplink?.isDue(peers, Date.now())) return;
+    try {
+      const marked = await uplink.mark(peers);
+      if (this.uplink !== uplink || this.peers !== peers) return; // overtaken; the next check sees the new ones
+      if (marked.some((peer, i) => peer.tunnelGso !== peers[i]?.tunnelGso)) await this.publish(marked);
+    } catch (error) {
+      this.context.log.error(`tunnel GSO not checked: ${messageOf(error)}`);
+    }
+  }
+
+  async heal(): Promise<string> {
+    const done: string[] = [];
+    for (const ports of this.ports) {
+      const setup = this.setUpOf(ports);
+      const state = await lookAtDevice(setup);
+      if (state === 'missing') {
+        await this.rebuild();
+        return `device ${setup.name} was gone: made anew`;
+      }
+      if (state === 'right') continue;
+      await configureDevice(setup);
+      done.push(`device ${setup.name} was changed: set up again`);
+    }
+    const routes = await this.routePeers();
+    return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  async move(external: ExternalInterface): Promise<void> {
+    this.context.external = external;
+    await this.rebuild();
+  }
+
+  /** New devices, sockets and workers with the same lease and peers. */
+  private async rebuild(): Promise<void> {
+    await this.closeAll();
+    await this.openPorts();
+    await this.startForwarding(this.peers);
+  }
+
+  /** MTU of a family's device. */
+  private deviceMtu(family: 4 | 6): number {
+    const { mtu } = this.context.external;
+    if (this.config.type === 'udp') return mtu - OVERHEAD.udp;
+    return (this.config.mtu ?? mtu) - (family === 4 ? OVERHEAD.vxlan4 : OVERHEAD.vxlan6);
+  }
+
+  podMtu(): number {
+    return Math.min(...this.families.map((family) => this.deviceMtu(family)));
+  }
+
+  isForwarding(): boolean {
+    const workers = this.supervisor?.status() ?? [];
+    return workers.length > 0 && workers.every((worker) => worker.state === 'running');
+  }
+
+  status(): BackendStatus {
+    const blocks = this.supervisor?.counterBlocks() ?? [];
+    return {
+      devices: this.ports.map(({ device, family }) => ({
+        device,
+        family,
+        mtu: this.deviceMtu(family),
+      })),
+      offloads: featureNames(this.features()),
+      tunnelGso: this.uplink?.summary ?? null,
+      workers: this.supervisor?.status() ?? [],
+      totals: sumBlocks([...this.past, ...blocks]),
+    };
+  }
+
+  failWorker(index: number): void {
+    this.supervisor?.fail(index);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.uplinkCheck);
+    await this.closeAll();
+  }
+
+  private async closeAll(): Promise<void> {
+    const { supervisor, uplink, ports } = this;
+    this.supervisor = undefined;
+    this.uplink = undefined;
+    this.ports = [];
+    await supervisor?.stop();
+    this.past.push(...(supervisor?.counterBlocks() ?? []));
+    closePorts(this.context.addon, ports);
+    uplink?.close();
+  }
+}
