@@ -91,7 +91,9 @@ export class Daemon {
     const config = await this.readConfig();
     this.config = config;
     if (config.backend.type === 'vxlan' && config.backend.gbp)
-      log.warn('Backend.GBP: group policy ids are accepted and ignored, a TUN device carries no marks');
+      log.warn(
+        'Backend.GBP: group policy ids are accepted and ignored, a TUN device carries no marks',
+      );
     this.external = await this.findInterface(config);
     log.info({ mtu: this.external.mtu }, `underlay ${this.external.name}: ${this.external.reason}`);
     const previous = await readPreviousSubnets(settings.subnetFile);
@@ -108,7 +110,9 @@ export class Daemon {
     await backend.open();
     const attributes = await backend.attributes();
     this.phase = 'waiting for a lease';
-    const lease = await this.patiently(() => acquireLease(this.store, config, attributes, previous));
+    const lease = await this.patiently(() =>
+      acquireLease(this.store, config, attributes, previous),
+    );
     log.info({ key: lease.key }, 'lease acquired');
     this.keeper = new LeaseKeeper(this.store, lease, settings.renewMarginMs, log);
     const first = await this.patiently(() => this.store.list());
@@ -137,7 +141,11 @@ export class Daemon {
     return this.patiently(async () => {
       const text = await this.store.readConfig();
       if (text !== undefined) return parseNetworkConfig(text);
-      throw new WeftError('ERR_CONFIG', 78, `no network config yet; write ${this.store.configPlace}`);
+      throw new WeftError(
+        'ERR_CONFIG',
+        78,
+        `no network config yet; write ${this.store.configPlace}`,
+      );
     });
   }
 
@@ -148,7 +156,8 @@ export class Daemon {
         return await work();
       } catch (error) {
         const code = error instanceof WeftError ? error.code : '';
-        if (!['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'].includes(code)) throw error;
+        if (!['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'].includes(code))
+          throw error;
         const message = `${messageOf(error)}; trying again every second`;
         if (this.repeats.isNew(message)) this.log.error(message);
       }
@@ -172,9 +181,9 @@ export class Daemon {
   private async startRules(config: NetworkConfig, lease: Lease): Promise<void> {
     const { masquerade, fullyRandom, forwardRules, resyncMs } = this.settings;
     const flavour = config.nftables ? 'nftables' : 'iptables';
-    const removed = await removeRules(config.nftables ? 'iptables' : 'nftables').catch((error: unknown) => [
-      `not removed: ${messageOf(error)}`,
-    ]);
+    const removed = await removeRules(config.nftables ? 'iptables' : 'nftables').catch(
+      (error: unknown) => [`not removed: ${messageOf(error)}`],
+    );
     for (const line of removed) this.log.info(`firewall rules of the other kind: ${line}`);
     const families = ([4, 6] as const).flatMap((family) => {
       const range = family === 4 ? config.ipv4 : config.ipv6;
@@ -194,11 +203,7 @@ export class Daemon {
   }
 
   /** Leases → peers, with those kept that vanished in doubtful circumstances. */
-  private toPeers(
-    snapshot: Snapshot,
-    config: NetworkConfig,
-    keeper: LeaseKeeper,
-  ): readonly Peer[] {
+  private toPeers(snapshot: Snapshot, config: NetworkConfig, keeper: LeaseKeeper): readonly Peer[] {
     const ownKeyPresent = keeper.observe(snapshot);
     const { peers, skipped } = leasesToPeers(parseLeases(snapshot), keeper.lease, config);
     for (const key of junkKeys(snapshot)) {

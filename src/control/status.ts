@@ -40,7 +40,9 @@ function statusOf(daemon: Daemon): object {
     lease: keeper ? leaseJson(keeper) : null,
     mtu: keeper ? (backend?.podMtu() ?? null) : null,
     store: { name: store.name, ...storeState, lastEventAt: storeState.lastEventAt.toISOString() },
-    firewall: daemon.rules ? { ok: daemon.rules.problem === '', problem: daemon.rules.problem } : null,
+    firewall: daemon.rules
+      ? { ok: daemon.rules.problem === '', problem: daemon.rules.problem }
+      : null,
     peers: { total: daemon.peers.length, held: daemon.held },
     ...plane,
     ...totals,

@@ -27,6 +27,11 @@ const PACKAGES: Readonly<Record<string, string>> = {
   iperf3: 'iperf3',
   ethtool: 'ethtool',
   sysctl: 'procps',
+  iptables: 'iptables',
+  nft: 'nftables',
+  etcd: 'etcd-server',
+  etcdctl: 'etcd-client',
+  openssl: 'openssl',
 };
 
 const running = new Map<ChildProcess, Promise<void>>();

@@ -59,7 +59,9 @@ export interface WorkerTask {
   counters: SharedArrayBuffer;
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
-  encap: { kind: 'vxlan'; vni: number; port: number; gbp?: boolean } | { kind: 'udp'; port: number };
+  encap:
+    | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
+    | { kind: 'udp'; port: number };
   sourceCheck: SourceCheck;
   links: LinkTask[];
 }

@@ -35,7 +35,7 @@ test('what asks for a missing part is refused by name; what only tunes it is war
   assert.deepEqual(settingsWarnings(parse(STORE)), []);
 });
 
-test('etcd settings: flannel\'s defaults, blanks forgiven, prefix joined as Go does', () => {
+test("etcd settings: flannel's defaults, blanks forgiven, prefix joined as Go does", () => {
   const etcd = (...words: string[]) => {
     const { store } = toSettings(parse(...words));
     assert.ok(store.kind === 'etcd');
@@ -63,9 +63,15 @@ test('etcd settings: flannel\'s defaults, blanks forgiven, prefix joined as Go d
   }
 });
 
-test('host settings: rules, health server, patterns in Go\'s spelling', () => {
+test("host settings: rules, health server, patterns in Go's spelling", () => {
   const settings = toSettings(
-    parse(STORE, '--ip-masq', '--healthz-port=8081', '--iptables-resync=9', '--iface-regex=(?i)^ETH'),
+    parse(
+      STORE,
+      '--ip-masq',
+      '--healthz-port=8081',
+      '--iptables-resync=9',
+      '--iface-regex=(?i)^ETH',
+    ),
   );
   assert.equal(settings.masquerade, true);
   assert.equal(settings.resyncMs, 9000);

@@ -3,7 +3,12 @@ import { sumBlocks } from '../../shared/counters.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Peer } from '../peers.ts';
-import { type Backend, type BackendContext, type BackendStatus, publicAttributes } from './backend.ts';
+import {
+  type Backend,
+  type BackendContext,
+  type BackendStatus,
+  publicAttributes,
+} from './backend.ts';
 
 export class AllocBackend implements Backend {
   protected readonly context: BackendContext;

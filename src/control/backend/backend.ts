@@ -63,7 +63,10 @@ export function underlayAddress(external: ExternalInterface, family: 4 | 6): Wor
 }
 
 /** Attributes with the public addresses and the type, as most backends publish them. */
-export function publicAttributes(external: ExternalInterface, backendType: string): LeaseAttributes {
+export function publicAttributes(
+  external: ExternalInterface,
+  backendType: string,
+): LeaseAttributes {
   const attributes: LeaseAttributes = { backendType };
   if (external.public4) attributes.publicIp4 = external.public4;
   if (external.public6) attributes.publicIp6 = external.public6;

@@ -4,8 +4,8 @@ import {
   formatMac,
   formatPrefix,
   type Mac,
-  parseMac,
   type Prefix,
+  parseMac,
   type Words,
 } from '../../shared/address.ts';
 import { sumBlocks } from '../../shared/counters.ts';
@@ -21,7 +21,13 @@ import type { ExternalInterface } from '../host/external-interface.ts';
 import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Peer } from '../peers.ts';
-import { closePorts, deviceName, type FamilyPorts, openPorts, type TunnelConfig } from '../ports.ts';
+import {
+  closePorts,
+  deviceName,
+  type FamilyPorts,
+  openPorts,
+  type TunnelConfig,
+} from '../ports.ts';
 import { TablePublisher } from '../publish.ts';
 import { randomMac, readState, writeState } from '../state.ts';
 import { Supervisor, type TaskSpec } from '../supervisor.ts';
@@ -70,7 +76,9 @@ export class TunnelBackend implements Backend {
     this.macs = this.chooseMacs(state.macs, leftovers);
     for (const { name } of leftovers) {
       await exec('ip', ['link', 'delete', 'dev', name]);
-      log.warn(`removed the kernel vxlan device ${name} and took over its MAC; stop flanneld if it still runs`);
+      log.warn(
+        `removed the kernel vxlan device ${name} and took over its MAC; stop flanneld if it still runs`,
+      );
     }
     await this.openPorts();
     await writeState(settings.stateFolder, { macs: { ...state.macs, ...this.macs } });
@@ -255,7 +263,8 @@ export class TunnelBackend implements Backend {
     try {
       const marked = await uplink.mark(peers);
       if (this.uplink !== uplink || this.peers !== peers) return; // overtaken; the next check sees the new ones
-      if (marked.some((peer, i) => peer.tunnelGso !== peers[i]?.tunnelGso)) await this.publish(marked);
+      if (marked.some((peer, i) => peer.tunnelGso !== peers[i]?.tunnelGso))
+        await this.publish(marked);
     } catch (error) {
       this.context.log.error(`tunnel GSO not checked: ${messageOf(error)}`);
     }

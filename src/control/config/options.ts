@@ -94,7 +94,12 @@ export const OPTIONS: readonly Option[] = [
     false,
     'masquerade without fully random source ports',
   ),
-  refused('kube-subnet-mgr', 'bool', false, 'use the Kubernetes API as the store; not supported yet'),
+  refused(
+    'kube-subnet-mgr',
+    'bool',
+    false,
+    'use the Kubernetes API as the store; not supported yet',
+  ),
   inert('kube-api-url', 'string', '', `Kubernetes API server; ${KUBERNETES}`),
   inert(
     'kube-annotation-prefix',

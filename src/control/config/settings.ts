@@ -22,9 +22,7 @@ export interface EtcdSettings {
   password: string;
 }
 
-export type StoreSettings =
-  | { kind: 'file'; folder: string }
-  | ({ kind: 'etcd' } & EtcdSettings);
+export type StoreSettings = { kind: 'file'; folder: string } | ({ kind: 'etcd' } & EtcdSettings);
 
 export interface Settings {
   store: StoreSettings;
@@ -117,7 +115,8 @@ export function toSettings(values: Values): Settings {
 
 function parseStore(values: Values): StoreSettings {
   const store = values['store'] as string;
-  if (store.startsWith('file:') && store.length > 5) return { kind: 'file', folder: store.slice(5) };
+  if (store.startsWith('file:') && store.length > 5)
+    return { kind: 'file', folder: store.slice(5) };
   if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`);
   const text = (name: string): string => values[`etcd-${name}`] as string;
   if ((text('keyfile') === '') !== (text('certfile') === ''))

@@ -9,6 +9,17 @@ const TIMEOUT_MS = 10_000;
 /** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
 const OUTPUT_BYTES_MAX = 16 << 20;
 
+/** Which Debian package brings a command. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  ethtool: 'ethtool',
+  nft: 'nftables',
+  iptables: 'iptables',
+  ip6tables: 'iptables',
+  'iptables-restore': 'iptables',
+  'ip6tables-restore': 'iptables',
+};
+
 /** `input` is what the command reads from standard input. */
 export type Exec = (command: string, args: readonly string[], input?: string) => Promise<string>;
 
@@ -27,7 +38,7 @@ export const exec: Exec = async (command, args, input) => {
     const failure = error as { code?: unknown; stderr?: string };
     const said =
       failure.code === 'ENOENT'
-        ? 'command not found; install it (Debian package iproute2)'
+        ? `command not found; install it (Debian package ${PACKAGES[command] ?? command})`
         : failure.stderr?.trim() || messageOf(error);
     throw new WeftError('ERR_COMMAND', EXIT.os, `${command} ${args.join(' ')}: ${said}`, error);
   }

@@ -82,8 +82,7 @@ export class RouteKeeper {
   private isInside(route: RouteJson): boolean {
     const prefix = prefixOf(route);
     return (
-      prefix !== undefined &&
-      this.networks.some((network) => prefixContains(network, prefix.words))
+      prefix !== undefined && this.networks.some((network) => prefixContains(network, prefix.words))
     );
   }
 }

@@ -51,7 +51,9 @@ export class LeaseKeeper {
     const leases = parseLeases(snapshot);
     const current = leases.find((lease) => lease.key === this.lease.key);
     if (!current) {
-      const others = leases.filter((lease) => !isOwnAddress(this.lease.attributes, lease.attributes));
+      const others = leases.filter(
+        (lease) => !isOwnAddress(this.lease.attributes, lease.attributes),
+      );
       if (isTaken(this.lease, others)) this.alarm('another node leased addresses of our subnet');
       else void this.restore();
       return false;

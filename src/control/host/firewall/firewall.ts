@@ -1,0 +1,52 @@
+/** Masquerade and forward rules, in the two flavours that flannel has (flannel pkg/trafficmngr). */
+import type { Prefix } from '../../../shared/address.ts';
+import { type Exec, exec } from '../exec.ts';
+import { IptablesFirewall, removeIptables } from './iptables.ts';
+import { NftablesFirewall, removeNftables } from './nftables.ts';
+
+export interface FirewallFamily {
+  family: 4 | 6;
+  /** the whole overlay */
+  network: Prefix;
+  /** this node's share */
+  subnet: Prefix;
+}
+
+export interface FirewallWishes {
+  families: readonly FirewallFamily[];
+  masquerade: boolean;
+  /** fully random source ports, where the tool knows them */
+  fullyRandom: boolean;
+  /** accept the overlay's traffic in FORWARD */
+  forward: boolean;
+}
+
+export interface Firewall {
+  /**
+   * Installs the rules or heals them, order included; changes nothing when all is in place. Returns what it changed, '' if nothing.
+   * Throws WeftError ERR_COMMAND with what is missing.
+   */
+  ensure(): Promise<string>;
+}
+
+export type Flavour = 'iptables' | 'nftables';
+
+export function createFirewall(
+  flavour: Flavour,
+  wishes: FirewallWishes,
+  run: Exec = exec,
+): Firewall {
+  return flavour === 'iptables'
+    ? new IptablesFirewall(wishes, run)
+    : new NftablesFirewall(wishes, run);
+}
+
+/** Removes the rules of one flavour, whichever daemon wrote them. A missing tool is no error. Returns what was removed. */
+export async function removeRules(flavour: Flavour, run: Exec = exec): Promise<string[]> {
+  return flavour === 'iptables' ? removeIptables(run) : removeNftables(run);
+}
+
+/** Traffic that is never masqueraded on its way out. */
+export const MULTICAST = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const;
+/** kube-proxy marks what it masquerades itself. */
+export const KUBE_MARK = '0x4000';

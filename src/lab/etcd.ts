@@ -1,0 +1,164 @@
+/** A real etcd member (Debian's etcd-server) that can be killed, frozen, wiped and started again on its data. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Etcdctl } from './etcdctl.ts';
+import type { Namespace } from './namespace.ts';
+import { LabProcess } from './process.ts';
+
+export interface EtcdOptions {
+  /** data and log lie here */
+  folder: string;
+  /** member's name; default "m1" */
+  name?: string;
+  /** where it runs; default is the caller's own network */
+  namespace?: Namespace;
+  /** default 127.0.0.1 */
+  address?: string;
+  clientPort: number;
+  peerPort: number;
+  /** members as "name=peer url"; default is this one alone */
+  cluster?: readonly string[];
+  /** serve by TLS; with a client CA, clients need a certificate of it */
+  tls?: { certFile: string; keyFile: string; clientCaFile?: string };
+  flags?: readonly string[];
+}
+
+const SERVING_MS = 20_000;
+
+export class EtcdServer {
+  readonly options: EtcdOptions;
+  private process: LabProcess | undefined;
+
+  constructor(options: EtcdOptions) {
+    this.options = options;
+  }
+
+  /** A member on loopback with free ports, serving. */
+  static async startAlone(folder: string, more: Partial<EtcdOptions> = {}): Promise<EtcdServer> {
+    const [clientPort, peerPort] = await freePorts(2);
+    const ports = { clientPort: clientPort as number, peerPort: peerPort as number };
+    const server = new EtcdServer({ folder, ...ports, ...more });
+    await server.start();
+    await server.waitUntilServing();
+    return server;
+  }
+
+  get endpoint(): string {
+    const { tls, clientPort } = this.options;
+    return `${tls ? 'https' : 'http'}://${this.address}:${clientPort}`;
+  }
+
+  get peerUrl(): string {
+    return `http://${this.address}:${this.options.peerPort}`;
+  }
+
+  private get address(): string {
+    return this.options.address ?? '127.0.0.1';
+  }
+
+  private get dataFolder(): string {
+    return join(this.options.folder, `${this.options.name ?? 'm1'}.etcd`);
+  }
+
+  /** Starts the process on what data there is; see {@link waitUntilServing}. */
+  async start(): Promise<void> {
+    const { folder, name = 'm1', namespace } = this.options;
+    mkdirSync(folder, { recursive: true });
+    const log = { logFile: join(folder, `${name}.log`) };
+    this.process = namespace
+      ? namespace.spawn('etcd', this.flags(), log)
+      : new LabProcess('etcd', this.flags(), log);
+  }
+
+  /** Waits until a read that needs the whole cluster is answered. */
+  async waitUntilServing(ctl: Etcdctl = this.ctl()): Promise<void> {
+    const deadline = Date.now() + SERVING_MS;
+    while (!(await ctl.isHealthy())) {
+      if (Date.now() > deadline || this.process?.exit !== undefined)
+        throw new Error(`etcd does not serve: ${this.process?.lastLines(5)}`);
+      await sleep(50);
+    }
+  }
+
+  /** etcdctl for this member, without TLS or user. */
+  ctl(): Etcdctl {
+    const { namespace } = this.options;
+    return new Etcdctl({ endpoints: [this.endpoint], ...(namespace && { namespace }) });
+  }
+
+  /** SIGKILL; the data stay. */
+  async kill(): Promise<void> {
+    await this.process?.kill();
+  }
+
+  async stop(): Promise<void> {
+    this.resume();
+    await this.process?.stop();
+  }
+
+  /** Frozen: connections stay open and nobody answers. */
+  pause(): void {
+    this.process?.signal('SIGSTOP');
+  }
+
+  resume(): void {
+    this.process?.signal('SIGCONT');
+  }
+
+  /** Forgets everything it knew; stopped afterwards. */
+  async wipe(): Promise<void> {
+    await this.kill();
+    rmSync(this.dataFolder, { recursive: true, force: true });
+  }
+
+  private flags(): string[] {
+    const { name = 'm1', tls, cluster = [`${name}=${this.peerUrl}`], flags = [] } = this.options;
+    return [
+      `--name=${name}`,
+      `--data-dir=${this.dataFolder}`,
+      `--listen-client-urls=${this.endpoint}`,
+      `--advertise-client-urls=${this.endpoint}`,
+      `--listen-peer-urls=${this.peerUrl}`,
+      `--initial-advertise-peer-urls=${this.peerUrl}`,
+      `--initial-cluster=${cluster.join(',')}`,
+      // Faster than the default, because tests wait for elections.
+      '--heartbeat-interval=50',
+      '--election-timeout=500',
+      '--log-level=warn',
+      ...(tls ? [`--cert-file=${tls.certFile}`, `--key-file=${tls.keyFile}`] : []),
+      ...(tls?.clientCaFile ? ['--client-cert-auth', `--trusted-ca-file=${tls.clientCaFile}`] : []),
+      ...flags,
+    ];
+  }
+}
+
+/** Starts members that know each other, on loopback. */
+export async function startCluster(folder: string, count: number): Promise<EtcdServer[]> {
+  const ports = await freePorts(count * 2);
+  const members = Array.from({ length: count }, (_, i) => ({
+    name: `m${i + 1}`,
+    clientPort: ports[i * 2] as number,
+    peerPort: ports[i * 2 + 1] as number,
+  }));
+  const cluster = members.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`);
+  const servers = members.map((member) => new EtcdServer({ folder, cluster, ...member }));
+  for (const server of servers) await server.start();
+  for (const server of servers) await server.waitUntilServing();
+  return servers;
+}
+
+/** Ports of loopback that nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  for (const server of servers) server.close();
+  return ports;
+}
