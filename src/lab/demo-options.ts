@@ -4,6 +4,7 @@ import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 
 export interface DemoOptions {
   backend: 'vxlan' | 'udp';
+  store: 'file' | 'etcd';
   json: boolean;
   keep: boolean;
   help: boolean;
@@ -18,6 +19,7 @@ Three weft nodes and one stock kernel VXLAN node in network namespaces, a pod be
 Every pod pings every pod, TCP throughput is measured per pair, then everything is removed.
 
   --backend vxlan|udp  data plane of the overlay; udp is flannel-UDP, without the kernel node (default vxlan)
+  --store file|etcd    where the nodes meet: a folder, or a real etcd in a namespace of its own (default file)
   --workers N          forwarding threads of each weftd, 1 to 64
   --json               one JSON object as the last line of the output
   --keep               leave it running and say how to look around
@@ -32,11 +34,16 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
   if (backend !== 'vxlan' && backend !== 'udp') {
     throw usage(`--backend: ${JSON.stringify(backend)} is neither vxlan nor udp`);
   }
+  const store = values.store ?? 'file';
+  if (store !== 'file' && store !== 'etcd') {
+    throw usage(`--store: ${JSON.stringify(store)} is neither file nor etcd`);
+  }
   if (values.remove !== undefined && !/^weft-[0-9a-f]{4}$/.test(values.remove)) {
     throw usage(`--remove: ${JSON.stringify(values.remove)} is no name of a lab (weft-1a2b)`);
   }
   return {
     backend,
+    store,
     json: values.json ?? false,
     keep: values.keep ?? false,
     help: values.help ?? false,
@@ -53,6 +60,7 @@ function readValues(args: readonly string[]) {
       allowPositionals: false,
       options: {
         backend: { type: 'string' },
+        store: { type: 'string' },
         workers: { type: 'string' },
         remove: { type: 'string' },
         json: { type: 'boolean' },

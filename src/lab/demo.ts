@@ -13,7 +13,7 @@ import {
   renderPicture,
   renderTable,
 } from './demo-report.ts';
-import { Lab } from './lab.ts';
+import { ETCD_PREFIX, Lab } from './lab.ts';
 import type { LabNode } from './node.ts';
 import type { Pod } from './pod.ts';
 import { Progress } from './progress.ts';
@@ -62,6 +62,7 @@ function buildLab(options: DemoOptions): Promise<Lab> {
     {
       nodes: [weft, weft, weft, ...kernel],
       backend: options.backend,
+      store: options.store,
       ...(options.workers !== undefined && { workers: options.workers }),
     },
     (text) => progress.step(text),
@@ -166,7 +167,9 @@ function keepHint(lab: Lab): string {
     `  ip -n ${prefix}-n1 route`,
     `  bin/weft status --admin-socket=${node?.adminSocket}`,
     `  less ${node?.logFile}`,
-    `  ls ${lab.storeDir}/subnets`,
+    lab.etcd
+      ? `  ip netns exec ${prefix}-etcd etcdctl --endpoints=${lab.etcd.endpoint} get --prefix ${ETCD_PREFIX}`
+      : `  ls ${lab.storeDir}/subnets`,
     'The kernel node does not follow changes of the store any more. Remove it all:',
     `  npm run demo -- --remove ${prefix}`,
     '',

@@ -21,6 +21,9 @@ export type Offloads = 'on' | 'off' | 'wire';
 /** Name of the underlay device in every node. */
 export const UNDERLAY_DEVICE = 'eth0';
 
+/** Place of the namespace that holds the shared store. */
+export const STORE_INDEX = 250;
+
 const SEGMENTATION_OFF = [
   ['tso', 'off'],
   ['gso', 'off'],
@@ -42,15 +45,21 @@ export function underlayAddress(index: number): UnderlayAddress {
   return { address4: `10.99.0.${index}`, address6: `fd00:99::${index.toString(16)}` };
 }
 
-/** Joins the node namespaces, in order; the i-th gets underlayAddress(i + 1) on eth0. */
+/**
+ * Joins the node namespaces, in order; the i-th gets underlayAddress(i + 1) on eth0. `store` (bridge only) joins as one more, with
+ * the address of STORE_INDEX.
+ */
 export async function buildFabric(
   scope: LabScope,
   nodes: readonly Namespace[],
   options: FabricOptions = {},
+  store?: Namespace,
 ): Promise<void> {
   const mtu = options.mtu ?? 1500;
   const ends =
-    options.shape === 'point-to-point' ? await joinPair(nodes) : await joinByBridge(scope, nodes);
+    options.shape === 'point-to-point'
+      ? await joinPair(nodes)
+      : await joinByBridge(scope, store ? [...nodes, store] : nodes);
   for (const end of ends) {
     await end.namespace.ip('link', 'set', end.device, 'mtu', String(mtu));
     if (options.offloads && options.offloads !== 'on')
@@ -58,6 +67,7 @@ export async function buildFabric(
     await end.namespace.ip('link', 'set', end.device, 'up');
   }
   await Promise.all(nodes.map((node, i) => giveAddress(node, i + 1)));
+  if (store) await giveAddress(store, STORE_INDEX);
 }
 
 interface End {

@@ -2,15 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../shared/errors.ts';
 import { UNDERLAY_DEVICE, type UnderlayAddress } from './fabric.ts';
+import type { LeaseBoard } from './lease-board.ts';
 import {
-  deleteLease,
   leaseKey,
   leaseValue,
   type PeerEntry,
   peerEntries,
-  readLeases,
   type VxlanLease,
-  writeLease,
 } from './lease-file.ts';
 import type { Namespace } from './namespace.ts';
 import { addressInSubnet, type LabNode, mustParsePrefix, type NodeNetwork } from './node.ts';
@@ -18,12 +16,11 @@ import { addressInSubnet, type LabNode, mustParsePrefix, type NodeNetwork } from
 export interface KernelNodeOptions {
   /** counted from 1 over all nodes; gives the subnet */
   index: number;
-  storeDir: string;
+  board: LeaseBoard;
   families: readonly (4 | 6)[];
   underlayMtu?: number;
 }
 
-const FOLLOW_INTERVAL_MS = 100;
 const DEVICES = { 4: 'flannel.1', 6: 'flannel-v6.1' } as const;
 
 /** Kernel VXLAN devices, a lease file written by hand, and a follower that stands for flanneld. */
@@ -68,19 +65,19 @@ export class KernelNode implements LabNode {
   /** Makes the devices, publishes the lease, starts to follow the others'. */
   async start(): Promise<void> {
     for (const family of this.#options.families) await this.#addDevice(family);
-    this.publish();
+    await this.publish();
     await this.#follow();
   }
 
   /** Writes its lease (again). */
-  publish(): void {
-    writeLease(this.#options.storeDir, this.leaseKey, leaseValue(this.#lease));
+  async publish(): Promise<void> {
+    await this.#options.board.write(this.leaseKey, leaseValue(this.#lease));
   }
 
   /** Stops following, removes lease and devices (their peers go with them). */
   async stop(): Promise<void> {
     await this.stopFollowing();
-    deleteLease(this.#options.storeDir, this.leaseKey);
+    await this.#options.board.remove(this.leaseKey);
     this.#programmed.clear();
     for (const family of this.#options.families) {
       await this.namespace.ip('link', 'delete', DEVICES[family]);
@@ -126,11 +123,15 @@ export class KernelNode implements LabNode {
   async #follow(): Promise<void> {
     this.#turn = this.#reconcile();
     await this.#turn;
-    this.#timer = setTimeout(() => void this.#follow(), FOLLOW_INTERVAL_MS).unref();
+    this.#timer = setTimeout(() => void this.#follow(), this.#options.board.pollMs).unref();
   }
 
   async #reconcile(): Promise<void> {
-    const wanted = readLeases(this.#options.storeDir);
+    const wanted = await this.#options.board.read().catch((error) => {
+      this.problems.push(`store: ${messageOf(error)}`);
+      return undefined; // as flanneld: what is programmed stays
+    });
+    if (!wanted) return;
     wanted.delete(this.leaseKey);
     for (const [key, value] of this.#programmed) {
       if (!wanted.has(key)) await this.#each(key, value, (peer) => this.#removePeer(peer));

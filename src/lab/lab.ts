@@ -4,10 +4,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { requireCommands, requireRoot } from './command.ts';
-import { buildFabric, type FabricOptions, type Offloads, underlayAddress } from './fabric.ts';
+import { EtcdServer } from './etcd.ts';
+import {
+  buildFabric,
+  type FabricOptions,
+  type Offloads,
+  STORE_INDEX,
+  UNDERLAY_DEVICE,
+  underlayAddress,
+} from './fabric.ts';
 import { KernelNode } from './kernel-node.ts';
+import { EtcdBoard, FileBoard, type LeaseBoard } from './lease-board.ts';
 import { leaseValue } from './lease-file.ts';
-import { LabScope } from './namespace.ts';
+import { LabScope, type Namespace } from './namespace.ts';
 import type { LabNode } from './node.ts';
 import { Pod } from './pod.ts';
 import { ping } from './traffic.ts';
@@ -20,7 +29,13 @@ export interface LabDescription {
     offload?: string;
   }[];
   /** default vxlan; kernel nodes only there */
-  backend?: 'vxlan' | 'udp';
+  backend?: BackendType;
+  /** more keys of the config's Backend */
+  backendOptions?: object;
+  /** more keys of the network config */
+  configOptions?: object;
+  /** file (default): a folder · etcd: a real one in a namespace of its own, joined to the underlay's bridge */
+  store?: 'file' | 'etcd';
   /** default [4] */
   families?: readonly (4 | 6)[];
   /** worker threads of each weftd; default is the daemon's own */
@@ -40,6 +55,11 @@ export interface LabDescription {
   waitForPeers?: boolean;
 }
 
+export type BackendType = 'vxlan' | 'udp' | 'host-gw';
+
+/** Where flannel keeps its keys. */
+export const ETCD_PREFIX = '/coreos.com/network';
+
 /** Says what is being done; for progress lines. */
 export type OnStep = (text: string) => void;
 
@@ -48,6 +68,9 @@ export class Lab {
   readonly scope: LabScope;
   readonly storeDir: string;
   readonly families: readonly (4 | 6)[];
+  /** with store: 'etcd' */
+  etcd: EtcdServer | undefined;
+  #board: LeaseBoard;
   readonly nodes: LabNode[] = [];
   /** pods[i] is behind nodes[i] */
   readonly pods: Pod[] = [];
@@ -56,6 +79,7 @@ export class Lab {
     this.scope = scope;
     this.families = families;
     this.storeDir = join(scope.tempDir, 'store');
+    this.#board = new FileBoard(this.storeDir);
   }
 
   /** Builds everything and waits until all see all; takes everything down again when that fails. */
@@ -111,6 +135,16 @@ export class Lab {
     );
   }
 
+  /** The board on which leases lie. */
+  get board(): LeaseBoard {
+    return this.#board;
+  }
+
+  /** Takes the store's link down (a partition) or up again; etcd only. */
+  async linkStore(state: 'up' | 'down'): Promise<void> {
+    await this.etcd?.options.namespace?.ip('link', 'set', UNDERLAY_DEVICE, state);
+  }
+
   /** Takes everything down; throws when something stayed. */
   async close(): Promise<void> {
     const failures = await this.scope.close();
@@ -118,10 +152,13 @@ export class Lab {
   }
 
   async #setUp(description: LabDescription, onStep: OnStep): Promise<void> {
-    this.#writeConfig(description);
     const spaces = [];
     for (const i of description.nodes.keys()) spaces.push(await this.scope.namespace(`n${i + 1}`));
-    await buildFabric(this.scope, spaces, fabricOptions(description));
+    const storeSpace =
+      description.store === 'etcd' ? await this.scope.namespace('etcd') : undefined;
+    await buildFabric(this.scope, spaces, fabricOptions(description), storeSpace);
+    if (storeSpace) await this.#startEtcd(storeSpace, onStep);
+    await this.#writeConfig(description);
     for (const [i, space] of spaces.entries())
       this.nodes.push(this.#makeNode(description, i, space));
     // Kernel nodes first: their leases are written by hand, daemons must see them when they choose.
@@ -142,13 +179,32 @@ export class Lab {
     await node.start();
   }
 
-  #writeConfig({ backend = 'vxlan', extraPeers = 0 }: LabDescription): void {
-    mkdirSync(join(this.storeDir, 'subnets'), { recursive: true });
+  async #startEtcd(namespace: Namespace, onStep: OnStep): Promise<void> {
+    onStep('starting etcd');
+    requireCommands(['etcd', 'etcdctl']);
+    const address = underlayAddress(STORE_INDEX).address4;
+    const ports = { clientPort: 2379, peerPort: 2380 };
+    this.etcd = new EtcdServer({ folder: this.storeDir, namespace, address, ...ports });
+    await this.etcd.start();
+    await this.etcd.waitUntilServing();
+    this.#board = new EtcdBoard(this.etcd.ctl(), ETCD_PREFIX);
+  }
+
+  async #writeConfig(description: LabDescription): Promise<void> {
+    const { backend = 'vxlan', extraPeers = 0, backendOptions, configOptions } = description;
     // Room for tens of thousands of subnets.
     const wide = extraPeers > 0 ? { Network: '10.128.0.0/9', SubnetLen: 25 } : {};
-    const config = { ...networkConfig(backend, this.families), ...wide };
-    writeFileSync(join(this.storeDir, 'config'), JSON.stringify(config));
+    const base = networkConfig(backend, this.families, backendOptions);
+    const text = JSON.stringify({ ...base, ...wide, ...configOptions });
+    if (this.etcd) return this.etcd.ctl().put(`${ETCD_PREFIX}/config`, text);
+    mkdirSync(join(this.storeDir, 'subnets'), { recursive: true });
+    writeFileSync(join(this.storeDir, 'config'), text);
     for (let i = 0; i < extraPeers; i++) writeAbsentPeer(this.storeDir, i);
+  }
+
+  #storeFlags(): string[] {
+    if (!this.etcd) return [`--store=file:${this.storeDir}`];
+    return [`--etcd-endpoints=${this.etcd.endpoint}`];
   }
 
   #makeNode(
@@ -157,21 +213,21 @@ export class Lab {
     space: ConstructorParameters<typeof WeftNode>[1],
   ): LabNode {
     const name = `n${i + 1}`;
-    const { storeDir, families } = this;
+    const { families } = this;
     const wanted = { ...description, ...description.nodes[i] };
     const mtu =
       description.underlayMtu === undefined ? {} : { underlayMtu: description.underlayMtu };
     if (wanted.kind === 'kernel') {
       return new KernelNode(name, space, underlayAddress(i + 1), {
         index: i + 1,
-        storeDir,
+        board: this.#board,
         families,
         ...mtu,
       });
     }
     const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
     return new WeftNode(name, space, underlayAddress(i + 1), {
-      storeDir,
+      store: this.#storeFlags(),
       tempDir: this.scope.tempDir,
       ...(workers !== undefined && { workers }),
       ...(offload !== undefined && { offload }),
@@ -201,11 +257,15 @@ function writeAbsentPeer(storeDir: string, i: number): void {
 }
 
 /** The network config that the lab puts into the store. */
-export function networkConfig(backend: 'vxlan' | 'udp', families: readonly (4 | 6)[]): object {
+export function networkConfig(
+  backend: BackendType,
+  families: readonly (4 | 6)[],
+  backendOptions: object = {},
+): object {
   return {
     ...(families.includes(4) ? { Network: '10.244.0.0/16' } : { EnableIPv4: false }),
     ...(families.includes(6) && { EnableIPv6: true, IPv6Network: 'fd00:244::/48' }),
-    Backend: { Type: backend },
+    Backend: { Type: backend, ...backendOptions },
   };
 }
 
@@ -219,11 +279,11 @@ function fabricOptions(description: LabDescription): FabricOptions {
 
 function check(description: LabDescription): void {
   const kernel = description.nodes.some((node) => node.kind === 'kernel');
-  if (kernel && description.backend === 'udp') {
+  if (kernel && (description.backend ?? 'vxlan') !== 'vxlan') {
     throw new WeftError(
       'ERR_LAB',
       EXIT.usage,
-      'a kernel VXLAN node takes no part in a udp overlay',
+      'a kernel VXLAN node takes part in a vxlan overlay only',
     );
   }
 }

@@ -1,6 +1,4 @@
-/** Lease files as flannel's store keeps them, written and read without weft's own code: tests must not be circular. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Leases as flannel's store keeps them, written and read without weft's own code: tests must not be circular. */
 import { type Prefix, prefixLength } from '../shared/address.ts';
 import { addressInSubnet } from './node.ts';
 
@@ -53,40 +51,6 @@ export function peerEntries(key: string, value: string): PeerEntry[] {
     ...entry(4, net4, len4, lease['PublicIP'], lease['BackendData']),
     ...entry(6, net6, len6, lease['PublicIPv6'], lease['BackendV6Data']),
   ];
-}
-
-/** Writes a lease so that no reader sees half of it. */
-export function writeLease(storeDir: string, key: string, value: string): void {
-  const temporary = join(storeDir, `.lab-${process.pid}-${key.replaceAll(/[^\w.-]/g, '_')}`);
-  mkdirSync(join(storeDir, 'subnets'), { recursive: true });
-  writeFileSync(temporary, value);
-  renameSync(temporary, join(storeDir, 'subnets', key));
-}
-
-export function deleteLease(storeDir: string, key: string): void {
-  rmSync(join(storeDir, 'subnets', key), { force: true });
-}
-
-/** All lease files, key to value; files that vanish while reading are left out. */
-export function readLeases(storeDir: string): Map<string, string> {
-  const folder = join(storeDir, 'subnets');
-  const leases = new Map<string, string>();
-  for (const key of namesIn(folder)) {
-    try {
-      leases.set(key, readFileSync(join(folder, key), 'utf8'));
-    } catch {
-      // removed meanwhile, or not a file
-    }
-  }
-  return leases;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 function parseValue(value: string): Record<string, unknown> | undefined {

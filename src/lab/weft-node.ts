@@ -12,7 +12,8 @@ import type { LabProcess } from './process.ts';
 import { projectBinary } from './root.ts';
 
 export interface WeftNodeOptions {
-  storeDir: string;
+  /** flags that name the store */
+  store: readonly string[];
   /** the node keeps its files in `<tempDir>/<name>` */
   tempDir: string;
   workers?: number;
@@ -127,9 +128,9 @@ export class WeftNode implements LabNode {
   }
 
   #flags(): string[] {
-    const { storeDir, workers, offload, sourceCheck, flags } = this.#options;
+    const { store, workers, offload, sourceCheck, flags } = this.#options;
     return [
-      `--store=file:${storeDir}`,
+      ...store,
       `--iface=${UNDERLAY_DEVICE}`,
       `--subnet-file=${this.subnetFile}`,
       `--state-dir=${this.stateDir}`,
