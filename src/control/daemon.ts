@@ -3,6 +3,7 @@ import { unlink } from 'node:fs/promises';
 import type http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Addon, loadAddon } from '../shared/addon.ts';
+import type { Prefix } from '../shared/address.ts';
 import { messageOf, WeftError } from '../shared/errors.ts';
 import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
@@ -28,7 +29,7 @@ import { RuleKeeper } from './rules.ts';
 import { pagesOf } from './status.ts';
 import { createStore } from './store/create.ts';
 import type { Snapshot, Store } from './store/store.ts';
-import { formatSubnetEnv, readPreviousSubnets, writeFileAtomically } from './subnet-env.ts';
+import { formatSubnetEnv, readSubnetEnv, writeFileAtomically } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
 
 const RETRY_MS = 1_000;
@@ -96,7 +97,7 @@ export class Daemon {
       );
     this.external = await this.findInterface(config);
     log.info({ mtu: this.external.mtu }, `underlay ${this.external.name}: ${this.external.reason}`);
-    const previous = await readPreviousSubnets(settings.subnetFile);
+    const previous = await readSubnetEnv(settings.subnetFile);
 
     // ---- above: only reads; below: changes this machine and the store ----
 
@@ -111,14 +112,14 @@ export class Daemon {
     const attributes = await backend.attributes();
     this.phase = 'waiting for a lease';
     const lease = await this.patiently(() =>
-      acquireLease(this.store, config, attributes, previous),
+      acquireLease(this.store, config, attributes, previous.subnets),
     );
     log.info({ key: lease.key }, 'lease acquired');
     this.keeper = new LeaseKeeper(this.store, lease, settings.renewMarginMs, log);
     const first = await this.patiently(() => this.store.list());
     await backend.start(lease, this.toPeers(first, config, this.keeper));
     this.phase = 'installing firewall rules';
-    await this.startRules(config, lease);
+    await this.startRules(config, lease, previous.prefixes);
     if (settings.blackholeRoute)
       routes.set(
         'blackhole',
@@ -178,7 +179,11 @@ export class Daemon {
     });
   }
 
-  private async startRules(config: NetworkConfig, lease: Lease): Promise<void> {
+  private async startRules(
+    config: NetworkConfig,
+    lease: Lease,
+    previous: readonly Prefix[],
+  ): Promise<void> {
     const { masquerade, fullyRandom, forwardRules, resyncMs } = this.settings;
     const flavour = config.nftables ? 'nftables' : 'iptables';
     const removed = await removeRules(config.nftables ? 'iptables' : 'nftables').catch(
@@ -190,8 +195,9 @@ export class Daemon {
       const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
       return range && subnet ? [{ family, network: range.network, subnet }] : [];
     });
-    const wishes = { families, masquerade, fullyRandom, forward: forwardRules };
-    this.rules = new RuleKeeper(createFirewall(flavour, wishes), this.log);
+    const wishes = { families, masquerade, fullyRandom, forward: forwardRules, previous };
+    const firewall = createFirewall(flavour, wishes);
+    this.rules = new RuleKeeper(firewall, masquerade, this.log);
     await this.rules.start(resyncMs);
   }
 
@@ -214,7 +220,7 @@ export class Daemon {
     }
     const guarded = this.guard.apply(peers, ownKeyPresent, Date.now());
     this.applyAgainAt(guarded.againAtMs, snapshot);
-    if (guarded.held > 0)
+    if (guarded.held > this.held)
       this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
     this.peers = guarded.peers;
     this.held = guarded.held;
@@ -237,7 +243,7 @@ export class Daemon {
     try {
       const peers = this.toPeers(pending, config, keeper);
       await backend.apply(peers);
-      this.log.info({ peers: peers.length }, 'peers applied');
+      this.log.debug({ peers: peers.length }, 'peers applied');
     } catch (error) {
       this.log.error(`peers not applied: ${messageOf(error)}`);
     }

@@ -8,12 +8,15 @@ export class RuleKeeper {
   problem = 'firewall rules are not installed yet';
   private readonly firewall: Firewall;
   private readonly log: Log;
+  private readonly masquerades: boolean;
   private readonly repeats = new RepeatFilter();
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
-  constructor(firewall: Firewall, log: Log) {
+  /** `masquerades`: without the rules nobody would do it, because plugins are told not to. */
+  constructor(firewall: Firewall, masquerades: boolean, log: Log) {
     this.firewall = firewall;
+    this.masquerades = masquerades;
     this.log = log;
   }
 
@@ -38,8 +41,11 @@ export class RuleKeeper {
       this.problem = '';
       if (changed !== '') this.log.info(`firewall rules ${verb}: ${changed}`);
     } catch (error) {
-      this.problem = messageOf(error);
-      if (this.repeats.isNew(this.problem)) this.log.error(`firewall rules: ${this.problem}`);
+      const message = messageOf(error);
+      // A host without the tool has no policy of that tool that forward rules would have to overcome.
+      const isNeeded = this.masquerades || !message.includes('command not found');
+      this.problem = isNeeded ? message : '';
+      if (this.repeats.isNew(message)) this.log.error(`firewall rules: ${message}`);
     }
   }
 }

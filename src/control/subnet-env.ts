@@ -50,15 +50,25 @@ export async function writeFileAtomically(file: string, text: string, mode: numb
   await rename(draft, file);
 }
 
-/** The subnets of the previous run; undefined if the file is missing or holds none. */
-export async function readPreviousSubnets(file: string): Promise<LeaseSubnets | undefined> {
+/** What a previous run wrote. */
+export interface PreviousRun {
+  /** undefined if the file is missing or holds none */
+  subnets: LeaseSubnets | undefined;
+  /** networks and subnets: what its firewall rules are about */
+  prefixes: Prefix[];
+}
+
+export async function readSubnetEnv(file: string): Promise<PreviousRun> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  const subnets: LeaseSubnets = {};
   const subnet4 = onlyPrefix(text, 'FLANNEL_SUBNET', 4);
   const subnet6 = onlyPrefix(text, 'FLANNEL_IPV6_SUBNET', 6);
+  const network4 = onlyPrefix(text, 'FLANNEL_NETWORK', 4);
+  const network6 = onlyPrefix(text, 'FLANNEL_IPV6_NETWORK', 6);
+  const subnets: LeaseSubnets = {};
   if (subnet4) subnets.subnet4 = subnet4;
   if (subnet6) subnets.subnet6 = subnet6;
-  return subnet4 || subnet6 ? subnets : undefined;
+  const prefixes = [network4, subnet4, network6, subnet6].flatMap((prefix) => prefix ?? []);
+  return { subnets: subnet4 || subnet6 ? subnets : undefined, prefixes };
 }
 
 /** dotenv rules: export, quotes and comments allowed; of a comma list exactly one member must be valid. */

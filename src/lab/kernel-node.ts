@@ -33,7 +33,7 @@ export class KernelNode implements LabNode {
   /** what the kernel refused while following the store; flanneld would log it */
   readonly problems: string[] = [];
   readonly #options: KernelNodeOptions;
-  readonly #lease: VxlanLease;
+  #lease: VxlanLease;
   #programmed = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #turn: Promise<void> = Promise.resolve();
@@ -72,6 +72,17 @@ export class KernelNode implements LabNode {
   /** Writes its lease (again). */
   async publish(): Promise<void> {
     await this.#options.board.write(this.leaseKey, leaseValue(this.#lease));
+  }
+
+  /** Its vxlan devices get new MACs, and its lease says so: what a reboot of a stock node does. */
+  async changeMac(): Promise<void> {
+    this.#lease = { ...this.#lease, ...macsFor(this.#options.families) };
+    for (const family of this.#options.families) {
+      const mac = (family === 4 ? this.#lease.vtepMac : this.#lease.vtepMacV6) as string;
+      await this.namespace.ip('link', 'set', DEVICES[family], 'address', mac);
+    }
+    this.#programmed.clear(); // with its address a device loses its neighbours, and flanneld writes them anew
+    await this.publish();
   }
 
   /** Stops following, removes lease and devices (their peers go with them). */
@@ -210,13 +221,19 @@ function leaseOf(underlay: UnderlayAddress, options: KernelNodeOptions): VxlanLe
     ...(options.families.includes(4) && {
       subnet4: mustParsePrefix(`10.244.${third}.0/24`),
       publicIp: underlay.address4,
-      vtepMac: randomMac(),
     }),
     ...(options.families.includes(6) && {
       subnet6: mustParsePrefix(`fd00:244:0:${third.toString(16)}::/64`),
       publicIpv6: underlay.address6,
-      vtepMacV6: randomMac(),
     }),
+    ...macsFor(options.families),
+  };
+}
+
+function macsFor(families: readonly (4 | 6)[]): Pick<VxlanLease, 'vtepMac' | 'vtepMacV6'> {
+  return {
+    ...(families.includes(4) && { vtepMac: randomMac() }),
+    ...(families.includes(6) && { vtepMacV6: randomMac() }),
   };
 }
 

@@ -19,7 +19,7 @@ import { randomMac, readState, writeState } from '../../src/control/state.ts';
 import { FileStore } from '../../src/control/store/file.ts';
 import {
   formatSubnetEnv,
-  readPreviousSubnets,
+  readSubnetEnv,
   writeFileAtomically,
 } from '../../src/control/subnet-env.ts';
 import { GRACE_MS, SETTLE_MS, TableGuard } from '../../src/control/table-guard.ts';
@@ -421,12 +421,12 @@ test('ENV-1, ENV-2 subnet.env to the byte, mode 0644 under any umask, read back 
   await writeFileAtomically(file, text, 0o644);
   process.umask(umask);
   assert.equal((await stat(file)).mode & 0o777, 0o644);
-  assert.deepEqual(await readPreviousSubnets(file), subnets);
+  assert.deepEqual((await readSubnetEnv(file)).subnets, subnets);
   await chmod(file, 0o644);
   await writeFile(file, '# x\nexport FLANNEL_SUBNET="junk, 10.5.9.1/24"\n');
-  assert.deepEqual(await readPreviousSubnets(file), { subnet4: prefix('10.5.9.0/24') });
+  assert.deepEqual((await readSubnetEnv(file)).subnets, { subnet4: prefix('10.5.9.0/24') });
   await writeFile(file, 'FLANNEL_SUBNET=10.5.9.1/24,10.5.8.1/24\n');
-  assert.equal(await readPreviousSubnets(file), undefined);
+  assert.equal((await readSubnetEnv(file)).subnets, undefined);
 });
 
 test('the MAC survives a restart; a broken state file is an empty one', async () => {

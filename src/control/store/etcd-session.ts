@@ -3,18 +3,21 @@
  * its connection on any doubt and made anew, with the TLS files as they are then, at the next endpoint.
  */
 import { readFile } from 'node:fs/promises';
-import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
+import { InterceptingCall, type Interceptor, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import { Etcd3, type IOptions } from 'etcd3';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import type { EtcdSettings } from '../config/settings.ts';
 
 const CALL_MS = 5_000;
-/** etcd refuses pings more often than every 5 s. */
+/** etcd hangs up on who pings more often than every 5 s, or while no call is open; the watch is always open. */
 const PING_EVERY_MS = 10_000;
 const PING_ANSWER_MS = 5_000;
 /** A list of as many leases as a table holds peers, each with a value of some hundred bytes. */
 const ANSWER_BYTES_MAX = 64 << 20;
+
+// What grpc would print past our log comes to us with the failed call as well.
+setLogVerbosity(logVerbosity.NONE);
 
 /** A member that lost its cluster would otherwise keep a watch open and say nothing (clientv3.WithRequireLeader). */
 const requireLeader: Interceptor = (options, nextCall) =>
@@ -90,7 +93,6 @@ export class EtcdSession {
       grpcOptions: {
         'grpc.keepalive_time_ms': PING_EVERY_MS,
         'grpc.keepalive_timeout_ms': PING_ANSWER_MS,
-        'grpc.keepalive_permit_without_calls': 1,
         'grpc.max_receive_message_length': ANSWER_BYTES_MAX,
       },
       defaultCallOptions: ({ isStream }) =>

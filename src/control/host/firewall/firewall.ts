@@ -1,5 +1,5 @@
 /** Masquerade and forward rules, in the two flavours that flannel has (flannel pkg/trafficmngr). */
-import type { Prefix } from '../../../shared/address.ts';
+import { formatPrefix, type Prefix } from '../../../shared/address.ts';
 import { type Exec, exec } from '../exec.ts';
 import { IptablesFirewall, removeIptables } from './iptables.ts';
 import { NftablesFirewall, removeNftables } from './nftables.ts';
@@ -19,6 +19,8 @@ export interface FirewallWishes {
   fullyRandom: boolean;
   /** accept the overlay's traffic in FORWARD */
   forward: boolean;
+  /** networks and subnets of an earlier run: rules about them are ours too */
+  previous?: readonly Prefix[];
 }
 
 export interface Firewall {
@@ -44,6 +46,23 @@ export function createFirewall(
 /** Removes the rules of one flavour, whichever daemon wrote them. A missing tool is no error. Returns what was removed. */
 export async function removeRules(flavour: Flavour, run: Exec = exec): Promise<string[]> {
   return flavour === 'iptables' ? removeIptables(run) : removeNftables(run);
+}
+
+/**
+ * Whether a rule, as the tool prints it, is about one of these prefixes. Chains and tables may be shared with another daemon of
+ * flannel's kind on this host, whose rules are about its own network.
+ */
+export function isAbout(line: string, prefixes: readonly Prefix[]): boolean {
+  const words = line.split(/\s+/);
+  return prefixes.some((prefix) => words.includes(formatPrefix(prefix)));
+}
+
+/** The prefixes of a family and of an earlier run. */
+export function ownPrefixes(
+  { network, subnet }: FirewallFamily,
+  { previous = [] }: FirewallWishes,
+): Prefix[] {
+  return [network, subnet, ...previous];
 }
 
 /** Traffic that is never masqueraded on its way out. */

@@ -1,12 +1,14 @@
 /** flannel's rules for iptables, with its text: e2e tests and other tools compare it. */
-import { formatPrefix } from '../../../shared/address.ts';
+import { formatPrefix, type Prefix } from '../../../shared/address.ts';
 import type { Exec } from '../exec.ts';
 import {
   type Firewall,
   type FirewallFamily,
   type FirewallWishes,
+  isAbout,
   KUBE_MARK,
   MULTICAST,
+  ownPrefixes,
 } from './firewall.ts';
 
 /** Our chain, where it is jumped to from, and the comment on every rule. */
@@ -31,12 +33,20 @@ const FORWARD: Place = {
 };
 const TOOL = { 4: 'iptables', 6: 'ip6tables' } as const;
 
-/** What the kernel has of a place, as -S prints it. */
+/** kube-proxy decided already; one such rule at the head serves all. */
+const MARK_RULE = `-m mark --mark ${KUBE_MARK}/${KUBE_MARK} -m comment --comment "${MASQUERADE.comment}" -j RETURN`;
+
+/** What the kernel has of a place, lines as -S prints them. */
 interface Found {
-  /** rules of ours in the parent chain */
   jumps: string[];
-  /** undefined when there is no such chain */
-  rules: string[] | undefined;
+  /** rules in the parent chain, where releases before 0.20 put them */
+  direct: string[];
+  /** our rules in the chain, in order */
+  rules: string[];
+  /** number of another daemon's rules in the chain, and of mark rules */
+  others: number;
+  mark: number;
+  exists: boolean;
 }
 
 export class IptablesFirewall implements Firewall {
@@ -65,12 +75,14 @@ export class IptablesFirewall implements Firewall {
     const tool = TOOL[family.family];
     const id = `${tool} ${place.chain}`;
     const isWished = place === MASQUERADE ? this.wishes.masquerade : this.wishes.forward;
-    const found = await look(tool, place, this.run);
+    const look = async (): Promise<Found> =>
+      lookAt(tool, place, ownPrefixes(family, this.wishes), this.run);
+    const found = await look();
     if (!isWished) return remove(tool, place, found, this.run);
-    if (this.written.get(id) === JSON.stringify(found)) return false;
+    if (this.written.get(id) === ownPart(found)) return false;
     const rules = place === MASQUERADE ? await this.masqueradeRules(family) : forwardRules(family);
     await this.write(tool, place, found, rules);
-    this.written.set(id, JSON.stringify(await look(tool, place, this.run)));
+    this.written.set(id, ownPart(await look()));
     return true;
   }
 
@@ -78,18 +90,16 @@ export class IptablesFirewall implements Firewall {
   private async write(
     tool: string,
     place: Place,
-    { jumps }: Found,
+    { jumps, direct, rules: stale, mark, exists }: Found,
     rules: readonly string[],
   ): Promise<void> {
     const { table, parent, chain, comment } = place;
-    const jump = `-A ${parent} -m comment --comment "${comment}" -j ${chain}`;
-    const [first, ...others] = jumps.filter((line) => line === jump);
-    const stale = [...jumps.filter((line) => line !== jump), ...others];
     const lines = [
       `*${table}`,
-      `:${chain} - [0:0]`, // makes the chain, or empties it
-      ...stale.map((line) => line.replace(/^-A/, '-D')),
-      ...(first === undefined ? [jump] : []),
+      ...(exists ? [] : [`:${chain} - [0:0]`]), // naming one that exists would empty it
+      ...[...direct, ...jumps.slice(1), ...stale].map((line) => line.replace(/^-A/, '-D')),
+      ...(jumps.length > 0 ? [] : [`-A ${parent} -m comment --comment "${comment}" -j ${chain}`]),
+      ...(place === MASQUERADE && mark === 0 ? [`-I ${chain} 1 ${MARK_RULE}`] : []),
       ...rules.map((rule) => `-A ${chain} ${rule}`),
       'COMMIT',
     ];
@@ -102,7 +112,6 @@ export class IptablesFirewall implements Firewall {
     const isRandom = this.wishes.fullyRandom && (await knowsRandomFully(TOOL[family], this.run));
     const masquerade = `-j MASQUERADE${isRandom ? ' --random-fully' : ''}`;
     return [
-      `-m mark --mark ${KUBE_MARK}/${KUBE_MARK} ${comment} -j RETURN`,
       `-s ${p} -d ${n} ${comment} -j RETURN`,
       `-s ${n} -d ${p} ${comment} -j RETURN`,
       `! -s ${n} -d ${p} ${comment} -j RETURN`,
@@ -110,6 +119,11 @@ export class IptablesFirewall implements Firewall {
       `! -s ${n} -d ${n} ${comment} ${masquerade}`,
     ];
   }
+}
+
+/** What must not change without us. */
+function ownPart({ others, ...own }: Found): string {
+  return JSON.stringify(own);
 }
 
 function forwardRules({ network }: FirewallFamily): string[] {
@@ -125,32 +139,44 @@ async function knowsRandomFully(tool: string, run: Exec): Promise<boolean> {
   return Number(major) * 10_000 + Number(minor) * 100 + Number(patch) >= 10_602;
 }
 
-async function look(
+async function lookAt(
   tool: string,
   { table, parent, chain, comment }: Place,
+  own: readonly Prefix[] | 'any',
   run: Exec,
 ): Promise<Found> {
   const list = async (name: string): Promise<string[] | undefined> => {
     const text = await run(tool, ['--wait', '-t', table, '-S', name]).catch((error) => {
-      if (/command not found/.test(String(error))) throw error;
+      if (isMissing(error)) throw error;
       return undefined; // no such chain; what else is wrong shows when rules are written
     });
     return text?.split('\n').filter((line) => line.startsWith('-A'));
   };
+  const isOurs = (line: string): boolean => own === 'any' || isAbout(line, own);
   const all = (await list(parent)) ?? [];
-  const isOurs = (line: string): boolean =>
-    line.includes(`-j ${chain}`) || line.includes(`--comment "${comment}"`);
-  return { jumps: all.filter(isOurs), rules: await list(chain) };
+  const inside = await list(chain);
+  const isMark = (line: string): boolean => line.includes('-m mark');
+  return {
+    jumps: all.filter((line) => line.endsWith(`-j ${chain}`)),
+    direct: all.filter((line) => line.includes(comment) && !line.endsWith(chain) && isOurs(line)),
+    rules: (inside ?? []).filter((line) => isOurs(line) && !isMark(line)),
+    others: (inside ?? []).filter((line) => !isOurs(line) && !isMark(line)).length,
+    mark: (inside ?? []).filter(isMark).length,
+    exists: inside !== undefined,
+  };
 }
 
-/** True when there was something. */
+/** True when there was something. Another daemon's rules keep chain and jump. */
 async function remove(tool: string, place: Place, found: Found, run: Exec): Promise<boolean> {
   const { table, chain } = place;
-  if (found.jumps.length === 0 && found.rules === undefined) return false;
+  const { jumps, direct, rules, others, exists } = found;
+  const isShared = others > 0;
+  const doomed = [...direct, ...rules, ...(isShared ? [] : jumps)];
+  if (doomed.length === 0 && (isShared || !exists)) return false;
   const lines = [
     `*${table}`,
-    ...found.jumps.map((line) => line.replace(/^-A/, '-D')),
-    ...(found.rules === undefined ? [] : [`-F ${chain}`, `-X ${chain}`]),
+    ...doomed.map((line) => line.replace(/^-A/, '-D')),
+    ...(isShared || !exists ? [] : [`-F ${chain}`, `-X ${chain}`]),
     'COMMIT',
   ];
   await run(`${tool}-restore`, ['--noflush', '--wait'], `${lines.join('\n')}\n`);
@@ -162,12 +188,16 @@ export async function removeIptables(run: Exec): Promise<string[]> {
   for (const tool of Object.values(TOOL)) {
     for (const place of [MASQUERADE, FORWARD]) {
       try {
-        if (await remove(tool, place, await look(tool, place, run), run))
+        if (await remove(tool, place, await lookAt(tool, place, 'any', run), run))
           removed.push(`${tool} ${place.table} ${place.chain}`);
       } catch (error) {
-        if (!/command not found/.test(String(error))) throw error;
+        if (!isMissing(error)) throw error;
       }
     }
   }
   return removed;
+}
+
+function isMissing(error: unknown): boolean {
+  return /command not found/.test(String(error));
 }
