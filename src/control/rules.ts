@@ -1,6 +1,6 @@
 /** Keeps the firewall rules in place: installs them, looks again now and then, says when they are missing. */
 import { messageOf } from '../shared/errors.ts';
-import type { Firewall } from './host/firewall/firewall.ts';
+import type { Firewall } from './host/firewall/wishes.ts';
 import { type Log, RepeatFilter } from './log.ts';
 
 export class RuleKeeper {

@@ -4,10 +4,10 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import type { Exec } from '../../src/control/host/exec.ts';
 import {
   createFirewall,
-  type FirewallFamily,
   type Flavour,
   removeRules,
 } from '../../src/control/host/firewall/firewall.ts';
+import type { FirewallFamily } from '../../src/control/host/firewall/wishes.ts';
 import { LabScope, type Namespace } from '../../src/lab/namespace.ts';
 import { prefix } from '../support/rig.ts';
 

@@ -9,7 +9,7 @@ import {
   KUBE_MARK,
   MULTICAST,
   ownPrefixes,
-} from './firewall.ts';
+} from './wishes.ts';
 
 /** Our chain, where it is jumped to from, and the comment on every rule. */
 interface Place {

@@ -12,7 +12,7 @@ import {
   KUBE_MARK,
   MULTICAST,
   ownPrefixes,
-} from './firewall.ts';
+} from './wishes.ts';
 
 const TABLES = {
   4: { family: 'ip', name: 'flannel-ipv4' },
