@@ -33,7 +33,11 @@ test('imports point one way', () => {
       const reached = path
         .relative('src', path.join(path.dirname(file), target as string))
         .split('/');
-      const isAllowed = reached[0] === part || ALLOWED[part]?.includes(reached[0] as string);
+      const isAllowed =
+        reached[0] === part ||
+        ALLOWED[part]?.includes(reached[0] as string) ||
+        // The one command that works on the host without a daemon.
+        (file === 'src/cli/commands/cleanup.ts' && reached.join('/') === 'control/cleanup.ts');
       assert.ok(isAllowed, `${file} imports ${target}`);
       if (file.startsWith('src/dataplane/wire/')) assert.equal(reached[1], 'wire', file);
     }

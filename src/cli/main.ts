@@ -4,6 +4,8 @@ import { messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
 import { fetchPage } from './client.ts';
 import { addBench } from './commands/bench.ts';
+import { addCleanup } from './commands/cleanup.ts';
+import { addDockerOpts } from './commands/docker-opts.ts';
 import { renderPeers } from './commands/peers.ts';
 import { renderStatus } from './commands/status.ts';
 
@@ -51,6 +53,8 @@ export async function main(words: readonly string[]): Promise<number> {
   addBench(program, (exitCode) => {
     code = exitCode;
   });
+  addCleanup(program);
+  addDockerOpts(program);
   try {
     await program.parseAsync([...words], { from: 'user' });
     return code;

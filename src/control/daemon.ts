@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Addon, loadAddon } from '../shared/addon.ts';
 import type { Prefix } from '../shared/address.ts';
 import { messageOf, WeftError } from '../shared/errors.ts';
+import { writeFileAtomically } from '../shared/files.ts';
 import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
@@ -29,7 +30,7 @@ import { RuleKeeper } from './rules.ts';
 import { pagesOf } from './status.ts';
 import { createStore } from './store/create.ts';
 import type { Snapshot, Store } from './store/store.ts';
-import { formatSubnetEnv, readSubnetEnv, writeFileAtomically } from './subnet-env.ts';
+import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
 
 const RETRY_MS = 1_000;

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { formatMac, type Mac, parseMac } from '../shared/address.ts';
-import { writeFileAtomically } from './subnet-env.ts';
+import { writeFileAtomically } from '../shared/files.ts';
 
 const shape = z.object({ macs: z.record(z.string(), z.string()) });
 

@@ -1,6 +1,5 @@
 /** subnet.env, to the byte as flanneld writes it; CNI plugins and Docker read it. */
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
-import path from 'node:path';
+import { readFile } from 'node:fs/promises';
 import {
   familyOf,
   formatAddress,
@@ -33,21 +32,6 @@ export function formatSubnetEnv(
   }
   lines.push(`FLANNEL_MTU=${mtu}`, `FLANNEL_IPMASQ=${masquerade}`);
   return `${lines.join('\n')}\n`;
-}
-
-/** Replaces a file atomically with these bytes and this mode, whatever the umask. Its folder is made if missing. */
-export async function writeFileAtomically(file: string, text: string, mode: number): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o755 });
-  const draft = `${file}.${process.pid}.tmp`;
-  const handle = await open(draft, 'w', mode);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await chmod(draft, mode);
-  await rename(draft, file);
 }
 
 /** What a previous run wrote. */

@@ -45,6 +45,8 @@ test('peers: a table, or a sentence when there are none', () => {
 
 const status = {
   healthy: false,
+  notReady: null,
+  firewall: { ok: true, problem: '' },
   version: '1.2.3',
   startedAt: '2026-01-01T00:00:00.000Z',
   node: { interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null },

@@ -17,11 +17,7 @@ import type { Peer } from '../../src/control/peers.ts';
 import { leasesToPeers } from '../../src/control/peers.ts';
 import { randomMac, readState, writeState } from '../../src/control/state.ts';
 import { FileStore } from '../../src/control/store/file.ts';
-import {
-  formatSubnetEnv,
-  readSubnetEnv,
-  writeFileAtomically,
-} from '../../src/control/subnet-env.ts';
+import { formatSubnetEnv, readSubnetEnv } from '../../src/control/subnet-env.ts';
 import { GRACE_MS, SETTLE_MS, TableGuard } from '../../src/control/table-guard.ts';
 import {
   formatAddress,
@@ -30,6 +26,7 @@ import {
   parsePrefix,
 } from '../../src/shared/address.ts';
 import { WeftError } from '../../src/shared/errors.ts';
+import { writeFileAtomically } from '../../src/shared/files.ts';
 import { FEATURE, FEATURES_ALL } from '../../src/shared/layout.ts';
 import { prefix, words } from '../support/rig.ts';
 
