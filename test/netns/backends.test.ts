@@ -62,11 +62,13 @@ describe('netns: host-gw', () => {
     await nodeOf(lab, 0).stop();
     assert.ok((await routesOf(nodeOf(lab, 0))).includes(subnet));
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 3 })).lossPct, 0);
-    const key = (await statusOf(nodeOf(lab, 1))).lease.key;
+    const { key } = (await statusOf(nodeOf(lab, 1))).lease;
+    const value = (await lab.board.read()).get(key) ?? '';
     await nodeOf(lab, 1).stop();
     await lab.board.remove(key);
     await nodeOf(lab, 0).start();
     await until('gone', async () => !(await routesOf(nodeOf(lab, 0))).includes(subnet));
+    await lab.board.write(key, value);
     await nodeOf(lab, 1).start();
     await lab.waitForPeers();
   });
