@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Etcdctl } from './etcdctl.ts';
+import { Etcdctl, type EtcdctlOptions } from './etcdctl.ts';
 import type { Namespace } from './namespace.ts';
 import { LabProcess } from './process.ts';
 
@@ -82,10 +82,10 @@ export class EtcdServer {
     }
   }
 
-  /** etcdctl for this member, without TLS or user. */
-  ctl(): Etcdctl {
+  /** etcdctl for this member; `more` names TLS files and user. */
+  ctl(more: Partial<EtcdctlOptions> = {}): Etcdctl {
     const { namespace } = this.options;
-    return new Etcdctl({ endpoints: [this.endpoint], ...(namespace && { namespace }) });
+    return new Etcdctl({ endpoints: [this.endpoint], ...(namespace && { namespace }), ...more });
   }
 
   /** SIGKILL; the data stay. */
@@ -134,18 +134,24 @@ export class EtcdServer {
   }
 }
 
-/** Starts members that know each other, on loopback. */
-export async function startCluster(folder: string, count: number): Promise<EtcdServer[]> {
+/** Starts members that know each other; `more` holds for each. */
+export async function startCluster(
+  folder: string,
+  count: number,
+  more: Partial<EtcdOptions> = {},
+  ctlOptions: Partial<EtcdctlOptions> = {},
+): Promise<EtcdServer[]> {
   const ports = await freePorts(count * 2);
   const members = Array.from({ length: count }, (_, i) => ({
     name: `m${i + 1}`,
     clientPort: ports[i * 2] as number,
     peerPort: ports[i * 2 + 1] as number,
   }));
-  const cluster = members.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`);
-  const servers = members.map((member) => new EtcdServer({ folder, cluster, ...member }));
+  const address = more.address ?? '127.0.0.1';
+  const cluster = members.map(({ name, peerPort }) => `${name}=http://${address}:${peerPort}`);
+  const servers = members.map((member) => new EtcdServer({ folder, ...more, cluster, ...member }));
   for (const server of servers) await server.start();
-  for (const server of servers) await server.waitUntilServing();
+  for (const server of servers) await server.waitUntilServing(server.ctl(ctlOptions));
   return servers;
 }
 

@@ -46,6 +46,7 @@ function fakeIp(answers: Record<string, unknown>): Exec {
 const ANSWERS = {
   'addr show': LINKS,
   '-4 route show default': [{ dst: 'default', dev: 'eth0', prefsrc: '192.0.2.9' }],
+  '-6 route show default': [{ dst: 'default', dev: 'eth0' }],
   'route get 203.0.113.1': [{ dst: '203.0.113.1', dev: 'eth1', prefsrc: '198.51.100.1' }],
 };
 
@@ -109,7 +110,7 @@ test('--public-ip chooses the interface that has it, and may be foreign when --i
 });
 
 test('no default route is said', async () => {
-  await assert.rejects(choose({}, { '-4 route show default': [] }), /no default route/);
+  await assert.rejects(choose({}, { '-4 route show default': [] }), /no IPv4 default route/);
 });
 
 const vxlan = (ifname: string, port: number, flags: string[]) => ({

@@ -208,9 +208,10 @@ describe('netns: etcd', () => {
       const { taken, changed, returned } = JSON.parse(stdout);
       assert.ok(taken >= 200 && changed >= 200 && returned >= 200, stdout);
     });
-    await until('only the real ones are left', async () => {
+    // 200 leases that go at once look like a wiped store: the guard keeps their peers for now.
+    await until('the others are only held', async () => {
       const { peers } = await statusOf(node(0));
-      return peers.total === 2 && peers.held === 0;
+      return peers.total - peers.held === 2;
     });
     await lab.waitForPeers();
   });

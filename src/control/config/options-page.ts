@@ -49,14 +49,14 @@ export function renderOptionsPage(): string {
 
 /** docs/man/weftd.8 */
 export function renderManPage(version: string): string {
-  const escape = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
+  const troff = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
   const options = (group: Option['group']): string[] =>
     OPTIONS.filter((option) => option.group === group).flatMap((option) => {
       const initial = initialOf(option);
       return [
         '.TP',
-        `.BI \\-\\-${escape(option.name)} = ${option.kind === 'list' ? 'string' : option.kind}`,
-        `${escape(option.help)}.${initial === '' ? '' : ` Default: ${escape(initial)}.`} Environment: ${environmentName(option)}.`,
+        `.BI \\-\\-${troff(option.name)} = ${option.kind === 'list' ? 'string' : option.kind}`,
+        `${troff(option.help)}.${initial === '' ? '' : ` Default: ${troff(initial)}.`} Environment: ${environmentName(option)}.`,
       ];
     });
   return [

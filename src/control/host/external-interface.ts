@@ -58,6 +58,7 @@ export async function findExternalInterface(
   const address6 = fixed && familyOf(fixed) === 6 ? fixed : bestAddress(link, 'inet6');
   if (address4) found.address4 = address4;
   if (address6) found.address6 = address6;
+  if (link.mtu === 0) refuse(`interface ${link.ifname} has MTU 0`);
   if ((wishes.wants4 && !address4) || (wishes.wants6 && !address6)) {
     refuse(`interface ${link.ifname} has no IPv${wishes.wants4 && !address4 ? 4 : 6} address`);
   }
@@ -101,6 +102,7 @@ async function select(
   const selectors = asked.length > 0 ? interfaces : [wishes.publicIp || wishes.publicIpv6];
   for (const selector of selectors.filter(Boolean)) {
     const choice = matchSelector(links, selector);
+    if (choice && asked.length === 0) checkSecondAddress(links, choice, wishes);
     if (choice) return choice;
   }
   for (const pattern of patterns) {
@@ -116,11 +118,42 @@ async function select(
     const names = links.map((link) => link.ifname).join(', ');
     refuse(`no interface matches ${tried.join(', ')} (there are ${names})`);
   }
-  const family = wishes.wants4 ? '-4' : '-6';
-  const route = ['show', 'default'];
-  const choice = await matchRoute(links, route, 'it has the default route', run, family);
-  if (!choice) refuse('there is no default route with an interface');
-  return { link: choice.link, reason: choice.reason };
+  return matchDefaultRoutes(links, wishes, run);
+}
+
+/** Chosen by --public-ip, a dual-stack node must have --public-ipv6 on the same interface. */
+function checkSecondAddress(
+  links: readonly LinkJson[],
+  choice: Choice,
+  wishes: InterfaceWishes,
+): void {
+  if (!wishes.publicIp || !wishes.publicIpv6) return;
+  const second = matchSelector(links, wishes.publicIpv6);
+  if (second?.link === choice.link) return;
+  const where = second ? `on ${second.link.ifname}` : 'on no interface';
+  refuse(`${wishes.publicIp} is on ${choice.link.ifname}, but ${wishes.publicIpv6} ${where}`);
+}
+
+/** A dual-stack node has both default routes on one interface, as in flannel: peers see one node, not two. */
+async function matchDefaultRoutes(
+  links: readonly LinkJson[],
+  { wants4, wants6 }: InterfaceWishes,
+  run: Exec,
+): Promise<Choice> {
+  const families = [...(wants4 ? ['-4' as const] : []), ...(wants6 ? ['-6' as const] : [])];
+  const found: LinkJson[] = [];
+  for (const family of families) {
+    const route = ['show', 'default'];
+    const choice = await matchRoute(links, route, '', run, family);
+    if (!choice) refuse(`there is no IPv${family[1]} default route with an interface`);
+    found.push(choice.link);
+  }
+  const [first, second = first] = found;
+  if (!first || first.ifname !== second?.ifname)
+    refuse(
+      `the default routes of IPv4 and IPv6 leave through ${first?.ifname} and ${second?.ifname}`,
+    );
+  return { link: first, reason: 'it has the default route' };
 }
 
 /** An interface's name, or an address it has. */

@@ -1,0 +1,170 @@
+/** Daemons on a three-member etcd with TLS and users, while pods talk: leaders die, tokens end, certificates change. */
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Authority } from '../../src/lab/certificates.ts';
+import { type EtcdServer, startCluster } from '../../src/lab/etcd.ts';
+import type { Etcdctl } from '../../src/lab/etcdctl.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { ping } from '../../src/lab/traffic.ts';
+import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { statusOf } from '../support/node-status.ts';
+import { until } from '../support/until.ts';
+
+const ADDRESS = '10.99.0.250';
+const PASSWORD = 'not-for-the-log';
+/** A node that exists only in the store. */
+const ABSENT =
+  '{"PublicIP":"198.18.0.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}';
+
+describe('netns: etcd with three members, TLS and users', () => {
+  let lab: Lab;
+  let members: EtcdServer[] = [];
+  let files: { caFile: string; certFile: string; keyFile: string };
+  const node = (i: number): WeftNode => lab.weftNodes[i] as WeftNode;
+  const root = (i = 0): Etcdctl =>
+    (members[i] as EtcdServer).ctl({
+      ...files,
+      user: 'root:rootword',
+      endpoints: members.map((member) => member.endpoint),
+    });
+  const servingAll = async (): Promise<void> => {
+    for (const member of members)
+      await member.waitUntilServing(member.ctl({ ...files, user: 'root:rootword' }));
+  };
+  const withoutLoss = async (happen: () => Promise<void>): Promise<void> => {
+    let isOver = false;
+    const losses: number[] = [];
+    const talk = async (from: number, to: number): Promise<void> => {
+      do
+        losses.push(
+          (await ping(lab.pod(from), lab.pod(to), { count: 100, intervalMs: 10 })).lossPct,
+        );
+      while (!isOver);
+    };
+    const talks = Promise.all([talk(0, 1), talk(1, 0)]);
+    try {
+      await happen();
+    } finally {
+      isOver = true;
+      await talks;
+    }
+    assert.deepEqual(
+      losses.filter((loss) => loss > 0),
+      [],
+    );
+  };
+  /** Peers converge: a node put into the store appears at both daemons, and goes again. */
+  const converges = async (third: number): Promise<void> => {
+    const key = `/net/subnets/10.244.${third}.0-24`;
+    const totals = async (): Promise<number[]> =>
+      Promise.all([0, 1].map(async (i) => (await statusOf(node(i))).peers.total));
+    await root().put(key, ABSENT);
+    await until('both see the new node', async () => (await totals()).join() === '2,2');
+    await root().delete(key);
+    await until('both see it go', async () => (await totals()).join() === '1,1');
+  };
+  const install = async (authority: Authority): Promise<void> => {
+    const issued = await authority.issue('all', ADDRESS);
+    copyFileSync(authority.caFile, files.caFile);
+    copyFileSync(issued.certFile, files.certFile);
+    copyFileSync(issued.keyFile, files.keyFile);
+  };
+
+  before(async () => {
+    const weft = { kind: 'weft' } as const;
+    lab = await Lab.build({ nodes: [weft, weft], store: 'etcd', waitForPeers: false });
+    const folder = lab.storeDir;
+    const file = (name: string): string => path.join(folder, name);
+    files = { caFile: file('ca'), certFile: file('cert'), keyFile: file('key') };
+    await install(await Authority.create(folder, 'first'));
+    const namespace = lab.etcd?.options.namespace;
+    assert.ok(namespace);
+    const tls = { certFile: files.certFile, keyFile: files.keyFile, clientCaFile: files.caFile };
+    const flags = ['--auth-token-ttl=2'];
+    const more = { namespace, address: ADDRESS, tls, flags };
+    members = await startCluster(path.join(folder, 'three'), 3, more, files);
+    const ctl = (members[0] as EtcdServer).ctl(files);
+    await ctl.put('/net/config', '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}');
+    await ctl.run('user', 'add', 'root:rootword');
+    await ctl.run('user', 'add', `flannel:${PASSWORD}`);
+    await ctl.run('role', 'add', 'net');
+    await ctl.run('role', 'grant-permission', 'net', '--prefix=true', 'readwrite', '/net/');
+    await ctl.run('user', 'grant-role', 'flannel', 'net');
+    // Certificates with a CN would count as users of that name.
+    await ctl.run('user', 'add', 'all', '--no-password');
+    await ctl.run('user', 'grant-role', 'all', 'root');
+    await ctl.run('auth', 'enable');
+    const store = [
+      `--etcd-endpoints=${members.map((member) => member.endpoint).join(',')}`,
+      '--etcd-prefix=/net',
+      `--etcd-cafile=${files.caFile}`,
+      `--etcd-certfile=${files.certFile}`,
+      `--etcd-keyfile=${files.keyFile}`,
+      '--etcd-username=flannel',
+      `--etcd-password=${PASSWORD}`,
+    ];
+    // The pods' subnets must stay: each daemon finds its own of the lab's first etcd again.
+    for (const { key, value } of (await lab.etcd
+      ?.ctl()
+      .getPrefix('/coreos.com/network/subnets/')) ?? [])
+      await root().put(
+        key.replace('/coreos.com/network', '/net'),
+        value,
+        await root().grant(86_400),
+      );
+    for (const one of lab.weftNodes) await one.restart({ store });
+    await lab.waitForPeers();
+  });
+  after(() => lab?.close());
+
+  it('the leader killed: another member serves, nothing is lost, peers converge', async () => {
+    await withoutLoss(async () => {
+      const leader = members[await root().leader()];
+      assert.ok(leader);
+      await leader.kill();
+      await converges(60);
+      await leader.start();
+      await servingAll();
+    });
+  });
+
+  it('no quorum for a while: forwarding goes on, then peers converge', async () => {
+    await withoutLoss(async () => {
+      await members[0]?.kill();
+      await members[1]?.kill();
+      await until('the daemon notices', async () => !(await statusOf(node(0))).store.ok, 60_000);
+      await members[0]?.start();
+      await members[1]?.start();
+      await servingAll();
+      await converges(61);
+    });
+  });
+
+  it('tokens expired and made stale: nothing is lost, peers converge', async () => {
+    await withoutLoss(async () => {
+      await sleep(4_000); // twice the token's life
+      await converges(62);
+      await root().run('user', 'add', 'somebody:word');
+      await converges(63);
+    });
+  });
+
+  it('certificates rotated under a new authority, member by member: nothing is lost, peers converge', async () => {
+    await withoutLoss(async () => {
+      await install(await Authority.create(lab.storeDir, 'second'));
+      for (const member of members) {
+        await member.stop();
+        await member.start();
+      }
+      await servingAll();
+      await converges(64);
+    });
+  });
+
+  it('the password never reached a log', () => {
+    for (const one of lab.weftNodes) assert.ok(!one.log.includes(PASSWORD));
+  });
+});
