@@ -211,9 +211,11 @@ export class Daemon {
 
   /** Leases → peers, with those kept that vanished in doubtful circumstances. */
   private toPeers(snapshot: Snapshot, config: NetworkConfig, keeper: LeaseKeeper): readonly Peer[] {
-    const ownKeyPresent = keeper.observe(snapshot);
-    const { peers, skipped } = leasesToPeers(parseLeases(snapshot), keeper.lease, config);
-    for (const key of junkKeys(snapshot)) {
+    const leases = parseLeases(snapshot);
+    const ownKeyPresent = keeper.observe(leases);
+    const { peers, skipped } = leasesToPeers(leases, keeper.lease, config);
+    const junk = leases.length < snapshot.leases.length ? junkKeys(snapshot) : [];
+    for (const key of junk) {
       if (this.repeats.isNew(`junk ${key}`)) this.log.warn({ key }, 'no lease, ignored');
     }
     for (const { key, why } of skipped) {

@@ -9,10 +9,10 @@ import {
 } from '../shared/address.ts';
 import type { Backend, NetworkConfig } from './config/network-config.ts';
 import { isOwnAddress } from './lease/acquire.ts';
-import { overlaps } from './lease/arithmetic.ts';
 import type { Lease } from './lease/lease.ts';
 import { SubnetSet } from './lease/subnet-set.ts';
 import { decodeVxlanData } from './lease/value.ts';
+import { getOrMake } from './memo.ts';
 
 /** Where one subnet's packets go. A dual-stack node is two peers. */
 export interface Peer {
@@ -35,6 +35,11 @@ export interface Skipped {
 
 const NO_MAC: Mac = { high: 0, low: 0 };
 
+/** The pure part of a lease's peers, kept as long as lease and config live: thousands of leases stay as they are when one changes. */
+const candidates = new WeakMap<NetworkConfig, WeakMap<Lease, Candidate[]>>();
+/** A peer, or a reason to skip the lease in this family. */
+type Candidate = Peer | string;
+
 export function leasesToPeers(
   leases: readonly Lease[],
   own: Lease,
@@ -43,41 +48,44 @@ export function leasesToPeers(
   const peers: Peer[] = [];
   const skipped: Skipped[] = [];
   const taken = { 4: new SubnetSet(), 6: new SubnetSet() };
+  if (own.subnet4) taken[4].add(own.subnet4, "this node's own subnet");
+  if (own.subnet6) taken[6].add(own.subnet6, "this node's own subnet");
+  const known = getOrMake(candidates, config, () => new WeakMap());
   for (const lease of leases) {
     if (lease.key === own.key || isOwnAddress(own.attributes, lease.attributes)) continue;
-    for (const family of [4, 6] as const) {
-      const result = toPeer(lease, family, own, config, taken[family]);
-      if (typeof result === 'string') skipped.push({ key: lease.key, why: result });
-      else if (result) {
-        peers.push(result);
-        taken[family].add(result.subnet, result.key);
+    const found = getOrMake(known, lease, () => candidatesOf(lease, config));
+    for (const candidate of found) {
+      const why = typeof candidate === 'string' ? candidate : clashOf(candidate, taken);
+      if (why !== undefined) skipped.push({ key: lease.key, why });
+      else if (typeof candidate !== 'string') {
+        peers.push(candidate);
+        taken[candidate.family].add(candidate.subnet, candidate.key);
       }
     }
   }
   return { peers, skipped };
 }
 
-/** The peer, a reason to skip it, or undefined when the lease has nothing in this family. */
-function toPeer(
-  lease: Lease,
-  family: 4 | 6,
-  own: Lease,
-  config: NetworkConfig,
-  taken: SubnetSet,
-): Peer | string | undefined {
+function clashOf({ subnet, family }: Peer, taken: Record<4 | 6, SubnetSet>): string | undefined {
+  const clash = taken[family].overlapping(subnet);
+  return clash === undefined ? undefined : `overlaps ${clash}`;
+}
+
+/** One per family in which the lease has something. */
+function candidatesOf(lease: Lease, config: NetworkConfig): Candidate[] {
+  return ([4, 6] as const).flatMap((family) => candidateOf(lease, family, config) ?? []);
+}
+
+function candidateOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Candidate | undefined {
   const range = family === 4 ? config.ipv4 : config.ipv6;
   const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
-  const ownSubnet = family === 4 ? own.subnet4 : own.subnet6;
   if (!range || !subnet) return undefined;
   const address = family === 4 ? lease.attributes.publicIp4 : lease.attributes.publicIp6;
   if (!address) return `no public IPv${family} address`;
   if (!prefixContains(range.network, subnet.words) || subnet.bits < range.network.bits) {
     return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
   }
-  if (ownSubnet && overlaps(ownSubnet, subnet)) return "overlaps this node's own subnet";
   if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
-  const clash = taken.overlapping(subnet);
-  if (clash !== undefined) return `overlaps ${clash}`;
   const encap = encapOf(lease, family, config.backend);
   if (typeof encap === 'string') return encap;
   return { key: lease.key, family, subnet, address, ...encap };

@@ -11,6 +11,7 @@ import { deviceIdentity, egressOf, hasTunnelOffload } from './host/egress.ts';
 import { exec } from './host/exec.ts';
 import { probeTunnel } from './host/tunnel-probe.ts';
 import { type Log, RepeatFilter } from './log.ts';
+import { getOrMake } from './memo.ts';
 import type { Peer } from './peers.ts';
 
 /** What a probe needs to know of this node, per family. */
@@ -95,14 +96,15 @@ export class Uplink {
   /** Whether it is time to look again at routes and devices of these peers. */
   isDue(peers: readonly Peer[], nowMs: number): boolean {
     if (nowMs < this.lookAgainMs) return false;
-    const isUnknown = ({ address }: Peer): boolean => !this.devices.has(formatAddress(address));
+    const isUnknown = ({ address }: Peer): boolean => !this.devices.has(textOf(address));
     return [...this.verdicts.values()].some((v) => isOld(v, nowMs)) || peers.some(isUnknown);
   }
 
   /** The same peers, with tunnelGso as the last look found it: at once, without asking the host. */
   recall(peers: readonly Peer[]): Peer[] {
+    if (this.devices.size === 0) return [...peers];
     return peers.map((peer) => {
-      const key = verdictKey(this.devices.get(formatAddress(peer.address)), peer.family);
+      const key = verdictKey(this.devices.get(textOf(peer.address)), peer.family);
       return { ...peer, tunnelGso: this.verdicts.get(key)?.usable ?? false };
     });
   }
@@ -115,10 +117,10 @@ export class Uplink {
     const now = Date.now();
     this.lookAgainMs = now + (now - startedMs) / LOOK_SHARE;
     this.devices = new Map(
-      addresses.map(formatAddress).map((address) => [address, found.get(address)?.device]),
+      addresses.map(textOf).map((address) => [address, found.get(address)?.device]),
     );
     for (const peer of peers) {
-      const device = this.devices.get(formatAddress(peer.address));
+      const device = this.devices.get(textOf(peer.address));
       if (device !== undefined) await this.judge(device, peer, now);
     }
     return this.recall(peers);
@@ -185,9 +187,16 @@ function verdictKey(device: string | undefined, family: 4 | 6): string {
   return `${device ?? ''} ${family}`;
 }
 
+/** Text of each peer's address, made once: peers that did not change keep theirs. */
+const texts = new WeakMap<Words, string>();
+
+function textOf(address: Words): string {
+  return getOrMake(texts, address, () => formatAddress(address));
+}
+
 function uniqueAddresses(peers: readonly Peer[]): Words[] {
   const seen = new Map<string, Words>();
-  for (const { address } of peers) seen.set(formatAddress(address), address);
+  for (const { address } of peers) seen.set(textOf(address), address);
   return [...seen.values()];
 }
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { parseNetworkConfig } from '../../src/control/config/network-config.ts';
 import type { EtcdSettings } from '../../src/control/config/settings.ts';
-import { acquireLease } from '../../src/control/lease/acquire.ts';
+import { acquireLease, parseLeases } from '../../src/control/lease/acquire.ts';
 import { LeaseKeeper } from '../../src/control/lease/keep.ts';
 import type { Lease, LeaseAttributes } from '../../src/control/lease/lease.ts';
 import { createLog } from '../../src/control/log.ts';
@@ -207,13 +207,13 @@ describe('etcd store', () => {
     const keeper = keeperOf(on, lease, 86_400_000 - 1_500);
     const foreign = '{"PublicIP":"192.0.2.66","PublicIPv6":null}';
     await ctl.put(`${PREFIX}/subnets/${lease.key}`, foreign);
-    assert.equal(keeper.observe(await on.list()), false);
+    assert.equal(keeper.observe(parseLeases(await on.list())), false);
     assert.equal(keeper.state, 'taken');
     await new Promise((resolve) => setTimeout(resolve, 3_000)); // the renewal's time comes and goes
     assert.equal((await ctl.get(`${PREFIX}/subnets/${lease.key}`))?.value, foreign);
     await ctl.delete(`${PREFIX}/subnets/${lease.key}`);
-    assert.equal(keeper.observe(await on.list()), false);
-    await until('taken back', async () => keeper.observe(await on.list()));
+    assert.equal(keeper.observe(parseLeases(await on.list())), false);
+    await until('taken back', async () => keeper.observe(parseLeases(await on.list())));
     assert.equal(keeper.state, 'held');
   });
 
@@ -223,13 +223,13 @@ describe('etcd store', () => {
     const keeper = keeperOf(on, lease);
     const key = `${PREFIX}/subnets/${lease.key}`;
     await ctl.delete(key);
-    keeper.observe(await on.list());
+    keeper.observe(parseLeases(await on.list()));
     await until('put back', async () => (await ctl.get(key))?.value === VALUE);
     const { lease: id = '' } = (await ctl.get(key)) ?? {};
     assert.equal((await ctl.timeToLive(id)).grantedS, 86_400);
     await ctl.delete(key);
     await ctl.put(key.replace('0-24', '128-25'), '{"PublicIP":"192.0.2.66"}');
-    assert.equal(keeper.observe(await on.list()), false);
+    assert.equal(keeper.observe(parseLeases(await on.list())), false);
     assert.equal(keeper.state, 'taken');
     assert.equal(await ctl.get(key), undefined);
   });

@@ -4,8 +4,8 @@
  */
 import { messageOf } from '../../shared/errors.ts';
 import { type Log, RepeatFilter } from '../log.ts';
-import type { Snapshot, Store } from '../store/store.ts';
-import { isOwnAddress, LEASE_TTL_MS, parseLeases } from './acquire.ts';
+import type { Store } from '../store/store.ts';
+import { isOwnAddress, LEASE_TTL_MS } from './acquire.ts';
 import { isTaken } from './allocate.ts';
 import type { Lease, LeaseAttributes } from './lease.ts';
 import { encodeValue } from './value.ts';
@@ -46,9 +46,8 @@ export class LeaseKeeper {
     clearTimeout(this.timer);
   }
 
-  /** Whether our key is in this snapshot with our value. Puts a lost key back, and catches up on a renewal that is due. */
-  observe(snapshot: Snapshot): boolean {
-    const leases = parseLeases(snapshot);
+  /** Whether our key is among these leases with our value. Puts a lost key back, and catches up on a renewal that is due. */
+  observe(leases: readonly Lease[]): boolean {
     const current = leases.find((lease) => lease.key === this.lease.key);
     if (!current) {
       const others = leases.filter(

@@ -1,41 +1,47 @@
 /** Does a subnet overlap one of many? A table of a size that the network config allows has tens of thousands. */
-import { maskOfWord, type Prefix, type Words } from '../../shared/address.ts';
+import { MAPPED_WORD, maskOfWord, type Prefix, type Words } from '../../shared/address.ts';
+import { getOrMake } from '../memo.ts';
+
+/** Keys of subnets by network address, for one prefix length. IPv4 addresses are numbers: no text is made of them. */
+type ByNetwork = Map<string | number, string>;
 
 /** Subnets and who has them. A question costs a look-up per prefix length in use, however many subnets there are. */
 export class SubnetSet {
-  /** prefix length and network address → key */
-  private readonly keys = new Map<string, string>();
-  /** every network that holds a member, for questions about wider ones */
-  private readonly inside = new Map<string, string>();
-  private readonly lengths = new Set<number>();
-  private readonly asked = new Set<number>();
+  /** by prefix length */
+  private readonly keys = new Map<number, ByNetwork>();
+  /** every network of an asked length that holds a member, for questions about wider ones */
+  private readonly inside = new Map<number, ByNetwork>();
   private readonly members: [Prefix, string][] = [];
 
   add(subnet: Prefix, key: string): void {
-    this.keys.set(idOf(subnet.words, subnet.bits), key);
-    this.lengths.add(subnet.bits);
+    const sameLength = getOrMake(this.keys, subnet.bits, (): ByNetwork => new Map());
+    sameLength.set(networkOf(subnet.words, subnet.bits), key);
     this.members.push([subnet, key]);
-    for (const bits of this.asked) this.inside.set(idOf(subnet.words, bits), key);
+    for (const [bits, networks] of this.inside) networks.set(networkOf(subnet.words, bits), key);
   }
 
   /** Key of a member that holds this subnet or lies in it. */
   overlapping(subnet: Prefix): string | undefined {
-    for (const bits of this.lengths) {
+    for (const [bits, networks] of this.keys) {
       if (bits > subnet.bits) continue;
-      const key = this.keys.get(idOf(subnet.words, bits));
+      const key = networks.get(networkOf(subnet.words, bits));
       if (key !== undefined) return key;
     }
-    if (!this.asked.has(subnet.bits)) this.indexBy(subnet.bits);
-    return this.inside.get(idOf(subnet.words, subnet.bits));
+    const networks = this.inside.get(subnet.bits) ?? this.indexBy(subnet.bits);
+    return networks.get(networkOf(subnet.words, subnet.bits));
   }
 
-  private indexBy(bits: number): void {
-    this.asked.add(bits);
-    for (const [subnet, key] of this.members) this.inside.set(idOf(subnet.words, bits), key);
+  private indexBy(bits: number): ByNetwork {
+    const networks: ByNetwork = new Map();
+    for (const [subnet, key] of this.members) networks.set(networkOf(subnet.words, bits), key);
+    this.inside.set(bits, networks);
+    return networks;
   }
 }
 
 /** The network of `bits` that an address lies in. */
-function idOf(words: Words, bits: number): string {
-  return `${bits} ${words.map((word, i) => word & maskOfWord(bits, i)).join(' ')}`;
+function networkOf(words: Words, bits: number): string | number {
+  const isIpv4 = words[0] === 0 && words[1] === 0 && words[2] === MAPPED_WORD && bits >= 96;
+  if (isIpv4) return words[3] & maskOfWord(bits, 3);
+  return words.map((word, i) => word & maskOfWord(bits, i)).join(' ');
 }
