@@ -83,7 +83,7 @@ function keyOf(i: number): Buffer {
   return Buffer.from(`${PREFIX}/subnets/10.${(i >> 8) & 127}.${i & 255}.0-24`);
 }
 
-function valueOf(i: number, change: number): Buffer {
+function leaseOf(i: number, change: number): Buffer {
   const hex = (byte: number): string => (byte & 255).toString(16).padStart(2, '0');
   const vtepMac = `02:00:${hex(change >> 8)}:${hex(change)}:${hex(i >> 8)}:${hex(i)}`;
   return Buffer.from(leaseValue({ publicIp: `198.18.${(i >> 8) & 255}.${i & 255}`, vtepMac }));
@@ -92,7 +92,7 @@ function valueOf(i: number, change: number): Buffer {
 async function writeLeases(client: Etcd3, count: number): Promise<void> {
   for (let from = 0; from < count; from += OPS_PER_TXN) {
     const some = Array.from({ length: Math.min(OPS_PER_TXN, count - from) }, (_, i) => from + i);
-    const success = some.map((i) => ({ request_put: { key: keyOf(i), value: valueOf(i, 0) } }));
+    const success = some.map((i) => ({ request_put: { key: keyOf(i), value: leaseOf(i, 0) } }));
     await client.kv.txn({ compare: [], success, failure: [] });
   }
 }
@@ -154,7 +154,7 @@ async function measureChanges(
   for (let change = 1; change <= changes; change++) {
     const seen = next();
     const startedMs = performance.now();
-    await client.kv.put({ key: keyOf(change % figures.leases), value: valueOf(change, change) });
+    await client.kv.put({ key: keyOf(change % figures.leases), value: leaseOf(change, change) });
     const ackMs = performance.now();
     const seenMs = await seen;
     figures.changeMs.push(seenMs - startedMs);

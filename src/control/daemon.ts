@@ -28,7 +28,6 @@ import { type Log, RepeatFilter } from './log.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
 import { pagesOf } from './status.ts';
-import { createStore } from './store/create.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
@@ -73,10 +72,11 @@ export class Daemon {
   /** the backend takes one call at a time */
   private turn: Promise<void> = Promise.resolve();
 
-  constructor(settings: Settings, log: Log) {
+  /** The store is closed by {@link stop}. */
+  constructor(settings: Settings, store: Store, log: Log) {
     this.settings = settings;
+    this.store = store;
     this.log = log;
-    this.store = createStore(settings.store);
     this.addon = loadAddon();
   }
 
@@ -284,16 +284,27 @@ export class Daemon {
     const { backend, config } = this;
     if (!backend || !config) return;
     try {
-      const external = await this.findInterface(config);
-      if (this.external && !sameInterface(external, this.external)) await this.move(external);
+      await this.lookAtUnderlay(config);
       const healed = await backend.heal();
       const routes = await this.routes?.sync();
       const done = [healed, routes].filter(Boolean).join('; ');
       if (done !== '') this.log.warn(`the host was not as it should be; ${done}`);
+      const problem = this.routes?.problem ?? '';
+      if (problem !== '' && this.repeats.isNew(problem)) this.log.error(problem);
     } catch (error) {
       const message = messageOf(error);
       if (this.repeats.isNew(message)) this.log.error(`upkeep: ${message}`);
     }
+  }
+
+  /** A new address or MTU is followed; another interface is not: a VPN that takes the default route must not take the overlay. */
+  private async lookAtUnderlay(config: NetworkConfig): Promise<void> {
+    const { external } = this;
+    const found = await this.findInterface(config);
+    if (!external || sameInterface(found, external)) return;
+    if (found.name === external.name) return this.move(found);
+    const message = `${found.name} would be the underlay now (${found.reason}); staying on ${external.name}, restart weftd to move`;
+    if (this.repeats.isNew(message)) this.log.warn(message);
   }
 
   private async move(external: ExternalInterface): Promise<void> {

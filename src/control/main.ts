@@ -5,6 +5,7 @@ import { helpText, parseFlags } from './config/flags.ts';
 import { settingsWarnings, toSettings } from './config/settings.ts';
 import { Daemon } from './daemon.ts';
 import { createLog, type Log } from './log.ts';
+import { createStore } from './store/create.ts';
 
 /** Runs the daemon until a signal; the result is the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
@@ -16,7 +17,7 @@ export async function main(words: readonly string[]): Promise<number> {
     const settings = toSettings(parsed.values);
     const log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
-    const daemon = new Daemon(settings, log);
+    const daemon = new Daemon(settings, await createStore(settings.store), log);
     log.info(
       { store: daemon.store.name, workers: settings.workers },
       `weft ${programVersion()} starts`,

@@ -211,6 +211,8 @@ describe('etcd store', () => {
     assert.equal(keeper.state, 'taken');
     await new Promise((resolve) => setTimeout(resolve, 3_000)); // the renewal's time comes and goes
     assert.equal((await ctl.get(`${PREFIX}/subnets/${lease.key}`))?.value, foreign);
+    await ctl.put(`${PREFIX}/subnets/${lease.key}`, VALUE.replace('8f:44', '8f:45'));
+    assert.equal(keeper.observe(parseLeases(await on.list())), false, 'one address, two nodes');
     await ctl.delete(`${PREFIX}/subnets/${lease.key}`);
     assert.equal(keeper.observe(parseLeases(await on.list())), false);
     await until('taken back', async () => keeper.observe(parseLeases(await on.list())));

@@ -32,6 +32,8 @@ interface RouteJson {
 }
 
 export class RouteKeeper {
+  /** What `ip` refused at the last sync, '' if nothing: a peer's address may not be reachable now. */
+  problem = '';
   private readonly networks: readonly Prefix[];
   private readonly families: readonly (4 | 6)[];
   private readonly run: Exec;
@@ -49,9 +51,10 @@ export class RouteKeeper {
     this.wanted.set(owner, routes);
   }
 
-  /** Makes the table as wanted. Returns what was done, one clause per family, '' if nothing was to do. Throws what `ip` refused. */
+  /** Makes the table as wanted. Returns what was done, one clause per family, '' if nothing was to do or see {@link problem}. */
   async sync(): Promise<string> {
     const done: string[] = [];
+    this.problem = '';
     for (const family of this.families) {
       const text = await this.syncFamily(family);
       if (text !== '') done.push(text);
@@ -60,8 +63,8 @@ export class RouteKeeper {
   }
 
   private async syncFamily(family: 4 | 6): Promise<string> {
-    const args = [`-${family}`, 'route', 'show', 'table', 'main', 'proto', ROUTE_PROTOCOL];
-    const present = await ipJson<RouteJson>(args, this.run);
+    const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
+    const present = await ipJson<RouteJson>([`-${family}`, 'route', 'show', ...filter], this.run);
     const ours = present.filter((route) => this.isInside(route));
     const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
     const have = new Set(ours.map(identityOfJson));
@@ -70,12 +73,14 @@ export class RouteKeeper {
     const missing = [...want].filter(([id]) => !have.has(id)).map(([, route]) => route);
     if (surplus.length === 0 && missing.length === 0) return '';
     const commands = [...surplus.map(removal), ...missing.map(addition)];
-    await this.run('ip', [`-${family}`, '-force', '-batch', '-'], `${commands.join('\n')}\n`).catch(
-      (error) => {
-        // A route that somebody else removed in between is as we want it; a blackhole gives way to the pods' own bridge.
-        if (!onlyBenign(messageOf(error))) throw error;
-      },
-    );
+    const args = [`-${family}`, '-force', '-batch', '-'];
+    try {
+      await this.run('ip', args, `${commands.join('\n')}\n`);
+    } catch (error) {
+      // With -force the others were carried out. A route that is gone already is as we want it; a blackhole gives way to the pods' bridge.
+      if (!onlyBenign(messageOf(error))) this.problem = `routes: ${messageOf(error)}`;
+      return '';
+    }
     return `IPv${family} routes: ${missing.length} set, ${surplus.length} removed`;
   }
 

@@ -57,13 +57,14 @@ export class LeaseKeeper {
       else void this.restore();
       return false;
     }
-    if (!this.isOurs(current)) {
-      this.alarm('another node wrote its address into our lease: two nodes want one subnet');
+    const isNewest = sameAttributes(current.attributes, this.lease.attributes);
+    if (!isNewest && !(this.former && sameAttributes(current.attributes, this.former))) {
+      this.alarm(foreignValue(current, this.lease));
       return false;
     }
     this.state = 'held';
     this.adopt(current);
-    if (this.renewalIsDue()) void this.renew();
+    if (!isNewest || this.renewalIsDue()) void this.renew();
     return true;
   }
 
@@ -72,11 +73,6 @@ export class LeaseKeeper {
     this.former = this.lease.attributes;
     this.lease = { ...this.lease, attributes };
     await this.renew();
-  }
-
-  private isOurs(lease: Lease): boolean {
-    const own = [this.lease.attributes, ...(this.former ? [this.former] : [])];
-    return own.some((attributes) => isOwnAddress(attributes, lease.attributes));
   }
 
   private alarm(message: string): void {
@@ -159,4 +155,14 @@ export class LeaseKeeper {
       this.writing = false;
     }
   }
+}
+
+function sameAttributes(a: LeaseAttributes, b: LeaseAttributes): boolean {
+  return encodeValue(a) === encodeValue(b);
+}
+
+function foreignValue(current: Lease, own: Lease): string {
+  return isOwnAddress(own.attributes, current.attributes)
+    ? 'another daemon with our public address rewrote our lease: two nodes have one address; give each its own --public-ip'
+    : 'another node wrote its address into our lease: two nodes want one subnet';
 }

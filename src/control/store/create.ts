@@ -1,9 +1,11 @@
 /** The store that the settings ask for. */
 import type { StoreSettings } from '../config/settings.ts';
-import { EtcdStore } from './etcd.ts';
 import { FileStore } from './file.ts';
 import type { Store } from './store.ts';
 
-export function createStore(settings: StoreSettings): Store {
-  return settings.kind === 'file' ? new FileStore(settings.folder) : new EtcdStore(settings);
+/** etcd's client is loaded only where it is used: it takes some 20 MB. */
+export async function createStore(settings: StoreSettings): Promise<Store> {
+  if (settings.kind === 'file') return new FileStore(settings.folder);
+  const { EtcdStore } = await import('./etcd.ts');
+  return new EtcdStore(settings);
 }
