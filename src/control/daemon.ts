@@ -4,7 +4,7 @@ import type http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Addon, loadAddon } from '../shared/addon.ts';
 import type { Prefix } from '../shared/address.ts';
-import { messageOf, WeftError } from '../shared/errors.ts';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
 import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
@@ -20,10 +20,10 @@ import {
 } from './host/external-interface.ts';
 import { createFirewall, removeRules } from './host/firewall/firewall.ts';
 import { checkPermission } from './host/preflight.ts';
-import { RouteKeeper } from './host/routes.ts';
+import { type Route, RouteKeeper } from './host/routes.ts';
 import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
-import type { Lease } from './lease/lease.ts';
+import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
@@ -82,22 +82,15 @@ export class Daemon {
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
-    const { settings, log } = this;
+    const { settings, log, addon } = this;
     await checkPermission();
-    this.admin = await startAdmin(settings.adminSocket, pagesOf(this));
-    if (settings.healthPort > 0)
-      this.health = await startHealth(settings.healthAddress, settings.healthPort, () =>
-        this.whyNotReady(),
-      );
+    await this.startListeners();
     this.phase = 'waiting for the network config';
     const config = await this.readConfig();
     this.config = config;
-    if (config.backend.type === 'vxlan' && config.backend.gbp)
-      log.warn(
-        'Backend.GBP: group policy ids are accepted and ignored, a TUN device carries no marks',
-      );
-    this.external = await this.findInterface(config);
-    log.info({ mtu: this.external.mtu }, `underlay ${this.external.name}: ${this.external.reason}`);
+    const external = await this.findInterface(config);
+    this.external = external;
+    log.info({ mtu: external.mtu }, `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
 
     // ---- above: only reads; below: changes this machine and the store ----
@@ -106,36 +99,52 @@ export class Daemon {
     const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
     const routes = new RouteKeeper(networks, familiesOf(config));
     this.routes = routes;
-    const { addon, external } = this;
     const backend = createBackend({ addon, log, settings, config, routes, external });
     this.backend = backend;
     await backend.open();
-    const attributes = await backend.attributes();
     this.phase = 'waiting for a lease';
-    const lease = await this.patiently(() =>
-      acquireLease(this.store, config, attributes, previous.subnets),
-    );
-    log.info({ key: lease.key }, 'lease acquired');
-    this.keeper = new LeaseKeeper(this.store, lease, settings.renewMarginMs, log);
+    const keeper = await this.acquire(config, backend, previous.subnets);
+    this.keeper = keeper;
     const first = await this.patiently(() => this.store.list());
-    await backend.start(lease, this.toPeers(first, config, this.keeper));
+    await backend.start(keeper.lease, this.toPeers(first, config, keeper));
     this.phase = 'installing firewall rules';
-    await this.startRules(config, lease, previous.prefixes);
-    if (settings.blackholeRoute)
-      routes.set(
-        'blackhole',
-        [lease.subnet4, lease.subnet6].flatMap((prefix) => (prefix ? [{ prefix }] : [])),
-      );
+    await this.startRules(config, keeper.lease, previous.prefixes);
+    if (settings.blackholeRoute) routes.set('blackhole', blackholesOf(keeper.lease));
     await this.writeSubnetEnv();
     this.phase = '';
+    this.followChanges();
+    addon.notify('READY=1');
+    log.info({ peers: this.peers.length }, 'ready');
+  }
+
+  /** Probes and people are answered from the beginning. */
+  private async startListeners(): Promise<void> {
+    const { adminSocket, healthAddress, healthPort } = this.settings;
+    this.admin = await startAdmin(adminSocket, pagesOf(this));
+    if (healthPort === 0) return;
+    this.health = await startHealth(healthAddress, healthPort, () => this.whyNotReady());
+  }
+
+  private async acquire(
+    config: NetworkConfig,
+    backend: Backend,
+    previous: LeaseSubnets | undefined,
+  ): Promise<LeaseKeeper> {
+    const attributes = await backend.attributes();
+    const lease = await this.patiently(() =>
+      acquireLease(this.store, config, attributes, previous),
+    );
+    this.log.info({ key: lease.key }, 'lease acquired');
+    return new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
+  }
+
+  private followChanges(): void {
     this.store.watch(
       (snapshot) => this.onSnapshot(snapshot),
       (error) => this.storeAway(error),
       this.abort.signal,
     );
     this.upkeep = setInterval(() => void this.inTurn(() => this.keepUp()), UPKEEP_MS).unref();
-    addon.notify('READY=1');
-    log.info({ peers: this.peers.length }, 'ready');
   }
 
   /** Waits for a config that can be used: a missing or bad one can be repaired while we wait. */
@@ -143,11 +152,8 @@ export class Daemon {
     return this.patiently(async () => {
       const text = await this.store.readConfig();
       if (text !== undefined) return parseNetworkConfig(text);
-      throw new WeftError(
-        'ERR_CONFIG',
-        78,
-        `no network config yet; write ${this.store.configPlace}`,
-      );
+      const message = `no network config yet; write ${this.store.configPlace}`;
+      throw new WeftError('ERR_CONFIG', EXIT.config, message);
     });
   }
 
@@ -361,4 +367,8 @@ export class Daemon {
     await this.backend?.close();
     await this.store.close();
   }
+}
+
+function blackholesOf({ subnet4, subnet6 }: LeaseSubnets): Route[] {
+  return [subnet4, subnet6].flatMap((prefix) => (prefix ? [{ prefix }] : []));
 }

@@ -68,6 +68,18 @@ const table: [string, Uint8Array, DropName | 'accepted', RigOptions?][] = [
   ['I flag missing', frame({ flags: 0 }), 'inBadHeader'],
   ['I flag plus a reserved flag bit', frame({ flags: 0x08000001 }), 'inBadHeader'],
   ['I flag plus GBP bit', frame({ flags: 0x88000000 }), 'inBadHeader'],
+  [
+    'GBP bit and policy id where Backend.GBP is set',
+    frame({ flags: 0x88000007 | 0 }),
+    'accepted',
+    { gbp: true },
+  ],
+  [
+    'a reserved bit where Backend.GBP is set',
+    frame({ flags: 0x88010000 | 0 }),
+    'inBadHeader',
+    { gbp: true },
+  ],
   ['reserved low byte 1', frame({ vni: 0x101 }), 'inBadHeader'],
   ['wrong VNI', frame({ vni: 0x200 }), 'inWrongVni'],
   ['unknown destination MAC', frame({ to: [2, 9, 9, 9, 9, 9] }), 'inWrongMac'],

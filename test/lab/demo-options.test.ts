@@ -7,6 +7,7 @@ describe('parseDemoOptions', () => {
   it('has defaults', () => {
     assert.deepEqual(parseDemoOptions([]), {
       backend: 'vxlan',
+      store: 'file',
       json: false,
       keep: false,
       help: false,
@@ -14,6 +15,7 @@ describe('parseDemoOptions', () => {
   });
 
   it('reads both spellings', () => {
+    assert.equal(parseDemoOptions(['--store=etcd']).store, 'etcd');
     assert.equal(parseDemoOptions(['--backend', 'udp']).backend, 'udp');
     assert.equal(parseDemoOptions(['--workers=2', '--json']).workers, 2);
   });
@@ -21,6 +23,7 @@ describe('parseDemoOptions', () => {
   const bad: [string, string[]][] = [
     ['--backend', ['--backend=ipip']],
     ['--backend', ['--backend']],
+    ['--store', ['--store=redis']],
     ['--workers', ['--workers=0']],
     ['--workers', ['--workers=two']],
     ['--remove', ['--remove=../x']],

@@ -31,7 +31,11 @@ describe('netns: weft bench', () => {
   let server: LabProcess;
   let token: string;
   before(async () => {
-    lab = await Lab.build({ nodes: [WEFT, WEFT], families: [4, 6] });
+    lab = await Lab.build({
+      nodes: [WEFT, WEFT],
+      families: [4, 6],
+      backendOptions: { MTU: 1500 }, // fixed, or the daemon would follow the underlay's
+    });
     [near, far] = lab.weftNodes as [WeftNode, WeftNode];
     server = far.namespace.spawn(...weftBench(far, '--serve', '--for=200'));
     token = (await server.waitForOutput(/--token ([0-9a-f]{32})/, 10_000))[1] as string;

@@ -28,7 +28,7 @@ for (const underlayOffloads of ['on', 'off'] as const) {
       mtu: 1430,
     });
     cases.push({
-      name: `weft and kernel VXLAN, ${suffix}`,
+      name: `VX-1, VX-7 weft and kernel VXLAN, ${suffix}`,
       lab: { nodes: [WEFT, KERNEL], families: [4, 6], ...shared },
       mtu: 1430,
     });

@@ -32,6 +32,7 @@ import { CONTROL_WORDS, type SourceCheck, type WorkerTask } from '../../src/shar
 export interface RigOptions {
   family?: 4 | 6;
   kind?: 'vxlan' | 'udp';
+  gbp?: boolean;
   sourceCheck?: SourceCheck;
   features?: number;
   mtu?: number;
@@ -133,7 +134,7 @@ export class Rig {
       encap:
         options.kind === 'udp'
           ? { kind: 'udp', port: this.port }
-          : { kind: 'vxlan', vni: 1, port: this.port },
+          : { kind: 'vxlan', vni: 1, port: this.port, gbp: options.gbp ?? false },
       sourceCheck: options.sourceCheck ?? 'lease',
       links: [
         {

@@ -71,6 +71,8 @@ export class TunnelBackend implements Backend {
   async open(): Promise<void> {
     await checkTun();
     const { settings, log } = this.context;
+    if (this.config.type === 'vxlan' && this.config.gbp)
+      log.warn('Backend.GBP: group policy ids are ignored, because a TUN device carries no marks');
     const leftovers = await checkDevices(this.deviceNames(), this.config.port);
     const state = await readState(settings.stateFolder);
     this.macs = this.chooseMacs(state.macs, leftovers);
@@ -288,8 +290,19 @@ export class TunnelBackend implements Backend {
   }
 
   async move(external: ExternalInterface): Promise<void> {
+    const before = this.boundTo();
     this.context.external = external;
-    await this.rebuild();
+    if (this.boundTo() !== before) await this.rebuild();
+  }
+
+  /** What sockets, devices and workers were made with: an MTU that the config fixes is no reason to make them anew. */
+  private boundTo(): string {
+    const { external } = this.context;
+    const bound = this.families.map((family) => {
+      const address = underlayAddress(external, family);
+      return `${formatAddress(address)} ${this.deviceMtu(family)}`;
+    });
+    return bound.join();
   }
 
   /** New devices, sockets and workers with the same lease and peers. */
