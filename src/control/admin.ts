@@ -67,8 +67,8 @@ async function removeStaleSocket(socket: string): Promise<void> {
   );
 }
 
-/** Only a refused connection proves that nobody listens: a busy daemon gives other errors. */
-function isAnswering(socket: string): Promise<boolean> {
+/** Whether a daemon listens at a socket that exists: only a refused connection proves the contrary, a busy one gives other errors. */
+export function isAnswering(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = net.connect(socket);
     const done = (answer: boolean): void => {

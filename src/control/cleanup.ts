@@ -1,8 +1,8 @@
 /** `weft cleanup`: removes what weftd leaves on a host: devices, routes, firewall rules, files. The lease stays in the store. */
 import { lstat, rm } from 'node:fs/promises';
-import net from 'node:net';
 import path from 'node:path';
 import { EXIT, WeftError } from '../shared/errors.ts';
+import { isAnswering } from './admin.ts';
 import { type Exec, exec, ipJson } from './host/exec.ts';
 import { removeRules } from './host/firewall/firewall.ts';
 import { ROUTE_PROTOCOL } from './host/routes.ts';
@@ -25,7 +25,7 @@ interface LinkJson {
 
 /** What was removed, one line each. Throws ERR_RUNNING while a daemon answers at the admin socket. */
 export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<string[]> {
-  if (await answers(wishes.adminSocket)) {
+  if ((await exists(wishes.adminSocket)) && (await isAnswering(wishes.adminSocket))) {
     const message = `weftd answers at ${wishes.adminSocket}; stop it first, or name another --admin-socket`;
     throw new WeftError('ERR_RUNNING', EXIT.failure, message);
   }
@@ -64,21 +64,16 @@ async function removeFiles(wishes: CleanupWishes): Promise<string[]> {
   const state = keepState ? [] : [path.join(stateFolder, 'state.json')];
   const removed: string[] = [];
   for (const file of [adminSocket, subnetFile, ...state]) {
-    if (!(await lstat(file).catch(() => undefined))) continue;
+    if (!(await exists(file))) continue;
     await rm(file);
     removed.push(`file ${file}`);
   }
   return removed;
 }
 
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = net.connect(socket);
-    const done = (answer: boolean): void => {
-      connection.destroy();
-      resolve(answer);
-    };
-    connection.once('connect', () => done(true));
-    connection.once('error', () => done(false));
-  });
+function exists(file: string): Promise<boolean> {
+  return lstat(file).then(
+    () => true,
+    () => false,
+  );
 }

@@ -8,10 +8,10 @@ import { Authority } from '../../src/lab/certificates.ts';
 import { type EtcdServer, startCluster } from '../../src/lab/etcd.ts';
 import type { Etcdctl } from '../../src/lab/etcdctl.ts';
 import { Lab } from '../../src/lab/lab.ts';
-import { ping } from '../../src/lab/traffic.ts';
 import type { WeftNode } from '../../src/lab/weft-node.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+import { withoutLoss as loseNothing } from '../support/without-loss.ts';
 
 const ADDRESS = '10.99.0.250';
 const PASSWORD = 'not-for-the-log';
@@ -34,28 +34,15 @@ describe('netns: etcd with three members, TLS and users', () => {
     for (const member of members)
       await member.waitUntilServing(member.ctl({ ...files, user: 'root:rootword' }));
   };
-  const withoutLoss = async (happen: () => Promise<void>): Promise<void> => {
-    let isOver = false;
-    const losses: number[] = [];
-    const talk = async (from: number, to: number): Promise<void> => {
-      do
-        losses.push(
-          (await ping(lab.pod(from), lab.pod(to), { count: 100, intervalMs: 10 })).lossPct,
-        );
-      while (!isOver);
-    };
-    const talks = Promise.all([talk(0, 1), talk(1, 0)]);
-    try {
-      await happen();
-    } finally {
-      isOver = true;
-      await talks;
-    }
-    assert.deepEqual(
-      losses.filter((loss) => loss > 0),
-      [],
+  const withoutLoss = (happen: () => Promise<void>): Promise<void> =>
+    loseNothing(
+      lab,
+      [
+        [0, 1],
+        [1, 0],
+      ],
+      happen,
     );
-  };
   /** Peers converge: a node put into the store appears at both daemons, and goes again. */
   const converges = async (third: number): Promise<void> => {
     const key = `/net/subnets/10.244.${third}.0-24`;

@@ -6,17 +6,18 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ETCD_PREFIX, Lab } from '../../src/lab/lab.ts';
 import { projectBinary, projectRoot } from '../../src/lab/root.ts';
-import { ping } from '../../src/lab/traffic.ts';
 import type { WeftNode } from '../../src/lab/weft-node.ts';
 import { healthPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+import { withoutLoss as loseNothing, type PodPair } from '../support/without-loss.ts';
 
 const HEALTH_PORT = 8081;
 /** The first two nodes are weft's, the third is stock. */
-const WEFT_PAIRS: (readonly [number, number])[] = [
+const WEFT_PAIRS: readonly PodPair[] = [
   [0, 1],
   [1, 0],
 ];
+const ALL_PAIRS: readonly PodPair[] = [...WEFT_PAIRS, [0, 2], [2, 1]];
 
 describe('netns: etcd', () => {
   let lab: Lab;
@@ -33,32 +34,8 @@ describe('netns: etcd', () => {
     until(`the store is ${ok ? 'back' : 'away'}`, async () => {
       return (await statusOf(node(0))).store.ok === ok;
     });
-  /** Pods talk over every kind of pair while something happens; not one packet may be lost. */
-  const withoutLoss = async (
-    happen: () => Promise<void>,
-    pairs: (readonly [number, number])[] = [...WEFT_PAIRS, [0, 2], [2, 1]],
-  ): Promise<void> => {
-    let isOver = false;
-    const losses: number[] = [];
-    const talk = async ([from, to]: readonly [number, number]): Promise<void> => {
-      do
-        losses.push(
-          (await ping(lab.pod(from), lab.pod(to), { count: 100, intervalMs: 10 })).lossPct,
-        );
-      while (!isOver);
-    };
-    const talks = Promise.all(pairs.map(talk));
-    try {
-      await happen();
-    } finally {
-      isOver = true;
-      await talks;
-    }
-    assert.deepEqual(
-      losses.filter((loss) => loss > 0),
-      [],
-    );
-  };
+  const withoutLoss = (happen: () => Promise<void>, pairs = ALL_PAIRS): Promise<void> =>
+    loseNothing(lab, pairs, happen);
 
   before(async () => {
     process.env['WEFT_FAULTS'] = '1';

@@ -1,7 +1,6 @@
 /** What must not stop traffic, and what must stop the daemon with a clear word: real daemons in namespaces. */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,37 +8,8 @@ import { run } from '../../src/lab/command.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { projectBinary } from '../../src/lab/root.ts';
 import { ping } from '../../src/lab/traffic.ts';
-
-interface Status {
-  pid: number;
-  healthy: boolean;
-  lease: { key: string };
-  peers: { total: number; held: number };
-  workers: { state: string; restarts: number }[];
-  counters: Record<string, number>;
-}
-
-function get(socketPath: string, page: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath, path: page }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve(text));
-    });
-    request.on('error', reject);
-  });
-}
-
-/** Looks again until it holds; the limit only bounds a failing test. */
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await holds()) return;
-    await sleep(100);
-  }
-  assert.fail(`never: ${what}`);
-}
+import { adminPage, statusOf } from '../support/node-status.ts';
+import { until } from '../support/until.ts';
 
 describe('netns: faults while pods talk', () => {
   let lab: Lab;
@@ -48,8 +18,7 @@ describe('netns: faults while pods talk', () => {
     assert.ok(node);
     return node;
   };
-  const status = async (): Promise<Status> =>
-    JSON.parse(await get(first().adminSocket, '/status')) as Status;
+  const status = () => statusOf(first());
   const pings = async (): Promise<number> =>
     (await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct;
 
@@ -61,7 +30,7 @@ describe('netns: faults while pods talk', () => {
 
   it('a killed worker comes back, totals do not run backwards, the other goes on', async () => {
     const earlier = await status();
-    await get(first().adminSocket, '/fault?worker=0');
+    await adminPage(first().adminSocket, '/fault?worker=0');
     await until('the worker was restarted', async () => {
       const { workers } = await status();
       return workers[0]?.restarts === 1 && workers[0].state === 'running';

@@ -131,9 +131,17 @@ export class EtcdSession {
       code === 'ERR_STORE_REFUSED'
         ? 'check --etcd-username, the password and the rights of that user'
         : 'check --etcd-endpoints, that etcd runs and has a leader, and the TLS files';
-    const text = `store ${this.name}: ${messageOf(error)}; ${advice}`;
+    const text = `store ${this.name}: ${plainMessage(error)}; ${advice}`;
     return new WeftError(code, EXIT.unavailable, text, error);
   }
+}
+
+/** Without grpc's status number and its empty phrases. */
+function plainMessage(error: unknown): string {
+  return messageOf(error)
+    .replace(/^\d+ /, '')
+    .replace(/ Last error: null\./, '')
+    .replace(/ Resolution note: ?$/, '');
 }
 
 /** Another endpoint would say the same. */
