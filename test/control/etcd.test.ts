@@ -351,6 +351,24 @@ describe('etcd store', () => {
     await until('again', () => keys() === '10.3.5.0-24');
   });
 
+  test('a wiped etcd counts from one again: another value under an old revision is seen', async () => {
+    const own = await EtcdServer.startAlone(path.join(folder, 'recount'));
+    open.push({ close: () => own.stop() });
+    const on = new EtcdStore(settingsFor([own.endpoint]));
+    open.push(on);
+    const key = `${PREFIX}/subnets/10.3.1.0-24`;
+    await own.ctl().put(key, 'before');
+    const { seen } = watch(on);
+    await until('before', () => seen.snapshot?.leases[0]?.value === 'before');
+    const revision = seen.snapshot?.leases[0]?.revision;
+    await own.wipe();
+    await own.start();
+    await own.waitUntilServing();
+    await own.ctl().put(key, 'after');
+    await until('after', () => seen.snapshot?.leases[0]?.value === 'after');
+    assert.equal(seen.snapshot?.leases[0]?.revision, revision);
+  });
+
   test('expiry, compare on replace and delete', async () => {
     const on = store();
     await on.create('10.3.1.0-24', 'a', 60_000);

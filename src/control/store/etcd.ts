@@ -135,17 +135,24 @@ export class EtcdStore implements Store {
     return false;
   }
 
-  /** Unchanged keys keep their object, so that what was parsed of them is found again. */
+  /**
+   * Unchanged keys keep their object, so that what was parsed of them is found again. The revision alone does not tell: a wiped etcd
+   * counts from one again.
+   */
   private toLease(kv: IKeyValue): StoredLease {
     const key = kv.key.toString();
-    const known = this.known.get(key);
-    if (known?.revision === kv.mod_revision) return known;
-    return {
+    const lease: StoredLease = {
       key: key.slice(this.folder.length),
       value: kv.value.length > STORE_VALUE_BYTES_MAX ? '' : kv.value.toString('utf8'),
       isPermanent: kv.lease === NO_LEASE,
       revision: kv.mod_revision,
     };
+    const known = this.known.get(key);
+    const isSame =
+      known?.revision === lease.revision &&
+      known.value === lease.value &&
+      known.isPermanent === lease.isPermanent;
+    return isSame ? known : lease;
   }
 
   private snapshot(revision: string): Snapshot {
