@@ -25,7 +25,9 @@ export async function followKeys(
   if (signal.aborted) return 'stopped';
   const stream = await client.watchClient.watch();
   return new Promise((resolve) => {
+    let isOver = false;
     const end = (why: string): void => {
+      isOver = true;
       clearInterval(timer);
       signal.removeEventListener('abort', onAbort);
       resolve(why);
@@ -40,6 +42,7 @@ export async function followKeys(
     }, CHECK_MS);
     signal.addEventListener('abort', onAbort);
     stream.on('data', (response: IWatchResponse) => {
+      if (isOver) return; // still on its way when we hung up; the caller lists anew
       if (response.canceled) return end(cancelReason(response));
       if (response.events.length > 0) onEvents(response.events);
     });
