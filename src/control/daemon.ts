@@ -92,6 +92,7 @@ export class Daemon {
     this.external = external;
     log.info({ mtu: external.mtu }, `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
+    const leases = parseLeases(await this.patiently(() => this.store.list()));
 
     // ---- above: only reads; below: changes this machine and the store ----
 
@@ -99,7 +100,7 @@ export class Daemon {
     const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
     const routes = new RouteKeeper(networks, familiesOf(config));
     this.routes = routes;
-    const backend = createBackend({ addon, log, settings, config, routes, external });
+    const backend = createBackend({ addon, log, settings, config, routes, external, leases });
     this.backend = backend;
     await backend.open();
     this.phase = 'waiting for a lease';

@@ -1,6 +1,6 @@
 /** What others do to the host, and what the daemon leaves there: real daemons in namespaces. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { run } from '../../src/lab/command.ts';
@@ -111,6 +111,27 @@ describe('netns: in the place of a stock flannel', () => {
     await lab.waitForPeers();
     await node.restart();
     assert.match((await lab.board.read()).get(key) ?? '', new RegExp(mac), 'kept over a restart');
+  });
+});
+
+describe('netns: a cloned state folder', () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.build({ nodes: [WEFT, WEFT] });
+  });
+  after(() => lab?.close());
+
+  it('the clone takes another MAC than the node that it was copied from', async () => {
+    const [first, second] = lab.weftNodes as [WeftNode, WeftNode];
+    await second.stop();
+    copyFileSync(path.join(first.stateDir, 'state.json'), path.join(second.stateDir, 'state.json'));
+    await second.start();
+    const macs = [...(await lab.board.read()).values()].map(
+      (value) => JSON.parse(value).BackendData.VtepMAC,
+    );
+    assert.equal(new Set(macs).size, 2);
+    assert.match(second.log, /another node has the MAC/);
+    await lab.waitForPeers();
   });
 });
 

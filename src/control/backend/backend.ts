@@ -6,7 +6,7 @@ import type { NetworkConfig } from '../config/network-config.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { RouteKeeper } from '../host/routes.ts';
-import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
+import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Log } from '../log.ts';
 import type { Peer } from '../peers.ts';
 import type { WorkerStatus } from '../supervisor.ts';
@@ -19,6 +19,8 @@ export interface BackendContext {
   config: NetworkConfig;
   routes: RouteKeeper;
   external: ExternalInterface;
+  /** all leases at start */
+  leases: readonly Lease[];
 }
 
 /** The daemon calls open, attributes, start, then the others in any order and close at last; one call at a time. */

@@ -19,7 +19,9 @@ import { egressOf } from '../host/egress.ts';
 import { exec } from '../host/exec.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
+import { isOwnAddress } from '../lease/acquire.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
+import { decodeVxlanData } from '../lease/value.ts';
 import type { Peer } from '../peers.ts';
 import {
   closePorts,
@@ -90,16 +92,32 @@ export class TunnelBackend implements Backend {
     return this.families.map((family) => deviceName(this.config, family));
   }
 
+  /** That of the device whose place we take, else that of the last run, unless another node has it: state folders get cloned. */
   private chooseMacs(
     known: Record<string, Mac>,
     leftovers: readonly Leftover[],
   ): Record<string, Mac> {
     if (this.config.type === 'udp') return {};
+    const taken = this.macsOfOthers();
     const choose = (name: string): Mac => {
       const leftover = leftovers.find((candidate) => candidate.name === name);
-      return (leftover && parseMac(leftover.mac)) ?? known[name] ?? randomMac();
+      const mac = (leftover && parseMac(leftover.mac)) ?? known[name];
+      if (mac && !taken.has(formatMac(mac))) return mac;
+      if (mac)
+        this.context.log.warn(
+          `${name}: another node has the MAC ${formatMac(mac)}; taking a new one`,
+        );
+      return randomMac();
     };
     return Object.fromEntries(this.deviceNames().map((name) => [name, choose(name)]));
+  }
+
+  private macsOfOthers(): Set<string> {
+    const own = publicAttributes(this.context.external, 'vxlan');
+    const others = this.context.leases.filter((lease) => !isOwnAddress(own, lease.attributes));
+    const data = others.flatMap(({ attributes: a }) => [a.backendData, a.backendV6Data]);
+    const macs = data.flatMap((value) => decodeVxlanData(value)?.mac ?? []);
+    return new Set(macs.map(formatMac));
   }
 
   async attributes(): Promise<LeaseAttributes> {
