@@ -259,9 +259,11 @@ export class Daemon {
     }
   }
 
-  /** Calls to the backend, one after the other. */
+  /** Calls to the backend, one after the other; what fails says so itself and does not hold up the next. */
   private inTurn(work: () => Promise<void>): Promise<void> {
-    this.turn = this.turn.then(() => (this.abort.signal.aborted ? undefined : work()));
+    this.turn = this.turn
+      .then(() => (this.abort.signal.aborted ? undefined : work()))
+      .catch((error) => this.log.error(messageOf(error)));
     return this.turn;
   }
 

@@ -8,6 +8,9 @@ export interface KeyRange {
   range_end: Buffer;
 }
 
+/** The stream is asked for its progress (etcd 3.4 answers at once, older ones never do). */
+const PING_MS = 5_000;
+/** The keys are compared with etcd's: costs a look at all of them there. */
 const CHECK_MS = 15_000;
 
 /**
@@ -28,13 +31,21 @@ export async function followKeys(
     let isOver = false;
     const end = (why: string): void => {
       isOver = true;
-      clearInterval(timer);
+      clearInterval(check);
+      clearInterval(ping);
       signal.removeEventListener('abort', onAbort);
       resolve(why);
       stream.cancel();
     };
     const onAbort = (): void => end('stopped');
-    const timer = setInterval(() => {
+    let answersPings = false;
+    let isWaiting = false;
+    const ping = setInterval(() => {
+      if (isWaiting && answersPings) return end('the watch is silent');
+      isWaiting = true;
+      stream.write({ progress_request: {} });
+    }, PING_MS);
+    const check = setInterval(() => {
       inStep().then(
         (isSame) => isSame || end('events were missed'),
         (error) => end(messageOf(error)),
@@ -43,6 +54,8 @@ export async function followKeys(
     signal.addEventListener('abort', onAbort);
     stream.on('data', (response: IWatchResponse) => {
       if (isOver) return; // still on its way when we hung up; the caller lists anew
+      if (isWaiting) answersPings ||= !response.created && response.events.length === 0;
+      isWaiting = false;
       if (response.canceled) return end(cancelReason(response));
       if (response.events.length > 0) onEvents(response.events);
     });
