@@ -43,7 +43,7 @@ describe('netns: etcd with three members, TLS and users', () => {
       ],
       happen,
     );
-  /** Peers converge: a node put into the store appears at both daemons, and goes again. */
+  /** Peers converge: a node put into the store appears at both daemons, and goes again. Daemons choose among the first 100 subnets. */
   const converges = async (third: number): Promise<void> => {
     const key = `/net/subnets/10.244.${third}.0-24`;
     // A peer that goes while the store is in trouble is held for a while: that is the guard's work.
@@ -115,7 +115,7 @@ describe('netns: etcd with three members, TLS and users', () => {
       const leader = members[await root().leader()];
       assert.ok(leader);
       await leader.kill();
-      await converges(60);
+      await converges(210);
       await leader.start();
       await servingAll();
     });
@@ -129,16 +129,16 @@ describe('netns: etcd with three members, TLS and users', () => {
       await members[0]?.start();
       await members[1]?.start();
       await servingAll();
-      await converges(61);
+      await converges(211);
     });
   });
 
   it('tokens expired and made stale: nothing is lost, peers converge', async () => {
     await withoutLoss(async () => {
       await sleep(4_000); // twice the token's life
-      await converges(62);
+      await converges(212);
       await root().run('user', 'add', 'somebody:word');
-      await converges(63);
+      await converges(213);
     });
   });
 
@@ -150,7 +150,7 @@ describe('netns: etcd with three members, TLS and users', () => {
         await member.start();
       }
       await servingAll();
-      await converges(64);
+      await converges(214);
     });
   });
 
