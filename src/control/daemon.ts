@@ -25,6 +25,7 @@ import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
+import { metricsOf } from './metrics.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
 import { pagesOf } from './status.ts';
@@ -123,7 +124,8 @@ export class Daemon {
     const { adminSocket, healthAddress, healthPort } = this.settings;
     this.admin = await startAdmin(adminSocket, pagesOf(this));
     if (healthPort === 0) return;
-    this.health = await startHealth(healthAddress, healthPort, () => this.whyNotReady());
+    const whyNotReady = (): string => this.whyNotReady();
+    this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(this));
   }
 
   private async acquire(

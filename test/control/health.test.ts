@@ -8,7 +8,8 @@ import { freePorts } from '../../src/lab/etcd.ts';
 test('HZ-1 /healthz always, /readyz as the node is, any method; a taken port is named', async () => {
   let why = 'waiting for a lease';
   const [port = 0] = await freePorts(1);
-  const server = await startHealth('127.0.0.1', port, () => why);
+  const scrape = async () => ({ contentType: 'text/plain; version=0.0.4', text: 'x 1\n' });
+  const server = await startHealth('127.0.0.1', port, () => why, scrape);
   try {
     const { address } = server.address() as AddressInfo;
     const ask = async (page: string, method = 'GET'): Promise<string> => {
@@ -20,9 +21,10 @@ test('HZ-1 /healthz always, /readyz as the node is, any method; a taken port is 
     assert.equal(await ask('/readyz'), '503 flanneld is not ready yet: waiting for a lease\n');
     why = '';
     assert.equal(await ask('/readyz'), '200 flanneld is ready\n');
+    assert.equal(await ask('/metrics'), '200 x 1\n');
     assert.match(await ask('/other'), /^404 /);
     await assert.rejects(
-      startHealth('127.0.0.1', port, () => ''),
+      startHealth('127.0.0.1', port, () => '', scrape),
       {
         code: 'ERR_HEALTHZ',
         exitCode: 71,
