@@ -1,12 +1,22 @@
 /** Text for people: aligned tables, amounts, ages. */
 
+/** Terminal sequences take no room on the screen. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is what they consist of
+const SEQUENCES = /\u001b\[[0-9;]*m/g;
+
+/** Columns that a text takes on the screen. */
+export function widthOf(text: string): number {
+  return text.replace(SEQUENCES, '').length;
+}
+
+/** Columns under their titles, cells may be coloured. */
 export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),
+    Math.max(widthOf(title), ...rows.map((row) => widthOf(row[i] ?? ''))),
   );
   const line = (row: readonly string[]): string =>
     row
-      .map((cell, i) => cell.padEnd(widths[i] as number))
+      .map((cell, i) => cell + ' '.repeat((widths[i] as number) - widthOf(cell)))
       .join('  ')
       .trimEnd();
   return [head, ...rows].map(line).join('\n');

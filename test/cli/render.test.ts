@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { renderPeers } from '../../src/cli/commands/peers.ts';
 import { renderStatus } from '../../src/cli/commands/status.ts';
 import { renderAge, renderBytes, renderTable } from '../../src/cli/render.ts';
+import { chooseStyle, PLAIN } from '../../src/cli/style.ts';
 import { projectRoot } from '../../src/shared/addon.ts';
 import { programVersion } from '../../src/shared/version.ts';
 
@@ -20,6 +21,17 @@ test('tables are aligned and have no blanks at the end', () => {
     ),
     'A          LONG\nwide cell  x\ny',
   );
+});
+
+test('colours: for a terminal, or when asked; they take no room in a table', () => {
+  const red = '\u001b[31mx\u001b[39m';
+  const terminal = { isTTY: true };
+  assert.equal(chooseStyle('auto', terminal, {}).bad('x'), red);
+  assert.equal(chooseStyle('auto', {}, {}).bad('x'), 'x');
+  assert.equal(chooseStyle('auto', terminal, { NO_COLOR: '1' }).bad('x'), 'x');
+  assert.equal(chooseStyle('auto', terminal, { TERM: 'dumb' }).bad('x'), 'x');
+  assert.equal(chooseStyle('always', {}, { NO_COLOR: '1' }).bad('x'), red);
+  assert.equal(renderTable(['A', 'B'], [[red, 'y']]), `A  B\n${red}  y`);
 });
 
 test('amounts and ages', () => {
@@ -39,7 +51,8 @@ test('amounts and ages', () => {
 
 test('peers: a table, or a sentence when there are none', () => {
   assert.match(renderPeers({ peers: [] }), /^no peers/);
-  const peer = { subnet: '10.5.2.0/24', publicIp: '192.0.2.2', port: 8285, mac: null };
+  const where = { key: '10.5.2.0-24', family: 4, subnet: '10.5.2.0/24' } as const;
+  const peer = { ...where, publicIp: '192.0.2.2', port: 8285, mac: null };
   assert.equal(renderPeers({ peers: [peer] }).split('\n')[1], '10.5.2.0/24  192.0.2.2  8285  -');
 });
 
@@ -52,7 +65,7 @@ const status = {
   node: { interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null },
   backend: 'vxlan',
   devices: [{ device: 'flannel.1', mtu: 1450 }],
-  lease: { key: '10.5.1.0-24', expiresAt: null },
+  lease: { key: '10.5.1.0-24', state: 'held', expiresAt: null },
   store: { name: 'file:/s', ok: false, message: 'gone', lastEventAt: '2026-01-01T00:00:00.000Z' },
   peers: { total: 3, held: 2 },
   offloads: ['batch'],
@@ -62,8 +75,7 @@ const status = {
 };
 
 test('status says what is wrong, and the drops with the most frequent first', () => {
-  const { text, healthy } = renderStatus(status, Date.parse('2026-01-01T00:01:00.000Z'));
-  assert.equal(healthy, false);
+  const text = renderStatus(status, PLAIN, Date.parse('2026-01-01T00:01:00.000Z'));
   assert.match(text, /^NOT HEALTHY {3}weft 1\.2\.3, up 60s\n/);
   assert.match(text, /AWAY: gone, last change 60s ago/);
   assert.match(text, /workers {3}stuck \(1 restarts\)/);
