@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -166,7 +167,7 @@ static int open_socket(void) {
   struct sockaddr_un at = {.sun_family = AF_UNIX};
   snprintf(at.sun_path, sizeof at.sun_path, "%s", socket_path);
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0) fail(socket_path);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0 || chmod(socket_path, 0777) < 0) fail(socket_path);
   return fd;
 }
 
