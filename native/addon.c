@@ -1,6 +1,6 @@
 /*
- * Node-API face of the engine. Stages: devices and sockets, engines (create, attach, destroy), moving packets, the rest,
- * registration. Argument checks and errors: values.c.
+ * Node-API face of the engine. Stages: engines (create, attach, destroy), moving packets, the rest, registration.
+ * Devices and sockets: ports.c. Argument checks and errors: values.c.
  *
  * State is per environment (thread): the struct addon below, given to every function as its data pointer.
  */
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "ports.h"
 #include "values.h"
 
 enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
@@ -19,113 +20,6 @@ struct addon {
   struct engine *engines[ENGINES_MAX];
   napi_ref views[ENGINES_MAX][VIEW_COUNT];
 };
-
-/* ---- devices and sockets ---- */
-
-static napi_value addon_open_tun(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX], result;
-  arguments(env, info, values);
-  char name[16];
-  int wanted;
-  if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
-  if (!read_int(env, values[1], "wantedFeatures", 0, INT32_MAX, &wanted)) return NULL;
-  uint32_t granted = 0;
-  int fd = tun_open(name, (uint32_t)wanted, &granted);
-  if (fd < 0) return throw_system(env, "openTun", fd);
-  napi_create_object(env, &result);
-  set_property(env, result, "fd", make_int(env, fd));
-  set_property(env, result, "features", make_int(env, (int32_t)granted));
-  return result;
-}
-
-static napi_value addon_open_tap(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX];
-  arguments(env, info, values);
-  char name[16];
-  if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
-  int fd = tunnel_open(name);
-  return fd < 0 ? throw_system(env, "openTap", fd) : make_int(env, fd);
-}
-
-static napi_value addon_open_probe(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX];
-  int family, interface_index, mark;
-  arguments(env, info, values);
-  if (!family_property(env, values[0], &family) ||
-      !int_property(env, values[0], "interfaceIndex", 1, INT32_MAX, &interface_index) ||
-      !int_property(env, values[0], "mark", 0, UINT16_MAX, &mark)) {
-    return NULL;
-  }
-  int fd = tunnel_probe_open(family, interface_index, (uint16_t)mark);
-  return fd < 0 ? throw_system(env, "openProbe", fd) : make_int(env, fd);
-}
-
-static napi_value addon_probe_seen(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX];
-  arguments(env, info, values);
-  int fd;
-  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
-  return make_bool(env, tunnel_probe_seen(fd));
-}
-
-static bool read_udp_options(napi_env env, napi_value object, struct udp_options *options) {
-  napi_value address;
-  void *bytes;
-  size_t count;
-  int port;
-  if (!family_property(env, object, &options->family)) return false;
-  if (!read_property(env, object, "address", &address)) return false;
-  if (!read_view(env, address, "address", napi_uint8_array, &bytes, &count)) return false;
-  size_t expected = options->family == AF_INET ? 4 : 16;
-  if (count != expected) return fail_range(env, "address.length", (double)expected, (double)expected);
-  options->address = bytes;
-  if (!int_property(env, object, "port", 0, UINT16_MAX, &port)) return false;
-  options->port = (uint16_t)port;
-  return bool_property(env, object, "reusePort", &options->reuse_port) &&
-         bool_property(env, object, "gro", &options->gro) &&
-         bool_property(env, object, "dontFragment", &options->dont_fragment) &&
-         int_property(env, object, "bufferBytes", 0, INT32_MAX / 2, &options->buffer_bytes);
-}
-
-static napi_value addon_open_udp(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX], result;
-  arguments(env, info, values);
-  struct udp_options options = {0};
-  if (!read_udp_options(env, values[0], &options)) return NULL;
-  bool gro = false;
-  const char *failed_call;
-  int fd = udp_open(&options, &gro, &failed_call);
-  if (fd < 0) return throw_system(env, failed_call, fd);
-  int port = udp_port(fd);
-  if (port < 0) {
-    close(fd);
-    return throw_system(env, "getsockname", port);
-  }
-  napi_create_object(env, &result);
-  set_property(env, result, "fd", make_int(env, fd));
-  set_property(env, result, "port", make_int(env, port));
-  set_property(env, result, "gro", make_bool(env, gro));
-  return result;
-}
-
-static napi_value addon_close(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX];
-  arguments(env, info, values);
-  int fd;
-  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
-  return close(fd) < 0 ? throw_system(env, "close", -errno) : NULL;
-}
-
-static napi_value addon_open_pair(napi_env env, napi_callback_info info) {
-  (void)info;
-  int fds[2];
-  int error = sys_pair_open(fds);
-  if (error < 0) return throw_system(env, "socketpair", error);
-  napi_value pair;
-  napi_create_array_with_length(env, 2, &pair);
-  for (uint32_t i = 0; i < 2; i++) napi_set_element(env, pair, i, make_int(env, fds[i]));
-  return pair;
-}
 
 /* ---- engines ---- */
 
@@ -322,8 +216,12 @@ static napi_value addon_notify(napi_env env, napi_callback_info info) {
   arguments(env, info, values);
   char state[4096];
   if (!read_text(env, values[0], "state", state, sizeof state)) return NULL;
-  int sent = sys_notify(state);
-  return sent < 0 ? throw_system(env, "sendto", sent) : make_bool(env, sent == 1);
+  int fd = -1;
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, values[1], &type);
+  if (type != napi_undefined && !read_int(env, values[1], "fd", 0, INT32_MAX, &fd)) return NULL;
+  int sent = sys_notify(state, fd);
+  return sent < 0 ? throw_system(env, "sendmsg", sent) : make_bool(env, sent == 1);
 }
 
 static napi_value addon_pin(napi_env env, napi_callback_info info) {
@@ -393,6 +291,9 @@ static const struct {
     {"checksumName", addon_checksum_name}, {"checksumSelect", addon_checksum_select},
     {"openPair", addon_open_pair},         {"openTap", addon_open_tap},
     {"openProbe", addon_open_probe},       {"probeSeen", addon_probe_seen},
+    {"adoptTun", addon_adopt_tun},         {"adoptUdp", addon_adopt_udp},
+    {"tunDevice", addon_tun_device},       {"persistTun", addon_persist_tun},
+    {"receiveBuffer", addon_receive_buffer},
 };
 
 /* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */

@@ -79,6 +79,13 @@ bool checksum_select(const char *name);
 /* Opens one queue: IFF_TUN|IFF_NO_PI|IFF_VNET_HDR|IFF_MULTI_QUEUE, O_NONBLOCK|O_CLOEXEC, then TUNSETOFFLOAD with what
  * `wanted` (FEATURE_TUN_*) asks for and the kernel grants. *granted gets the FEATURE_TUN_* bits. fd or -errno. */
 int tun_open(const char *name, uint32_t wanted, uint32_t *granted);
+/* Takes over an attached queue of the device `name` as tun_open would have opened it. 0 or -errno (EINVAL: another device or kind,
+ * EBADFD: its device is gone); the descriptor stays the caller's either way. */
+int tun_adopt(int fd, const char *name, uint32_t wanted, uint32_t *granted);
+/* The device of an attached queue, 16 bytes. 0 or -errno. */
+int tun_device(int fd, char *name);
+/* Whether the device outlives its last queue. 0 or -errno. */
+int tun_persist(int fd, bool on);
 /* Reads up to TUN_IN_ROWS packets (1 without FEATURE_BATCH) into slots 0.., at SLOT_HEADROOM, and fills their tun_in rows
  * (offset, length, gso, gso_size, csum_start, csum_offset from the vnet header; result 0; the rest untouched).
  * Stops early after about 128 KiB so that a batch stays in the cache. Number of rows, or -errno. */
@@ -133,6 +140,11 @@ struct udp_options {
 /* Non-blocking, close-on-exec, IPV6_V6ONLY, TOS/TCLASS reported on receive. fd or -errno.
  * *gro_granted tells whether UDP_GRO was set and read back; *failed_call names the system call behind a -errno. */
 int udp_open(const struct udp_options *options, bool *gro_granted, const char **failed_call);
+/* Takes over a bound socket and sets its options as udp_open would have. 0 or -errno (EINVAL: it is not such a socket); the
+ * descriptor stays the caller's either way. */
+int udp_adopt(int fd, const struct udp_options *options, bool *gro_granted);
+/* Room for datagrams that wait. */
+void udp_receive_buffer(int fd, int bytes);
 /* The port a socket is bound to, or -errno. */
 int udp_port(int fd);
 int receiver_create(struct engine *e);
@@ -152,7 +164,8 @@ void udp_count_drops(struct engine *e);
 int engine_wait(struct engine *e, int timeout_ms);
 
 /* ---- sys.c ---- */
-int sys_notify(const char *state);         /* sd_notify over $NOTIFY_SOCKET ("@" = abstract). 1 sent, 0 no socket, -errno */
+/* sd_notify over $NOTIFY_SOCKET ("@" = abstract), with a descriptor unless it is -1. 1 sent, 0 no socket, -errno */
+int sys_notify(const char *state, int passed_fd);
 int sys_pin(int cpu);                      /* sched_setaffinity of the calling thread; 0 or -errno */
 int sys_wake_open(void);                   /* eventfd, non-blocking: fd or -errno */
 int sys_wake(int fd);                      /* 0 or -errno */

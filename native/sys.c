@@ -13,20 +13,40 @@
 
 #include "engine.h"
 
-int sys_notify(const char *state) {
+/* A service manager that does not read must not hold us up for longer. */
+#define NOTIFY_WAIT_MS 1000
+
+static socklen_t notify_address(struct sockaddr_un *to, const char *path) {
+  size_t length = strlen(path);
+  *to = (struct sockaddr_un){.sun_family = AF_UNIX};
+  if ((path[0] != '/' && path[0] != '@') || length >= sizeof to->sun_path) return 0;
+  memcpy(to->sun_path, path, length);
+  if (path[0] == '@') to->sun_path[0] = 0; /* abstract names start with a zero byte and end with the address */
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+int sys_notify(const char *state, int passed_fd) {
   const char *path = getenv("NOTIFY_SOCKET");
   if (!path || !path[0]) return 0;
-  struct sockaddr_un to = {.sun_family = AF_UNIX};
-  size_t length = strlen(path);
-  if ((path[0] != '/' && path[0] != '@') || length >= sizeof to.sun_path) return -EINVAL;
-  memcpy(to.sun_path, path, length);
-  if (path[0] == '@') to.sun_path[0] = 0; /* abstract names start with a zero byte and end with the address */
+  struct sockaddr_un to;
+  socklen_t to_bytes = notify_address(&to, path);
+  if (to_bytes == 0) return -EINVAL;
 
+  struct iovec text = {(void *)state, strlen(state)};
+  struct msghdr message = {.msg_name = &to, .msg_namelen = to_bytes, .msg_iov = &text, .msg_iovlen = 1};
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof passed_fd)] = {0};
+  if (passed_fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    *rights = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof passed_fd)};
+    memcpy(CMSG_DATA(rights), &passed_fd, sizeof passed_fd);
+  }
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  socklen_t to_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-  ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, to_bytes);
-  int result = sent < 0 ? -errno : 1;
+  struct timeval wait = {.tv_sec = NOTIFY_WAIT_MS / 1000};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+  int result = sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 1;
   close(fd);
   return result;
 }

@@ -1,6 +1,6 @@
 /*
- * The TUN device. Stages: open a queue and settle the offloads, then read packets and super-packets straight into the
- * slots of the pool. Writing is coalesce.c.
+ * The TUN device. Stages: open a queue, or take one over from the process before, and settle the offloads; then read packets and
+ * super-packets straight into the slots of the pool. Writing is coalesce.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,12 +34,13 @@ static int set_offloads(int fd, uint32_t wanted) {
   return ioctl(fd, TUNSETOFFLOAD, 0UL) == 0 ? 0 : -errno;
 }
 
-static int attach_queue(int fd, const char *name) {
-  struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
-  memcpy(request.ifr_name, name, strlen(name));
-  if (ioctl(fd, TUNSETIFF, &request) < 0) return -errno;
+#define QUEUE_FLAGS (IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE)
+
+/* The FEATURE_TUN_* bits granted, or -errno. */
+static int settle(int fd, uint32_t wanted) {
   int header_bytes = sizeof(struct virtio_net_hdr); /* a persistent device may remember another size */
-  return ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0 ? -errno : 0;
+  if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0) return -errno;
+  return set_offloads(fd, wanted);
 }
 
 int tun_open(const char *name, uint32_t wanted, uint32_t *granted) {
@@ -47,8 +48,9 @@ int tun_open(const char *name, uint32_t wanted, uint32_t *granted) {
   if (strlen(name) >= IFNAMSIZ) return -ENAMETOOLONG;
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
-  int result = attach_queue(fd, name);
-  if (result == 0) result = set_offloads(fd, wanted);
+  struct ifreq request = {.ifr_flags = QUEUE_FLAGS};
+  memcpy(request.ifr_name, name, strlen(name));
+  int result = ioctl(fd, TUNSETIFF, &request) < 0 ? -errno : settle(fd, wanted);
   if (result < 0) {
     close(fd);
     return result;
@@ -56,6 +58,36 @@ int tun_open(const char *name, uint32_t wanted, uint32_t *granted) {
   *granted = (uint32_t)result;
   return fd;
 }
+
+/* ---- a queue of the process before ---- */
+
+/* 0 or -errno: no TUN descriptor (ENOTTY), or its device is gone (EBADFD). */
+static int look_at(int fd, struct ifreq *queue) {
+  *queue = (struct ifreq){0};
+  return ioctl(fd, TUNGETIFF, queue) < 0 ? -errno : 0;
+}
+
+int tun_device(int fd, char *name) {
+  struct ifreq queue;
+  int error = look_at(fd, &queue);
+  memcpy(name, queue.ifr_name, IFNAMSIZ);
+  return error;
+}
+
+int tun_adopt(int fd, const char *name, uint32_t wanted, uint32_t *granted) {
+  struct ifreq queue;
+  int error = look_at(fd, &queue);
+  if (error < 0) return error;
+  const int kind = QUEUE_FLAGS | IFF_TAP | IFF_DETACH_QUEUE;
+  if (strncmp(queue.ifr_name, name, IFNAMSIZ) != 0 || (queue.ifr_flags & kind) != QUEUE_FLAGS) return -EINVAL;
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
+  int result = settle(fd, wanted);
+  if (result < 0) return result;
+  *granted = (uint32_t)result;
+  return 0;
+}
+
+int tun_persist(int fd, bool on) { return ioctl(fd, TUNSETPERSIST, on ? 1UL : 0UL) < 0 ? -errno : 0; }
 
 /*
  * Reads one packet into the slot, its vnet header into the headroom in front: one plain read is cheaper than one of two parts.

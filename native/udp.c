@@ -1,9 +1,10 @@
 /*
- * The underlay sockets. Stages: open a socket; messages out (group by socket, sendmmsg, fall back datagram by datagram);
+ * The underlay sockets. Stages: open a socket, or take one over; messages out (group by socket, sendmmsg, fall back datagram by datagram);
  * datagrams in (recvmmsg into the slots, control messages into the rows).
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -38,52 +39,66 @@ static void set_buffer(int fd, int force_name, int name, int bytes) {
   setsockopt(fd, SOL_SOCKET, name, &bytes, sizeof bytes); /* without CAP_NET_ADMIN: capped by rmem_max, never an error */
 }
 
-static bool set_required(int fd, const struct udp_options *o) {
+/* What a bound socket can't change any more. */
+static bool set_before_bind(int fd, const struct udp_options *o) {
   if (o->reuse_port && !option_on(fd, SOL_SOCKET, SO_REUSEPORT)) return false;
+  return o->family == AF_INET || option_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+}
+
+static bool set_required(int fd, const struct udp_options *o) {
   int discover = IP_PMTUDISC_DONT; /* the same number for IPv6 */
   if (o->family == AF_INET) {
     if (!option_on(fd, IPPROTO_IP, IP_RECVTOS)) return false;
     return o->dont_fragment ||
            setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover) == 0;
   }
-  if (!option_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) return false;
   if (!option_on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS)) return false;
   return o->dont_fragment ||
          setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover) == 0;
 }
 
-static bool grant_gro(int fd) {
+/* The option's number, -1 if it can't be read. */
+static int option_of(int fd, int level, int name) {
   int value = 0;
   socklen_t bytes = sizeof value;
-  return option_on(fd, SOL_UDP, UDP_GRO) && getsockopt(fd, SOL_UDP, UDP_GRO, &value, &bytes) == 0 &&
-         value != 0;
+  return getsockopt(fd, level, name, &value, &bytes) == 0 ? value : -1;
 }
 
-static int bind_to(int fd, const struct udp_options *o) {
+static bool grant_gro(int fd) { return option_on(fd, SOL_UDP, UDP_GRO) && option_of(fd, SOL_UDP, UDP_GRO) > 0; }
+
+static void set_buffers(int fd, int bytes) {
+  if (bytes == 0) return;
+  set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes);
+  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bytes);
+}
+
+static socklen_t address_of(const struct udp_options *o, struct sockaddr_storage *to) {
+  memset(to, 0, sizeof *to);
   if (o->family == AF_INET) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(o->port)};
-    memcpy(&at.sin_addr, o->address, 4);
-    return bind(fd, (struct sockaddr *)&at, sizeof at);
+    struct sockaddr_in *at = (struct sockaddr_in *)to;
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(o->port)};
+    memcpy(&at->sin_addr, o->address, 4);
+    return sizeof *at;
   }
-  struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(o->port)};
-  memcpy(&at.sin6_addr, o->address, 16);
-  return bind(fd, (struct sockaddr *)&at, sizeof at);
+  struct sockaddr_in6 *at = (struct sockaddr_in6 *)to;
+  *at = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(o->port)};
+  memcpy(&at->sin6_addr, o->address, 16);
+  return sizeof *at;
 }
 
 int udp_open(const struct udp_options *o, bool *gro_granted, const char **failed_call) {
   *failed_call = "socket";
   int fd = socket(o->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  if (o->buffer_bytes > 0) {
-    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, o->buffer_bytes);
-    set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, o->buffer_bytes);
-  }
+  set_buffers(fd, o->buffer_bytes);
   *failed_call = "setsockopt";
-  bool ready = set_required(fd, o);
+  bool ready = set_before_bind(fd, o) && set_required(fd, o);
   if (ready) {
     *gro_granted = o->gro && grant_gro(fd);
     *failed_call = "bind";
-    ready = bind_to(fd, o) == 0;
+    struct sockaddr_storage at;
+    socklen_t bytes = address_of(o, &at);
+    ready = bind(fd, (struct sockaddr *)&at, bytes) == 0;
   }
   if (ready) return fd;
   int error = errno;
@@ -97,6 +112,35 @@ int udp_port(int fd) {
   if (getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) return -errno;
   return ntohs(at.sin6_port);
 }
+
+/* ---- a socket of the process before ---- */
+
+static bool is_bound_as(int fd, const struct udp_options *o) {
+  struct sockaddr_storage want, have;
+  memset(&have, 0, sizeof have);
+  socklen_t want_bytes = address_of(o, &want), bytes = sizeof have;
+  if (getsockname(fd, (struct sockaddr *)&have, &bytes) < 0 || bytes != want_bytes) return false;
+  return memcmp(&want, &have, want_bytes) == 0;
+}
+
+static bool fits(int fd, const struct udp_options *o) {
+  if (option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM || option_of(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP) return false;
+  if (!is_bound_as(fd, o) || option_of(fd, SOL_SOCKET, SO_REUSEPORT) != o->reuse_port) return false;
+  return o->family == AF_INET || option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+}
+
+int udp_adopt(int fd, const struct udp_options *o, bool *gro_granted) {
+  if (!fits(fd, o)) return -EINVAL;
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
+  set_buffers(fd, o->buffer_bytes);
+  if (!set_required(fd, o)) return -errno;
+  int off = 0;
+  *gro_granted = o->gro && grant_gro(fd);
+  if (!*gro_granted) setsockopt(fd, SOL_UDP, UDP_GRO, &off, sizeof off); /* not there: never on */
+  return 0;
+}
+
+void udp_receive_buffer(int fd, int bytes) { set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes); }
 
 /* ---- messages out ---- */
 

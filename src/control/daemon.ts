@@ -12,6 +12,7 @@ import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
 import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
 import type { Settings } from './config/settings.ts';
+import { FdStore } from './fd-store.ts';
 import { startHealth } from './health.ts';
 import {
   type ExternalInterface,
@@ -25,17 +26,22 @@ import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
-import { metricsOf } from './metrics.ts';
+import { Notifier } from './notify.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
+import { StatusLine } from './status-line.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
+import { Watchdog, watchdogMs } from './watchdog.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
 const UPKEEP_MS = 5_000;
+const STATUS_MS = 1_000;
+/** How long one try to reach the store may take: the service manager must not lose patience before us. */
+const TRY_MS = 30_000;
 
 export interface StoreState {
   ok: boolean;
@@ -50,6 +56,8 @@ export class Daemon {
   readonly startedAt = new Date();
   /** what is being done until the daemon is ready */
   phase = 'starting';
+  /** what went wrong with that at the last try, '' if nothing */
+  waitsFor = '';
   config: NetworkConfig | undefined;
   external: ExternalInterface | undefined;
   backend: Backend | undefined;
@@ -60,6 +68,8 @@ export class Daemon {
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
   private readonly log: Log;
   private readonly addon: Addon;
+  private readonly fds: FdStore;
+  private readonly notifier: Notifier;
   private readonly guard = new TableGuard();
   private readonly repeats = new RepeatFilter();
   private readonly abort = new AbortController();
@@ -68,6 +78,8 @@ export class Daemon {
   private health: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
   private upkeep: NodeJS.Timeout | undefined;
+  private statusTimer: NodeJS.Timeout | undefined;
+  private watchdog: Watchdog | undefined;
   /** the newest list that nobody has applied yet */
   private pending: Snapshot | undefined;
   /** the backend takes one call at a time */
@@ -79,11 +91,14 @@ export class Daemon {
     this.store = store;
     this.log = log;
     this.addon = loadAddon();
+    this.fds = FdStore.fromEnvironment(this.addon, process.env);
+    this.notifier = new Notifier(this.addon, log);
   }
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
-    const { settings, log, addon } = this;
+    const { settings, log, addon, fds } = this;
+    this.reportToManager();
     await checkPermission();
     await this.startListeners();
     this.phase = 'waiting for the network config';
@@ -101,9 +116,10 @@ export class Daemon {
     const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
     const routes = new RouteKeeper(networks, familiesOf(config));
     this.routes = routes;
-    const backend = createBackend({ addon, log, settings, config, routes, external, leases });
+    const backend = createBackend({ addon, log, fds, settings, config, routes, external, leases });
     this.backend = backend;
     await backend.open();
+    fds.discardRest();
     this.phase = 'waiting for a lease';
     const keeper = await this.acquire(config, backend, previous.subnets);
     this.keeper = keeper;
@@ -115,8 +131,20 @@ export class Daemon {
     await this.writeSubnetEnv();
     this.phase = '';
     this.followChanges();
-    addon.notify('READY=1');
+    this.notifier.ready();
     log.info({ peers: this.peers.length }, 'ready');
+  }
+
+  /** The service manager sees from the beginning that we live, and what we wait for. */
+  private reportToManager(): void {
+    const line = new StatusLine();
+    const say = (): void => this.notifier.say(line.of(this));
+    this.statusTimer = setInterval(say, STATUS_MS).unref();
+    const intervalMs = watchdogMs(process.env);
+    if (intervalMs === undefined) return;
+    const beats = (): number[] =>
+      this.backend?.status().workers.map(({ heartbeat }) => heartbeat) ?? [];
+    this.watchdog = new Watchdog(intervalMs, beats, () => this.notifier.alive());
   }
 
   /** Probes and people are answered from the beginning. */
@@ -124,6 +152,7 @@ export class Daemon {
     const { adminSocket, healthAddress, healthPort } = this.settings;
     this.admin = await startAdmin(adminSocket, pagesOf(this));
     if (healthPort === 0) return;
+    const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
     const whyNotReady = (): string => this.whyNotReady();
     this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(this));
   }
@@ -163,13 +192,17 @@ export class Daemon {
   /** Tries again every second while the store is away or has nothing usable: others are working on it. */
   private async patiently<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
+      this.notifier.extendStart(TRY_MS);
       try {
-        return await work();
+        const result = await work();
+        this.waitsFor = '';
+        return result;
       } catch (error) {
         const code = error instanceof WeftError ? error.code : '';
         if (!['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'].includes(code))
           throw error;
-        const message = `${messageOf(error)}; trying again every second`;
+        this.waitsFor = messageOf(error);
+        const message = `${this.waitsFor}; trying again every second`;
         if (this.repeats.isNew(message)) this.log.error(message);
       }
       await sleep(RETRY_MS, undefined, { signal: this.abort.signal });
@@ -339,6 +372,7 @@ export class Daemon {
   /** SIGHUP: looks at the store again; forwarding goes on meanwhile. What only a restart can change is said. */
   async reload(): Promise<void> {
     if (this.phase !== '') return this.log.warn('reload: the daemon is still starting; ignored');
+    this.notifier.reloading();
     try {
       const text = await this.store.readConfig();
       if (
@@ -352,6 +386,8 @@ export class Daemon {
       this.log.info('reloaded');
     } catch (error) {
       this.log.error(`reload: ${messageOf(error)}`);
+    } finally {
+      this.notifier.ready();
     }
   }
 
@@ -360,9 +396,11 @@ export class Daemon {
     this.abort.abort();
     clearTimeout(this.again);
     clearInterval(this.upkeep);
+    clearInterval(this.statusTimer);
+    this.watchdog?.stop();
     this.keeper?.stop();
     this.rules?.stop();
-    this.addon.notify('STOPPING=1');
+    this.notifier.stopping();
     this.health?.close();
     if (this.admin) {
       this.admin.close();

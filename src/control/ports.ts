@@ -1,15 +1,18 @@
 /**
- * Opens TUN queues and sockets for all workers. The descriptors belong to the control thread: a worker that dies takes no device
- * and no socket with it, and its successor goes on with the same ones.
+ * TUN queues and sockets for all workers: those of the process before where they fit, else new ones. The descriptors belong to the
+ * control thread: a worker that dies takes no device and no socket with it, and its successor goes on with the same ones.
  */
-import type { Addon } from '../shared/addon.ts';
+import type { Addon, UdpOptions } from '../shared/addon.ts';
 import { addressBytes, type Words } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { FEATURE } from '../shared/layout.ts';
 import type { UdpBackend, VxlanBackend } from './config/network-config.ts';
+import type { FdStore } from './fd-store.ts';
 import { findPortHolder } from './host/preflight.ts';
 
 const BUFFER_BYTES = 4 << 20;
+/** While nobody reads: a TCP transfer must not push others out of the socket. */
+const HANDOVER_BYTES = 32 << 20;
 /** Sending sockets per worker: source ports over which peers and routers spread flows. */
 const SEND_SOCKETS = 4;
 const ANY4 = new Uint8Array(4);
@@ -39,79 +42,119 @@ export function deviceName(backend: TunnelConfig, family: 4 | 6): string {
   return family === 4 ? `flannel.${backend.vni}` : `flannel-v6.${backend.vni}`;
 }
 
+export interface PortWishes {
+  backend: TunnelConfig;
+  family: 4 | 6;
+  /** this node's address in the underlay */
+  local: Words;
+  workers: number;
+  features: number;
+}
+
 /** Throws WeftError ERR_PORT_TAKEN, ERR_TUN_BUSY or ERR_OPEN; closes what it had opened. */
 export async function openPorts(
   addon: Addon,
-  backend: TunnelConfig,
-  family: 4 | 6,
-  local: Words,
-  workers: number,
-  features: number,
+  store: FdStore,
+  wishes: PortWishes,
 ): Promise<FamilyPorts> {
-  const opened: number[] = [];
-  const ports: FamilyPorts = { family, device: deviceName(backend, family), workers: [] };
+  const { backend, family, workers } = wishes;
+  const device = deviceName(backend, family);
+  const opener = new Opener(addon, store, wishes, device);
+  const ports: FamilyPorts = { family, device, workers: [] };
   try {
-    for (let i = 0; i < workers; i++) {
-      ports.workers.push(openWorker(addon, backend, family, local, ports.device, features, opened));
-    }
+    for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
     return ports;
   } catch (error) {
-    for (const fd of opened) addon.close(fd);
-    throw await explain(error, ports.device, backend.port);
+    for (const fd of opener.opened) addon.close(fd);
+    throw await explain(error, device, backend.port);
   }
 }
 
-function openWorker(
-  addon: Addon,
-  backend: TunnelConfig,
-  family: 4 | 6,
-  local: Words,
-  device: string,
-  wanted: number,
-  opened: number[],
-): WorkerPorts {
-  const keep = (fd: number): number => {
-    opened.push(fd);
-    return fd;
-  };
-  const isVxlan = backend.type === 'vxlan';
-  const socket = (
-    address: Uint8Array,
-    port: number,
-    receives: boolean,
-  ): { fd: number; port: number; gro: boolean } =>
-    addon.openUdp({
+/** Names in the descriptor store: they say what a descriptor is for, not what it is; that is checked when it is adopted. */
+function storeName(kind: 'tun' | 'udp', family: 4 | 6, worker: number): string {
+  return `${kind}-${family}-${worker}`;
+}
+
+interface Socket {
+  fd: number;
+  port: number;
+  gro: boolean;
+}
+
+class Opener {
+  readonly opened: number[] = [];
+  private readonly addon: Addon;
+  private readonly store: FdStore;
+  private readonly wishes: PortWishes;
+  private readonly device: string;
+
+  constructor(addon: Addon, store: FdStore, wishes: PortWishes, device: string) {
+    this.addon = addon;
+    this.store = store;
+    this.wishes = wishes;
+    this.device = device;
+  }
+
+  openWorker(worker: number): WorkerPorts {
+    const { family, features: wanted, backend } = this.wishes;
+    const receiver = this.kept(
+      storeName('udp', family, worker),
+      (fd) => this.addon.adoptUdp(fd, this.receiverOptions()),
+      () => this.addon.openUdp(this.receiverOptions()),
+    );
+    const tun = this.kept(
+      storeName('tun', family, worker),
+      (fd) => this.addon.adoptTun(fd, this.device, wanted),
+      () => this.addon.openTun(this.device, wanted),
+    );
+    const isVxlan = backend.type === 'vxlan';
+    const senders = isVxlan
+      ? Array.from({ length: SEND_SOCKETS }, () => this.openSender())
+      : [receiver];
+    const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
+    let features = wanted & ~probed;
+    features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
+    if (receiver.gro) features |= FEATURE.udpGro;
+    return {
+      tunFd: tun.fd,
+      udpFd: receiver.fd,
+      sendFds: senders.map(({ fd }) => fd),
+      sendPorts: senders.map(({ port }) => port),
+      features,
+    };
+  }
+
+  /** The descriptor of the process before, else a new one, of which the store gets a copy at once: also a crash shall keep it. */
+  private kept<T extends { fd: number }>(name: string, adopt: (fd: number) => T, open: () => T): T {
+    const adopted = this.store.adopt(name, adopt);
+    const port = adopted ?? open();
+    this.opened.push(port.fd);
+    if (!adopted) this.store.keep(name, port.fd);
+    return port;
+  }
+
+  /** Stock VXLAN listens on every address; flannel-UDP on the interface's, which it also sends from. */
+  private receiverOptions(): UdpOptions {
+    const { family, backend, local, features } = this.wishes;
+    const any = family === 4 ? ANY4 : ANY6;
+    return {
       family,
-      address,
-      port,
-      reusePort: receives,
-      gro: receives && (wanted & FEATURE.udpGro) !== 0,
-      dontFragment: !isVxlan,
+      address: backend.type === 'vxlan' ? any : addressBytes(local),
+      port: backend.port,
+      reusePort: true,
+      gro: (features & FEATURE.udpGro) !== 0,
+      dontFragment: backend.type !== 'vxlan',
       bufferBytes: BUFFER_BYTES,
-    });
-  // Stock VXLAN listens on every address; flannel-UDP on the interface's, which it also sends from.
-  const any = family === 4 ? ANY4 : ANY6;
-  const receiver = socket(isVxlan ? any : addressBytes(local), backend.port, true);
-  keep(receiver.fd);
-  const tun = addon.openTun(device, wanted);
-  keep(tun.fd);
-  const sender = (): { fd: number; port: number } => {
-    const opened = socket(addressBytes(local), 0, false);
-    keep(opened.fd);
-    return opened;
-  };
-  const senders = isVxlan ? Array.from({ length: SEND_SOCKETS }, sender) : [receiver];
-  const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
-  let features = wanted & ~probed;
-  features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
-  if (receiver.gro) features |= FEATURE.udpGro;
-  return {
-    tunFd: tun.fd,
-    udpFd: receiver.fd,
-    sendFds: senders.map(({ fd }) => fd),
-    sendPorts: senders.map(({ port }) => port),
-    features,
-  };
+    };
+  }
+
+  private openSender(): Socket {
+    const { local } = this.wishes;
+    const own = { address: addressBytes(local), port: 0, reusePort: false, gro: false };
+    const socket = this.addon.openUdp({ ...this.receiverOptions(), ...own });
+    this.opened.push(socket.fd);
+    return socket;
+  }
 }
 
 async function explain(error: unknown, device: string, port: number): Promise<WeftError> {
@@ -133,7 +176,34 @@ async function explain(error: unknown, device: string, port: number): Promise<We
   );
 }
 
+/** Closes all; what the store holds a copy of lives on there. */
 export function closePorts(addon: Addon, ports: readonly FamilyPorts[]): void {
   const fds = ports.flatMap((p) => p.workers.flatMap((w) => [w.tunFd, w.udpFd, ...w.sendFds]));
   for (const fd of new Set(fds)) addon.close(fd);
+}
+
+/** Closes the sending sockets; queues and receiving sockets wait in the store to be adopted by the next {@link openPorts}. */
+export function giveBackPorts(addon: Addon, store: FdStore, ports: readonly FamilyPorts[]): void {
+  for (const { family, workers } of ports) {
+    workers.forEach(({ tunFd, udpFd, sendFds }, worker) => {
+      for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
+      store.giveBack(storeName('udp', family, worker), udpFd);
+      store.giveBack(storeName('tun', family, worker), tunFd);
+    });
+  }
+}
+
+/** Device, address and routes outlive the process, as a kernel vxlan device does: packets for the overlay must not leave elsewhere. */
+export function persistDevices(addon: Addon, ports: readonly FamilyPorts[]): void {
+  for (const { workers } of ports) {
+    const [first] = workers;
+    if (first) addon.persistTun(first.tunFd, true);
+  }
+}
+
+/** Makes room for what arrives until the next process reads. */
+export function widenSockets(addon: Addon, ports: readonly FamilyPorts[]): void {
+  for (const { workers } of ports) {
+    for (const { udpFd } of workers) addon.receiveBuffer(udpFd, HANDOVER_BYTES);
+  }
 }

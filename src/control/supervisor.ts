@@ -38,6 +38,9 @@ interface Worker {
   done: Promise<void>;
 }
 
+/** for tests */
+export type WorkerFault = 'fail' | 'hang';
+
 export interface WorkerStatus {
   state: WorkerState;
   restarts: number;
@@ -189,11 +192,11 @@ export class Supervisor {
     }));
   }
 
-  /** A fault for tests: the worker throws at its next breath. Throws RangeError for an index without worker. */
-  fail(index: number): void {
+  /** A fault for tests: the worker throws or hangs at its next breath. Throws RangeError for an index without worker. */
+  fail(index: number, fault: WorkerFault): void {
     const worker = this.workers[index];
     if (!worker) throw new RangeError(`there is no worker ${index}`);
-    Atomics.store(worker.control, WORD.command, COMMAND.fail);
+    Atomics.store(worker.control, WORD.command, COMMAND[fault]);
     this.addon.wake(worker.wakeFd);
   }
 

@@ -26,6 +26,7 @@ export function run(task: WorkerTask): WorkerResult {
       const command = Atomics.load(control, WORD.command);
       if (command === COMMAND.stop) return { breaths };
       if (command === COMMAND.fail) throw new Error('fault injected by the control thread');
+      if (command === COMMAND.hang) Atomics.wait(control, WORD.command, COMMAND.hang);
       forwarder.breath.take();
       breaths++;
     }

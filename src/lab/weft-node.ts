@@ -83,15 +83,15 @@ export class WeftNode implements LabNode {
   async start(): Promise<void> {
     // The file of an earlier start would be taken for this one's.
     rmSync(this.subnetFile, { force: true });
-    this.#process = this.namespace.spawn(
-      process.execPath,
-      [projectBinary('weftd'), ...this.#flags()],
-      {
-        logFile: this.logFile,
-      },
-    );
+    const [command, ...args] = this.command();
+    this.#process = this.namespace.spawn(command, args, { logFile: this.logFile });
     await this.#waitUntilReady(this.#process);
     this.network = parseSubnetFile(readFileSync(this.subnetFile, 'utf8'));
+  }
+
+  /** The daemon's command line, for those who start it themselves. */
+  command(): [string, ...string[]] {
+    return [process.execPath, projectBinary('weftd'), ...this.#flags()];
   }
 
   /** SIGTERM and wait for the end. */

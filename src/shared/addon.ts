@@ -54,6 +54,16 @@ export interface Addon {
   openTun(name: string, wantedFeatures: number): { fd: number; features: number };
   /** Opens one bound UDP socket. Throws like openTun. */
   openUdp(options: UdpOptions): { fd: number; port: number; gro: boolean };
+  /** Takes over an open queue of this device as openTun would have opened it. Throws EINVAL when it is another's, EBADFD without device. */
+  adoptTun(fd: number, name: string, wantedFeatures: number): { fd: number; features: number };
+  /** Takes over a bound socket and sets its options as openUdp would have. Throws EINVAL when it is bound or made otherwise. */
+  adoptUdp(fd: number, options: UdpOptions): { fd: number; port: number; gro: boolean };
+  /** The device of an open TUN queue, '' for any other descriptor. */
+  tunDevice(fd: number): string;
+  /** Whether the device outlives its last queue. */
+  persistTun(fd: number, on: boolean): void;
+  /** Room for datagrams that wait in a socket. */
+  receiveBuffer(fd: number, bytes: number): void;
   /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
   openTap(name: string): number;
   /** Watches for packets that leave through an interface marked by IPv4 identification or IPv6 flow label; close the fd. */
@@ -78,8 +88,8 @@ export interface Addon {
   udpSend(engine: number, link: number, count: number): number;
   /** Ready bits: 1 << 2·link TUN, 2 << 2·link UDP, waitWake; 0 after timeoutMs. */
   wait(engine: number, timeoutMs: number): number;
-  /** sd_notify: true if there was a socket to send to. */
-  notify(state: string): boolean;
+  /** sd_notify, with a descriptor where given: true if there was a socket to send to. */
+  notify(state: string, fd?: number): boolean;
   pin(cpu: number): void;
   /** RFC 1071 sum of bytes, folded, not complemented, as the number of a big-endian word. */
   checksum(bytes: Uint8Array, offset: number, length: number, seed: number): number;

@@ -13,3 +13,5 @@ export const WAIT_MS_MAX = 100;
 /** ICMP errors a worker sends per second, and at once. */
 export const ICMP_PER_SECOND = 100;
 export const ICMP_BURST = 50;
+/** Descriptors taken over from the process before: two for each worker and family, and some that may be strange. */
+export const FDS_MAX = 512;

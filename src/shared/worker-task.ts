@@ -14,8 +14,8 @@ export const WORD = {
 } as const;
 export const CONTROL_WORDS = 16;
 
-/** run: go on · stop: return from the task · fail: throw (a fault for tests of the supervisor) */
-export const COMMAND = { run: 0, stop: 1, fail: 2 } as const;
+/** run: go on · stop: return from the task · faults for tests: fail: throw · hang: sleep for ever */
+export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
 
 export type SourceCheck = 'lease' | 'vtep' | 'off';
 

@@ -120,10 +120,11 @@ const vxlan = (ifname: string, port: number, flags: string[]) => ({
 });
 
 test('a device of our name is named before anything is changed', async () => {
-  const check = (links: object[]) =>
+  const check = (links: object[], ...held: string[]) =>
     checkDevices(
       ['flannel.1'],
       8472,
+      new Set(held),
       fakeIp({ '-d link show': links, '-d link show type vxlan': [] }),
     );
   assert.deepEqual(await check([{ ifname: 'eth0' }]), []);
@@ -138,8 +139,14 @@ test('a device of our name is named before anything is changed', async () => {
     code: 'ERR_TUN_BUSY',
     message: /dummy device.*ip link delete flannel\.1/,
   });
-  const tun = { ifname: 'flannel.1', linkinfo: { info_kind: 'tun' } };
-  await assert.rejects(check([tun]), /another weftd runs here/);
+  const tun = (numqueues: number, type = 'tun') => ({
+    ifname: 'flannel.1',
+    linkinfo: { info_kind: 'tun', info_data: { type, multi_queue: true, numqueues } },
+  });
+  await assert.rejects(check([tun(1)]), /another weftd runs here/);
+  assert.deepEqual(await check([tun(1)], 'flannel.1'), [], 'we hold a queue of it');
+  assert.deepEqual(await check([tun(0)]), [], 'a weftd left it');
+  await assert.rejects(check([tun(0, 'tap')]), /of another make.*ip link delete flannel\.1/);
 });
 
 test('the kernel vxlan device that holds the port is named, a device that is down holds none', async () => {
@@ -147,5 +154,7 @@ test('the kernel vxlan device that holds the port is named, a device that is dow
   const run = fakeIp({ '-d link show type vxlan': links, '-d link show': links });
   assert.match((await findPortHolder(8472, run)) ?? '', /cilium.*ip link delete cilium/);
   assert.equal(await findPortHolder(8473, run), undefined);
-  await assert.rejects(checkDevices(['flannel.1'], 8472, run), { code: 'ERR_PORT_TAKEN' });
+  await assert.rejects(checkDevices(['flannel.1'], 8472, new Set(), run), {
+    code: 'ERR_PORT_TAKEN',
+  });
 });

@@ -50,14 +50,14 @@ test('workers run, report their table generation, and stop when told', async (t)
 test('a worker that throws is started again; the others go on and its counters stay', async (t) => {
   const { supervisor, messages } = setUp(t, [spec(), spec()]);
   await until(() => supervisor.status().every((worker) => worker.heartbeat > 0));
-  supervisor.fail(1);
+  supervisor.fail(1, 'fail');
   await until(() => supervisor.counterBlocks()[1]?.[0] === 2);
   const [first, second] = supervisor.status();
   assert.equal(first?.restarts, 0);
   assert.equal(second?.restarts, 1);
   assert.equal(second?.state, 'running');
   assert.ok(messages.some((message) => message.includes('told to fail')));
-  assert.throws(() => supervisor.fail(2), RangeError);
+  assert.throws(() => supervisor.fail(2, 'fail'), RangeError);
 });
 
 test('a thread that ends is replaced with its task', async (t) => {

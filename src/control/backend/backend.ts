@@ -4,17 +4,20 @@ import type { Words } from '../../shared/address.ts';
 import type { Totals } from '../../shared/counters.ts';
 import type { NetworkConfig } from '../config/network-config.ts';
 import type { Settings } from '../config/settings.ts';
+import type { FdStore } from '../fd-store.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { RouteKeeper } from '../host/routes.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Log } from '../log.ts';
 import type { Peer } from '../peers.ts';
-import type { WorkerStatus } from '../supervisor.ts';
+import type { WorkerFault, WorkerStatus } from '../supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
 export interface BackendContext {
   addon: Addon;
   log: Log;
+  /** descriptors of the process before, and for the one after */
+  fds: FdStore;
   settings: Settings;
   config: NetworkConfig;
   routes: RouteKeeper;
@@ -41,8 +44,8 @@ export interface Backend {
   podMtu(): number;
   isForwarding(): boolean;
   status(): BackendStatus;
-  /** A fault for tests; throws where there is no such worker. */
-  failWorker(index: number): void;
+  /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
+  failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;
 }
 

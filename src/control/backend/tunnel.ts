@@ -14,7 +14,13 @@ import { FEATURE } from '../../shared/layout.ts';
 import { TABLE_BYTES } from '../../shared/table.ts';
 import type { LinkTask } from '../../shared/worker-task.ts';
 import { featureNames } from '../config/settings.ts';
-import { configureDevice, type DeviceSetup, lookAtDevice } from '../host/device.ts';
+import {
+  configureDevice,
+  type DeviceSetup,
+  lookAtDevice,
+  narrowQueue,
+  widenQueue,
+} from '../host/device.ts';
 import { egressOf } from '../host/egress.ts';
 import { exec } from '../host/exec.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
@@ -27,12 +33,15 @@ import {
   closePorts,
   deviceName,
   type FamilyPorts,
+  giveBackPorts,
   openPorts,
+  persistDevices,
   type TunnelConfig,
+  widenSockets,
 } from '../ports.ts';
 import { TablePublisher } from '../publish.ts';
 import { randomMac, readState, writeState } from '../state.ts';
-import { Supervisor, type TaskSpec } from '../supervisor.ts';
+import { Supervisor, type TaskSpec, type WorkerFault } from '../supervisor.ts';
 import { Uplink } from '../uplink.ts';
 import {
   type Backend,
@@ -62,6 +71,8 @@ export class TunnelBackend implements Backend {
   private subnets: LeaseSubnets = {};
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
+  /** the queues may hold what came while the daemon was restarted */
+  private queuesAreWide = true;
 
   constructor(context: BackendContext, config: TunnelConfig) {
     this.context = context;
@@ -72,10 +83,12 @@ export class TunnelBackend implements Backend {
   /** Takes the place of a stock flannel's vxlan devices, and their MACs, which its peers know. */
   async open(): Promise<void> {
     await checkTun();
-    const { settings, log } = this.context;
+    const { settings, log, addon, fds } = this.context;
+    // Its threads load their program while the rest is being prepared.
+    this.supervisor = new Supervisor(addon, log, settings.workers);
     if (this.config.type === 'vxlan' && this.config.gbp)
       log.warn('Backend.GBP: group policy ids are ignored, because a TUN device carries no marks');
-    const leftovers = await checkDevices(this.deviceNames(), this.config.port);
+    const leftovers = await checkDevices(this.deviceNames(), this.config.port, fds.devices());
     const state = await readState(settings.stateFolder);
     this.macs = this.chooseMacs(state.macs, leftovers);
     for (const { name } of leftovers) {
@@ -134,12 +147,15 @@ export class TunnelBackend implements Backend {
   }
 
   private async openPorts(): Promise<void> {
-    const { addon, settings, external, log } = this.context;
+    const { addon, settings, external, log, fds } = this.context;
     const { workers, features } = settings;
     for (const family of this.families) {
       const local = underlayAddress(external, family);
-      this.ports.push(await openPorts(addon, this.config, family, local, workers, features));
+      const wishes = { backend: this.config, family, local, workers, features };
+      this.ports.push(await openPorts(addon, fds, wishes));
     }
+    const unfit = fds.discardRest();
+    if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
     if (this.config.type === 'vxlan' && (features & FEATURE.tunnelGso) !== 0)
       this.uplink = await Uplink.open(addon, log, this.config.vni, workers);
     const offloads = featureNames(this.features());
@@ -161,7 +177,7 @@ export class TunnelBackend implements Backend {
   private async startForwarding(peers: readonly Peer[]): Promise<void> {
     const { addon, log, settings } = this.context;
     const table = new SharedArrayBuffer(TABLE_BYTES);
-    const supervisor = new Supervisor(addon, log, settings.workers);
+    const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
     this.supervisor = supervisor;
     this.publisher = new TablePublisher(table, () => supervisor.seenGenerations());
     for (const { family, device } of this.ports) {
@@ -169,13 +185,15 @@ export class TunnelBackend implements Backend {
       const mac = this.macs[device] ?? NO_MAC;
       this.uplink?.setNode(family, { underlay, overlay: this.ownSubnet(family).words, mac });
     }
-    this.peers = this.uplink ? await this.uplink.mark(peers) : peers;
-    await this.publisher.publish(this.peers);
+    this.peers = peers;
+    await this.publisher.publish(peers);
     supervisor.start(
       Array.from({ length: settings.workers }, (_, index) => this.taskOf(index, table)),
     );
     await this.setUpDevices();
     await this.routePeers();
+    persistDevices(addon, this.ports);
+    if (this.uplink) await this.publish(await this.uplink.mark(peers));
   }
 
   private taskOf(index: number, table: SharedArrayBuffer): TaskSpec {
@@ -292,6 +310,7 @@ export class TunnelBackend implements Backend {
 
   async heal(): Promise<string> {
     const done: string[] = [];
+    await this.narrowQueues();
     for (const ports of this.ports) {
       const setup = this.setUpOf(ports);
       const state = await lookAtDevice(setup);
@@ -305,6 +324,12 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  private async narrowQueues(): Promise<void> {
+    if (!this.queuesAreWide || !this.isForwarding()) return;
+    this.queuesAreWide = false;
+    for (const { device } of this.ports) await narrowQueue(device);
   }
 
   async move(external: ExternalInterface): Promise<void> {
@@ -323,9 +348,10 @@ export class TunnelBackend implements Backend {
     return bound.join();
   }
 
-  /** New devices, sockets and workers with the same lease and peers. */
+  /** New workers with the same lease and peers, and new devices and sockets where the old ones are gone or do not fit any more. */
   private async rebuild(): Promise<void> {
-    await this.closeAll();
+    const { addon, fds } = this.context;
+    giveBackPorts(addon, fds, await this.stopForwarding());
     await this.openPorts();
     await this.startForwarding(this.peers);
   }
@@ -361,23 +387,35 @@ export class TunnelBackend implements Backend {
     };
   }
 
-  failWorker(index: number): void {
-    this.supervisor?.fail(index);
+  failWorker(index: number, fault: WorkerFault): void {
+    this.supervisor?.fail(index, fault);
   }
 
   async close(): Promise<void> {
     clearInterval(this.uplinkCheck);
-    await this.closeAll();
+    await this.prepareHandover();
+    closePorts(this.context.addon, await this.stopForwarding());
   }
 
-  private async closeAll(): Promise<void> {
+  /** What arrives before the next process reads waits in queues and sockets; without a store they end with us. */
+  private async prepareHandover(): Promise<void> {
+    const { addon, fds, log } = this.context;
+    if (!fds.outlivesUs) return;
+    widenSockets(addon, this.ports);
+    await Promise.all(this.ports.map(({ device }) => widenQueue(device))).catch((error) =>
+      log.warn(`queues not widened for the restart: ${messageOf(error)}`),
+    );
+  }
+
+  /** The ports that nobody uses any more. */
+  private async stopForwarding(): Promise<FamilyPorts[]> {
     const { supervisor, uplink, ports } = this;
     this.supervisor = undefined;
     this.uplink = undefined;
     this.ports = [];
     await supervisor?.stop();
     this.past.push(...(supervisor?.counterBlocks() ?? []));
-    closePorts(this.context.addon, ports);
     uplink?.close();
+    return ports;
   }
 }

@@ -9,7 +9,16 @@ interface LinkJson {
   ifname: string;
   address?: string;
   flags?: string[];
-  linkinfo?: { info_kind?: string; info_data?: { port?: number } };
+  linkinfo?: {
+    info_kind?: string;
+    info_data?: {
+      port?: number;
+      /** of a tun device */
+      type?: string;
+      multi_queue?: boolean;
+      numqueues?: number;
+    };
+  };
 }
 
 /** Throws WeftError ERR_PERMISSION. */
@@ -50,31 +59,42 @@ export interface Leftover {
 }
 
 /**
- * The devices of stock flannel that we shall take the place of. Throws WeftError ERR_TUN_BUSY when another device has a name of ours,
- * ERR_PORT_TAKEN when another kernel vxlan device holds the port. Without this, a second weftd of the same user would silently share
- * both with the first.
+ * The devices of stock flannel that we shall take the place of. A device of which we hold a queue (`held`) is ours, and one that a
+ * weftd left without queues becomes ours. Throws WeftError ERR_TUN_BUSY when another device has a name of ours, ERR_PORT_TAKEN when
+ * another kernel vxlan device holds the port. Without this, a second weftd of the same user would silently share both with the first.
  */
 export async function checkDevices(
   names: readonly string[],
   port: number,
+  held: ReadonlySet<string> = new Set(),
   run: Exec = exec,
 ): Promise<Leftover[]> {
   const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
   const existing = links.filter((link) => names.includes(link.ifname));
   const isLeftover = (link: LinkJson): boolean => link.linkinfo?.info_kind === 'vxlan';
-  const busy = existing.find((link) => !isLeftover(link));
+  const isOurs = (link: LinkJson): boolean => held.has(link.ifname) || isAbandoned(link);
+  const busy = existing.find((link) => !isLeftover(link) && !isOurs(link));
   if (busy) {
     const name = busy.ifname;
     const kind = busy.linkinfo?.info_kind ?? 'other';
-    const advice =
-      kind === 'tun'
-        ? `another weftd runs here (stop it), or it was left behind (remove it with: ip link delete ${name})`
-        : `it is a ${kind} device; remove it with: ip link delete ${name}`;
+    const isInUse = (busy.linkinfo?.info_data?.numqueues ?? 0) > 0;
+    const advice = isInUse
+      ? `a program reads from it: another weftd runs here, stop it`
+      : `it is a ${kind} device of another make; remove it with: ip link delete ${name}`;
     throw new WeftError('ERR_TUN_BUSY', EXIT.os, `device ${name} exists already: ${advice}`);
   }
   const why = await findPortHolder(port, run, names);
   if (why) throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`);
-  return existing.map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
+  return existing
+    .filter(isLeftover)
+    .map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
+}
+
+/** A TUN device as we make it, whose last queue is closed: what a weftd that ended leaves. */
+function isAbandoned({ linkinfo }: LinkJson): boolean {
+  const { type, multi_queue, numqueues } = linkinfo?.info_data ?? {};
+  const isOurMake = linkinfo?.info_kind === 'tun' && type === 'tun' && multi_queue === true;
+  return isOurMake && numqueues === 0;
 }
 
 /** A message that names the kernel vxlan device, not one of `but`, which holds a UDP port (only while it is up), or undefined. */

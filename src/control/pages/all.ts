@@ -11,7 +11,8 @@ export function pagesOf(daemon: Daemon): Pages {
   };
   if (process.env['WEFT_FAULTS'] === '1') {
     pages['/fault'] = (query) => {
-      daemon.backend?.failWorker(Number(query.get('worker')));
+      const fault = query.get('fault') === 'hang' ? 'hang' : 'fail';
+      daemon.backend?.failWorker(Number(query.get('worker')), fault);
       return { failed: query.get('worker') };
     };
   }

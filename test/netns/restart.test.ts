@@ -1,0 +1,219 @@
+/**
+ * Restarts under traffic: real daemons in namespaces, numbered datagrams and a TCP transfer. Descriptors pass through a stand-in for
+ * systemd's descriptor store (native/tools/fd-keeper).
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../../src/lab/command.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { NumberedStream } from '../../src/lab/numbered-udp.ts';
+import { ping } from '../../src/lab/traffic.ts';
+import { transferHash } from '../../src/lab/transfer.ts';
+import { KeptDaemon } from '../support/kept-daemon.ts';
+import { adminPage, statusOf } from '../support/node-status.ts';
+import { until } from '../support/until.ts';
+
+/** 10 ms worth of packets at 1,000 a second. */
+const LOST_MAX = 10;
+
+interface Link {
+  ifindex: number;
+  txqlen: number;
+  linkinfo?: { info_data?: { numqueues?: number } };
+}
+
+async function deviceOf(lab: Lab, node = 0): Promise<Link | undefined> {
+  const { stdout } = (await lab.nodes[node]?.namespace.ip('-d', '-j', 'link', 'show')) ?? {
+    stdout: '',
+  };
+  return (JSON.parse(stdout) as (Link & { ifname: string })[]).find(
+    (l) => l.ifname === 'flannel.1',
+  );
+}
+
+describe('netns: restart with descriptors kept by a stand-in for systemd', () => {
+  let lab: Lab;
+  let daemon: KeptDaemon;
+  const first = () => {
+    const node = lab.weftNodes[0];
+    assert.ok(node);
+    return node;
+  };
+
+  before(async () => {
+    process.env['WEFT_FAULTS'] = '1';
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: 2 });
+    await first().stop();
+    daemon = await KeptDaemon.start(lab, first(), { watchdogMs: 6_000 });
+    await lab.waitForPeers();
+  });
+  after(() => lab?.close());
+
+  /** Numbered streams both ways and a TCP transfer while `disturb` runs. Returns what got lost. */
+  async function underTraffic(name: string, disturb: () => Promise<void>): Promise<void> {
+    const out = await NumberedStream.start(lab.pod(0), lab.pod(1));
+    const back = await NumberedStream.start(lab.pod(1), lab.pod(0), { port: 7004 });
+    const transfer = transferHash(lab.pod(1), lab.pod(0), 400 << 20, { timeoutMs: 60_000 });
+    await sleep(300);
+    await disturb();
+    assert.ok((await transfer).equal, 'the transfer is complete and right');
+    const results = { out: await out.stop(), back: await back.stop() };
+    console.log(`${name}: ${JSON.stringify(results)}`);
+    for (const [way, { sent, lost, repeated }] of Object.entries(results)) {
+      assert.ok(sent > 1000, `${way}: the stream ran`);
+      assert.ok(lost <= LOST_MAX, `${way}: lost ${lost} of ${sent}`);
+      assert.equal(repeated, 0, way);
+    }
+  }
+
+  it('a restart under traffic loses at most 10 ms worth of packets; device, lease and MAC stay', async () => {
+    const earlier = await statusOf(first());
+    const device = await deviceOf(lab);
+    await underTraffic('restart', () => daemon.restart());
+    assert.equal(daemon.last.inherited, 4);
+    assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
+    assert.equal((await statusOf(first())).lease.key, earlier.lease.key);
+    await until(
+      'the queue is as long as before',
+      async () => (await deviceOf(lab))?.txqlen === 1000,
+    );
+  });
+
+  it('so does a crash: SIGKILL', async () => {
+    const device = await deviceOf(lab);
+    await underTraffic('SIGKILL', () => daemon.kill());
+    assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
+  });
+
+  it('a hung worker: the watchdog is not fed, the daemon is killed and started again', async () => {
+    const starts = daemon.count(/^start /);
+    await adminPage(first().adminSocket, '/fault?worker=1&fault=hang');
+    await daemon.untilReady(starts + 1);
+    assert.equal(daemon.count(/^watchdog$/), 1);
+    assert.equal(daemon.count(/^end signal 6$/), 1);
+    assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
+  });
+
+  it('SIGHUP: says that it reloads, and that it is ready again', async () => {
+    const { pid } = daemon.last;
+    const ready = daemon.count(/^message READY=1$/);
+    process.kill(pid, 'SIGHUP');
+    await until('ready again', () => daemon.count(/^message READY=1$/) === ready + 1);
+    assert.equal(daemon.count(/^message RELOADING=1 MONOTONIC_USEC=\d+$/), 1);
+  });
+
+  it('tells its state in one line', async () => {
+    await until(
+      'a status line',
+      () => daemon.count(/^message STATUS=1 peer, file ok, \d+ drops.s$/) > 0,
+    );
+  });
+
+  it('another number of workers, another port: what does not fit is closed and leaves the store', async () => {
+    await daemon.restart('--workers=1');
+    await until('the second queue is gone', () => daemon.count(/^removed (tun|udp)-4-1 1$/) === 2);
+    assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
+    await daemon.restart();
+    assert.equal(daemon.last.inherited, 2);
+    await lab.waitForPeers();
+  });
+
+  it('a second daemon beside it is refused', async () => {
+    const [command, ...args] = first().command();
+    const { code, stderr } = await first().namespace.exec(
+      command,
+      [...args, `--admin-socket=${lab.scope.tempDir}/second.sock`],
+      { allowFailure: true },
+    );
+    assert.equal(code, 71, stderr);
+    assert.match(stderr, /flannel\.1 exists already: .*another weftd runs here/);
+  });
+});
+
+describe('netns: restart without a service manager', () => {
+  let lab: Lab;
+  const first = () => {
+    const node = lab.weftNodes[0];
+    assert.ok(node);
+    return node;
+  };
+  const routes = async () =>
+    (await first().namespace.ip('route', 'show', 'dev', 'flannel.1')).stdout;
+  before(async () => {
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: 2 });
+  });
+  after(() => lab?.close());
+
+  for (const [name, end] of [
+    ['a stop', () => first().stop()],
+    ['SIGKILL', () => first().kill()],
+  ] as const) {
+    it(`${name} leaves device and route, packets leave nowhere else, and the next start takes them`, async () => {
+      const device = await deviceOf(lab);
+      await end();
+      const orphan = await deviceOf(lab);
+      assert.equal(orphan?.ifindex, device?.ifindex);
+      assert.equal(orphan?.linkinfo?.info_data?.numqueues, 0, 'nobody holds a queue');
+      assert.match(await routes(), /10\.244\.0\.0\/16/);
+      const { stdout } = await first().namespace.ip('route', 'get', lab.pod(1).address(4));
+      assert.match(stdout, /dev flannel\.1/);
+      assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 2, waitMs: 200 })).received, 0);
+      await first().start();
+      assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
+      await lab.waitForPeers();
+    });
+  }
+
+  it('a device of another make in its place is named', async () => {
+    await first().stop();
+    const space = first().namespace;
+    await space.ip('link', 'delete', 'flannel.1');
+    await space.ip('tuntap', 'add', 'mode', 'tun', 'name', 'flannel.1');
+    await assert.rejects(first().start(), /flannel\.1 exists already: .*ip link delete flannel\.1/);
+    await space.ip('link', 'delete', 'flannel.1');
+    await first().start();
+  });
+});
+
+describe('netns: an ordinary user with CAP_NET_ADMIN and CAP_NET_RAW', () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], flags: ['--ip-masq'] });
+  });
+  after(() => lab?.close());
+
+  it('forwards, masquerades and restarts as root does', async () => {
+    const node = lab.weftNodes[0];
+    assert.ok(node);
+    await node.stop();
+    await node.namespace.ip('link', 'delete', 'flannel.1');
+    // What a package's set-up does: folders that belong to the user.
+    for (const folder of [lab.scope.tempDir, `${lab.scope.tempDir}/n1`, lab.storeDir]) {
+      await run('chown', ['-R', '65534:65534', folder]);
+    }
+    const caps = '+net_admin,+net_raw';
+    // Usually everybody may open /dev/net/tun; for this process it is so whatever the machine has.
+    const script =
+      'rm -f "$1" && mknod -m 666 "$1" c 10 200 && mount --bind "$1" /dev/net/tun && shift && exec "$@"';
+    const prefix = ['unshare', '--mount', 'sh', '-c', script, 'sh', `${lab.scope.tempDir}/tun`];
+    prefix.push('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups');
+    prefix.push(
+      `--inh-caps=-all,${caps}`,
+      `--ambient-caps=-all,${caps}`,
+      '--bounding-set=-all,+net_admin,+net_raw',
+      '--no-new-privs',
+    );
+    const daemon = await KeptDaemon.start(lab, node, { prefix });
+    const status = await statusOf(node);
+    assert.deepEqual(status.firewall, { ok: true, problem: '' });
+    const local = await node.namespace.exec('cat', [
+      '/proc/sys/net/ipv4/conf/flannel.1/accept_local',
+    ]);
+    assert.equal(local.stdout.trim(), '1');
+    await lab.waitForPeers();
+    await daemon.restart();
+    assert.equal(daemon.last.inherited, 2 * status.workers.length);
+    await lab.waitForPeers();
+  });
+});
