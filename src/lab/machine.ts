@@ -12,8 +12,8 @@ const BOOT_MS_MAX = 60_000;
 export interface MachineOptions {
   name: string;
   namespace: Namespace;
-  /** folders of this host that the machine sees at the same place, writable */
-  shared?: readonly string[];
+  /** folders of this host, and where the machine sees them, writable */
+  shared?: Readonly<Record<string, string>>;
 }
 
 /** A running machine. The scope's clean-up ends it. */
@@ -33,7 +33,7 @@ export class Machine {
   /** Boots, and waits until systemd says that it runs. */
   static async boot(scope: LabScope, options: MachineOptions): Promise<Machine> {
     requireCommands(['systemd-nspawn', 'nsenter']);
-    const { namespace, name, shared = [] } = options;
+    const { namespace, name, shared = {} } = options;
     const root = await mountTree(scope, name);
     const words = [
       `--directory=${root}`,
@@ -45,7 +45,7 @@ export class Machine {
       '--keep-unit',
       '--console=pipe',
       '--bind=/dev/net/tun',
-      ...shared.map((folder) => `--bind=${folder}`),
+      ...Object.entries(shared).map(([here, there]) => `--bind=${here}:${there}`),
     ];
     const process = new LabProcess('systemd-nspawn', words, {
       // systemd of today boots on the unified hierarchy only.
