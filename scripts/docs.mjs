@@ -2,7 +2,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { renderDrops } from '../dist/src/cli/drops-page.js';
-import { renderManPage, renderOptionsPage } from '../dist/src/control/config/options-page.js';
+import {
+  renderDefaults,
+  renderManPage,
+  renderOptionsPage,
+} from '../dist/src/control/config/options-page.js';
 import { programVersion } from '../dist/src/shared/version.js';
 
 const docs = path.join(import.meta.dirname, '../docs');
@@ -10,3 +14,4 @@ mkdirSync(path.join(docs, 'man'), { recursive: true });
 writeFileSync(path.join(docs, 'reference/drops.md'), renderDrops());
 writeFileSync(path.join(docs, 'reference/options.md'), renderOptionsPage());
 writeFileSync(path.join(docs, 'man/weftd.8'), renderManPage(programVersion()));
+writeFileSync(path.join(docs, '../deploy/systemd/default'), renderDefaults());

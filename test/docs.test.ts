@@ -4,7 +4,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { OPTIONS } from '../src/control/config/options.ts';
-import { renderManPage, renderOptionsPage } from '../src/control/config/options-page.ts';
+import {
+  renderDefaults,
+  renderManPage,
+  renderOptionsPage,
+} from '../src/control/config/options-page.ts';
 import { projectRoot } from '../src/shared/addon.ts';
 import { programVersion } from '../src/shared/version.ts';
 
@@ -13,6 +17,7 @@ const page = (name: string): string => readFileSync(path.join(projectRoot(), 'do
 test('options page and man page come from the option table', () => {
   assert.equal(page('reference/options.md'), renderOptionsPage());
   assert.equal(page('man/weftd.8'), renderManPage(programVersion()));
+  assert.equal(page('../deploy/systemd/default'), renderDefaults());
 });
 
 test('the man page is plain troff', () => {

@@ -5,6 +5,7 @@ import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
 import { addCleanup } from './cleanup.ts';
 import { addDockerOpts } from './docker-opts.ts';
+import { addInstall } from './install.ts';
 import { addPeers } from './peers.ts';
 import { addStatus } from './status.ts';
 
@@ -17,6 +18,7 @@ export function createProgram(onExit: OnExit): Command {
   addStatus(program, onExit);
   addPeers(program, onExit);
   addBench(program, onExit);
+  addInstall(program);
   addCleanup(program);
   addDockerOpts(program);
   return program;

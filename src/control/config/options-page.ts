@@ -47,6 +47,22 @@ export function renderOptionsPage(): string {
   ].join('\n');
 }
 
+/** deploy/systemd/default: every option as a variable, commented out. */
+export function renderDefaults(): string {
+  const blocks = OPTIONS.filter((option) => !option.unsupported).flatMap((option) => [
+    `# ${option.help}`,
+    `#${environmentName(option)}=${initialOf(option)}`,
+    '',
+  ]);
+  return [
+    '# Settings of weftd, read by systemd: NAME=value, no shell. Take the "#" away in front of what you change, then:',
+    '#   systemctl restart weftd',
+    '# A variable that is empty or missing has the default that stands here. "weft config check --env-file" checks this file.',
+    '',
+    ...blocks,
+  ].join('\n');
+}
+
 /** docs/man/weftd.8 */
 export function renderManPage(version: string): string {
   const troff = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
