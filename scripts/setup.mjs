@@ -26,6 +26,9 @@ const COMMANDS = {
   etcd: ['etcd-server'],
   etcdctl: ['etcd-client'],
   openssl: ['openssl'],
+  debootstrap: ['debootstrap'],
+  'systemd-nspawn': ['systemd-container'],
+  buildah: ['buildah'],
 };
 
 function say(text) {

@@ -32,6 +32,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   etcd: 'etcd-server',
   etcdctl: 'etcd-client',
   openssl: 'openssl',
+  debootstrap: 'debootstrap',
+  'systemd-nspawn': 'systemd-container',
+  nsenter: 'util-linux',
+  buildah: 'buildah',
 };
 
 /** What every lab needs; the others only where they are asked for. */

@@ -7,6 +7,8 @@ import { commandEnvironment } from './command.ts';
 export interface ProcessOptions {
   /** Output goes to this file and the process may outlive us; without it output is kept in memory. */
   logFile?: string;
+  /** variables besides the lab's own */
+  environment?: Readonly<Record<string, string>>;
 }
 
 /** A started process. `ip netns exec` replaces itself by the command, so `pid` is the command's own. */
@@ -24,7 +26,7 @@ export class LabProcess {
     this.#child = spawn(command, [...args], {
       stdio: ['ignore', log, log],
       detached: true,
-      env: commandEnvironment(),
+      env: { ...commandEnvironment(), ...options.environment },
     });
     if (typeof log === 'number') closeSync(log);
     this.#ended = this.#watchEnd();

@@ -59,10 +59,7 @@ function checkPossible({ root, dryRun }: InstallOptions): void {
 }
 
 async function install({ root, dryRun }: InstallOptions): Promise<void> {
-  if (dryRun)
-    return stagedPaths()
-      .concat(DEFAULTS_FILE)
-      .forEach((file) => say(`would write ${file}`));
+  if (dryRun) return sayAll('would write', [...stagedPaths(), DEFAULTS_FILE]);
   await stage(root, (file) => say(`wrote ${path.join(root, file)}`));
   if (root !== '/') return;
   await run('systemd-sysusers', ['weft.conf']);
