@@ -19,11 +19,9 @@ import {
 /** Told what is written, one path each. */
 export type OnWrite = (file: string) => void;
 
-/** Writes everything; the program's folder is replaced as a whole, so that nothing of an older version stays. */
+/** Writes everything. */
 export async function stage(root: string, onWrite: OnWrite): Promise<void> {
-  await rm(path.join(root, PROGRAM_FOLDER), { recursive: true, force: true });
-  for (const folder of await installedFolders()) await copyFolder(root, folder);
-  for (const file of programFiles()) await copyFile(root, file);
+  await stageProgram(root);
   onWrite(PROGRAM_FOLDER);
   for (const file of installedFiles()) if (await copyFile(root, file)) onWrite(file.to);
   for (const [link, target] of LINKS) {
@@ -31,6 +29,13 @@ export async function stage(root: string, onWrite: OnWrite): Promise<void> {
     onWrite(link);
   }
   await writeCompletions(root, onWrite);
+}
+
+/** Writes the program's folder alone. It is replaced as a whole, so that nothing of an older version stays. */
+export async function stageProgram(root: string): Promise<void> {
+  await rm(path.join(root, PROGRAM_FOLDER), { recursive: true, force: true });
+  for (const folder of await installedFolders()) await copyFolder(root, folder);
+  for (const file of programFiles()) await copyFile(root, file);
 }
 
 /** The parts of an installed weft that {@link unstage} removes: everything but the operator's settings. */

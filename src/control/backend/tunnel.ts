@@ -14,13 +14,7 @@ import { FEATURE } from '../../shared/layout.ts';
 import { TABLE_BYTES } from '../../shared/table.ts';
 import type { LinkTask } from '../../shared/worker-task.ts';
 import { featureNames } from '../config/settings.ts';
-import {
-  configureDevice,
-  type DeviceSetup,
-  lookAtDevice,
-  narrowQueue,
-  widenQueue,
-} from '../host/device.ts';
+import { configureDevice, type DeviceSetup, lookAtDevice, queuePackets } from '../host/device.ts';
 import { egressOf } from '../host/egress.ts';
 import { exec } from '../host/exec.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
@@ -71,8 +65,6 @@ export class TunnelBackend implements Backend {
   private subnets: LeaseSubnets = {};
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
-  /** the queues may hold what came while the daemon was restarted */
-  private queuesAreWide = true;
 
   constructor(context: BackendContext, config: TunnelConfig) {
     this.context = context;
@@ -249,7 +241,14 @@ export class TunnelBackend implements Backend {
 
   private setUpOf({ family, device }: FamilyPorts): DeviceSetup {
     const address: Words = this.ownSubnet(family).words;
-    return { name: device, family, address, mtu: this.deviceMtu(family) };
+    const queues = this.context.settings.workers;
+    return {
+      name: device,
+      family,
+      address,
+      mtu: this.deviceMtu(family),
+      queuePackets: queuePackets(queues),
+    };
   }
 
   private async setUpDevices(): Promise<void> {
@@ -310,7 +309,6 @@ export class TunnelBackend implements Backend {
 
   async heal(): Promise<string> {
     const done: string[] = [];
-    await this.narrowQueues();
     for (const ports of this.ports) {
       const setup = this.setUpOf(ports);
       const state = await lookAtDevice(setup);
@@ -324,12 +322,6 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
-  }
-
-  private async narrowQueues(): Promise<void> {
-    if (!this.queuesAreWide || !this.isForwarding()) return;
-    this.queuesAreWide = false;
-    for (const { device } of this.ports) await narrowQueue(device);
   }
 
   async move(external: ExternalInterface): Promise<void> {
@@ -393,18 +385,9 @@ export class TunnelBackend implements Backend {
 
   async close(): Promise<void> {
     clearInterval(this.uplinkCheck);
-    await this.prepareHandover();
+    // What arrives before the next process reads waits in queues and sockets; without a store they end with us.
+    if (this.context.fds.outlivesUs) widenSockets(this.context.addon, this.ports);
     closePorts(this.context.addon, await this.stopForwarding());
-  }
-
-  /** What arrives before the next process reads waits in queues and sockets; without a store they end with us. */
-  private async prepareHandover(): Promise<void> {
-    const { addon, fds, log } = this.context;
-    if (!fds.outlivesUs) return;
-    widenSockets(addon, this.ports);
-    await Promise.all(this.ports.map(({ device }) => widenQueue(device))).catch((error) =>
-      log.warn(`queues not widened for the restart: ${messageOf(error)}`),
-    );
   }
 
   /** The ports that nobody uses any more. */
