@@ -10,6 +10,7 @@ import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
+import type { EffectiveOption } from './config/effective.ts';
 import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
 import type { Settings } from './config/settings.ts';
 import { startHealth } from './health.ts';
@@ -29,6 +30,7 @@ import { metricsOf } from './metrics.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
+import { SelfWatch } from './self-watch.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
@@ -58,6 +60,13 @@ export class Daemon {
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
+  /** Why the newest list of nodes, the host's devices or its routes are not as they should be; '' when they are. */
+  tableProblem = '';
+  hostProblem = '';
+  underlayMoved = '';
+  /** flags, environment and defaults, for /config */
+  options: readonly EffectiveOption[] = [];
+  readonly watch = new SelfWatch(this);
   private readonly log: Log;
   private readonly addon: Addon;
   private readonly guard = new TableGuard();
@@ -123,6 +132,7 @@ export class Daemon {
   private async startListeners(): Promise<void> {
     const { adminSocket, healthAddress, healthPort } = this.settings;
     this.admin = await startAdmin(adminSocket, pagesOf(this));
+    this.watch.start();
     if (healthPort === 0) return;
     const whyNotReady = (): string => this.whyNotReady();
     this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(this));
@@ -255,9 +265,12 @@ export class Daemon {
     try {
       const peers = this.toPeers(pending, config, keeper);
       await backend.apply(peers);
+      this.tableProblem = '';
       this.log.debug({ peers: peers.length }, 'peers applied');
     } catch (error) {
-      this.log.error(`peers not applied: ${messageOf(error)}`);
+      this.tableProblem = messageOf(error);
+      if (this.repeats.isNew(this.tableProblem))
+        this.log.error(`peers not applied: ${this.tableProblem}`);
     }
   }
 
@@ -302,8 +315,10 @@ export class Daemon {
       if (done !== '') this.log.warn(`the host was not as it should be; ${done}`);
       const problem = this.routes?.problem ?? '';
       if (problem !== '' && this.repeats.isNew(problem)) this.log.error(problem);
+      this.hostProblem = '';
     } catch (error) {
       const message = messageOf(error);
+      this.hostProblem = message;
       if (this.repeats.isNew(message)) this.log.error(`upkeep: ${message}`);
     }
   }
@@ -312,9 +327,11 @@ export class Daemon {
   private async lookAtUnderlay(config: NetworkConfig): Promise<void> {
     const { external } = this;
     const found = await this.findInterface(config);
+    this.underlayMoved = '';
     if (!external || sameInterface(found, external)) return;
     if (found.name === external.name) return this.move(found);
     const message = `${found.name} would be the underlay now (${found.reason}); staying on ${external.name}, restart weftd to move`;
+    this.underlayMoved = message;
     if (this.repeats.isNew(message)) this.log.warn(message);
   }
 
@@ -326,6 +343,11 @@ export class Daemon {
     const attributes = await this.backend?.attributes();
     if (attributes) await this.keeper?.publish(attributes);
     await this.writeSubnetEnv();
+  }
+
+  /** What `ip` refused of our routes, '' if nothing. */
+  get routesProblem(): string {
+    return this.routes?.problem ?? '';
   }
 
   /** Why this node is not ready, '' when it is. That the store is away is no reason. */
@@ -360,6 +382,7 @@ export class Daemon {
     this.abort.abort();
     clearTimeout(this.again);
     clearInterval(this.upkeep);
+    this.watch.stop();
     this.keeper?.stop();
     this.rules?.stop();
     this.addon.notify('STOPPING=1');

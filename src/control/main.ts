@@ -1,6 +1,7 @@
 /** weftd: flags, signals, exit codes. */
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
+import { effectiveOptions } from './config/effective.ts';
 import { helpText, parseFlags } from './config/flags.ts';
 import { settingsWarnings, toSettings } from './config/settings.ts';
 import { Daemon } from './daemon.ts';
@@ -18,6 +19,7 @@ export async function main(words: readonly string[]): Promise<number> {
     const log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
     const daemon = new Daemon(settings, await createStore(settings.store), log);
+    daemon.options = effectiveOptions(parsed);
     log.info(
       { store: daemon.store.name, workers: settings.workers },
       `weft ${programVersion()} starts`,
