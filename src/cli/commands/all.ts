@@ -6,6 +6,7 @@ import { addBench } from './bench.ts';
 import { addCleanup } from './cleanup.ts';
 import { addDockerOpts } from './docker-opts.ts';
 import { addPeers } from './peers.ts';
+import { addRoutes } from './routes.ts';
 import { addStatus } from './status.ts';
 
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
@@ -16,6 +17,7 @@ export function createProgram(onExit: OnExit): Command {
     .exitOverride();
   addStatus(program, onExit);
   addPeers(program, onExit);
+  addRoutes(program, onExit);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);
