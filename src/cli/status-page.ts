@@ -17,6 +17,14 @@ const dropsShape = z.object({
   inbound: z.record(z.string(), z.number()),
 });
 
+const workerShape = z.looseObject({
+  state: z.string(),
+  restarts: z.number(),
+  /** time spent waiting since the start, where the daemon tells it */
+  waitNs: z.number().optional(),
+  stats: z.record(z.string(), z.number()).optional(),
+});
+
 /** A page of its own keys: unknown ones come from a newer daemon and are passed on. */
 export const statusShape = z.looseObject({
   healthy: z.boolean(),
@@ -45,7 +53,7 @@ export const statusShape = z.looseObject({
   firewall: z.looseObject({ ok: z.boolean(), problem: z.string() }).nullable(),
   peers: z.looseObject({ total: z.number(), held: z.number() }),
   offloads: z.array(z.string()).optional(),
-  workers: z.array(z.looseObject({ state: z.string(), restarts: z.number() })).optional(),
+  workers: z.array(workerShape).optional(),
   counters: z.record(z.string(), z.number()).optional(),
   drops: dropsShape.optional(),
   health: z.array(warningShape).optional(),

@@ -8,6 +8,7 @@ import { addDockerOpts } from './docker-opts.ts';
 import { addPeers } from './peers.ts';
 import { addRoutes } from './routes.ts';
 import { addStatus } from './status.ts';
+import { addTop } from './top.ts';
 
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
 export function createProgram(onExit: OnExit): Command {
@@ -18,6 +19,7 @@ export function createProgram(onExit: OnExit): Command {
   addStatus(program, onExit);
   addPeers(program, onExit);
   addRoutes(program, onExit);
+  addTop(program, onExit);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);
