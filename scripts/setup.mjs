@@ -26,6 +26,10 @@ const COMMANDS = {
   etcd: ['etcd-server'],
   etcdctl: ['etcd-client'],
   openssl: ['openssl'],
+  mandoc: ['mandoc'],
+  tmux: ['tmux'],
+  zsh: ['zsh'],
+  fish: ['fish'],
 };
 
 function say(text) {

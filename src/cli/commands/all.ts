@@ -4,6 +4,8 @@ import { programVersion } from '../../shared/version.ts';
 import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
 import { addCleanup } from './cleanup.ts';
+import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
 import { addPeers } from './peers.ts';
 import { addRoutes } from './routes.ts';
@@ -20,6 +22,8 @@ export function createProgram(onExit: OnExit): Command {
   addPeers(program, onExit);
   addRoutes(program, onExit);
   addTop(program, onExit);
+  addConfig(program, onExit);
+  addCompletion(program);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);
