@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { programVersion } from '../../shared/version.ts';
 import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
+import { addBugreport } from './bugreport.ts';
 import { addCleanup } from './cleanup.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
@@ -24,6 +25,7 @@ export function createProgram(onExit: OnExit): Command {
   addTop(program, onExit);
   addConfig(program, onExit);
   addCompletion(program);
+  addBugreport(program);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);
