@@ -26,6 +26,7 @@ import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
+import { expiryField, readyFields, underlayFields } from './log-fields.ts';
 import { metricsOf } from './metrics.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
@@ -100,7 +101,7 @@ export class Daemon {
     this.config = config;
     const external = await this.findInterface(config);
     this.external = external;
-    log.info({ mtu: external.mtu }, `underlay ${external.name}: ${external.reason}`);
+    log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
     const leases = parseLeases(await this.patiently(() => this.store.list()));
 
@@ -125,7 +126,7 @@ export class Daemon {
     this.phase = '';
     this.followChanges();
     addon.notify('READY=1');
-    log.info({ peers: this.peers.length }, 'ready');
+    log.info(readyFields(this, backend), 'ready');
   }
 
   /** Probes and people are answered from the beginning. */
@@ -147,7 +148,7 @@ export class Daemon {
     const lease = await this.patiently(() =>
       acquireLease(this.store, config, attributes, previous),
     );
-    this.log.info({ key: lease.key }, 'lease acquired');
+    this.log.info({ key: lease.key, ...expiryField(lease) }, 'lease acquired');
     return new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
   }
 

@@ -1,4 +1,5 @@
 /** weftd: flags, signals, exit codes. */
+import os from 'node:os';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
 import { effectiveOptions } from './config/effective.ts';
@@ -20,8 +21,9 @@ export async function main(words: readonly string[]): Promise<number> {
     endOnBugs(log);
     const daemon = new Daemon(settings, await createStore(settings.store), log);
     daemon.options = effectiveOptions(parsed);
+    const program = { node: process.version, kernel: os.release() };
     log.info(
-      { store: daemon.store.name, workers: settings.workers },
+      { store: daemon.store.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
     for (const warning of parsed.warnings) log.error(warning);
