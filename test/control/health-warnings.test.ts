@@ -1,7 +1,10 @@
 /** Which states of the daemon give which warnings, and that blips give none. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { type HealthFacts, WarningBoard, warningsOf } from '../../src/control/health-warnings.ts';
+import { projectRoot } from '../../src/shared/addon.ts';
 
 const MINUTE_MS = 60_000;
 const NOW = 1_000_000_000_000;
@@ -53,11 +56,17 @@ test('each state has its code', () => {
     ['mtu-mismatch', { mtu: { outer: 1500, underlay: 1400 } }],
     ['drops-spoofed', drops({ inForeignSource: 60 })],
     ['drops-unknown-peer', drops({ inUnknownPeer: 60 })],
+    ['drops-stale-peer', drops({ inWrongMac: 60 })],
+    ['drops-refused', drops({ inTunRefused: 60 })],
     ['drops-mtu', drops({ outUnderlayMtu: 30, inOversized: 30 })],
     ['drops-queue-full', drops({ outUnderlayFull: 100 })],
     ['socket-drops', { recent: { ...fine.recent, socketDrops: 60 } }],
   ];
-  for (const [code, changes] of states) assert.deepEqual(codes(changes), [code]);
+  const page = readFileSync(path.join(projectRoot(), 'docs/reference/health.md'), 'utf8');
+  for (const [code, changes] of states) {
+    assert.deepEqual(codes(changes), [code]);
+    assert.ok(page.includes(`| ${code} |`), `${code} is on the page`);
+  }
 });
 
 test('a renewal that is merely due is no news, one that keeps failing is', () => {

@@ -1,6 +1,6 @@
 /** The command line against real daemons: what --json promises, routes, top in a real terminal, the first lines of the log. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { commandsOf } from '../../src/cli/command-tree.ts';
@@ -122,6 +122,25 @@ describe('netns: command line', () => {
     assert.ok(lines.length < 15, 'and no more than that');
   });
 
+  it('a store that is away is told with advice, once it lasts, and not any more when it is back', async () => {
+    const aside = `${lab.storeDir}.aside`;
+    const codes = async (): Promise<string[]> =>
+      ((await json('status'))['health'] as { code: string }[]).map(({ code }) => code);
+    renameSync(lab.storeDir, aside);
+    try {
+      await until('store-away', async () => (await codes()).includes('store-away'));
+      const { code, stdout } = await weft('status', socket(0));
+      assert.equal(code, 1);
+      assert.match(
+        stdout,
+        /! The store does not answer for \d+s\n[\s\S]* → new nodes are not seen/,
+      );
+    } finally {
+      renameSync(aside, lab.storeDir);
+    }
+    await until('store back', async () => (await codes()).length === 0);
+  });
+
   describe('top in a terminal', () => {
     const server = `weft-top-${process.pid}`;
     const tmux = async (...args: string[]): Promise<string> =>
@@ -181,5 +200,22 @@ describe('netns: command line', () => {
       await shows(/ended with 0\n[\s\S]* icanon/);
       await close();
     });
+  });
+});
+
+describe('netns: routes get with plain routes', () => {
+  it('DirectRouting: neighbours are reached without encapsulation', async () => {
+    const node = { kind: 'weft' } as const;
+    const lab = await Lab.build({ nodes: [node, node], backendOptions: { DirectRouting: true } });
+    try {
+      const [first, second] = lab.weftNodes as [WeftNode, WeftNode];
+      const address = lab.pod(1).address4 as string;
+      const page = await adminPage(first.adminSocket, `/routes?address=${address}`);
+      const { way, kernel, encapsulation } = JSON.parse(page);
+      assert.deepEqual([way, encapsulation], ['direct', null]);
+      assert.deepEqual([kernel.device, kernel.gateway], ['eth0', second.underlay.address4]);
+    } finally {
+      await lab.close();
+    }
   });
 });

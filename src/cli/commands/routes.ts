@@ -51,8 +51,7 @@ export function addRoutes(program: Command, onExit: OnExit): void {
     answer: ({ adminSocket }, address) =>
       fetchPage(adminSocket, `/routes?address=${encodeURIComponent(address ?? '')}`),
     render: renderRoute,
-    exitCode: ({ way, kernel }) =>
-      way === 'unleased' || (way !== 'peer' && kernel.problem !== null) ? 1 : 0,
+    exitCode: ({ way, kernel }) => (way === 'unleased' || kernel.problem !== null ? 1 : 0),
   });
 }
 
@@ -85,7 +84,8 @@ export function renderRoute(route: RouteAnswer, style: Style): string {
       ].join('\n');
     case 'peer':
       return [
-        `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} dev ${kernel.device}`,
+        `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} dev ${kernel.device ?? '?'}`,
+        ...(kernel.problem === null ? [] : [host]),
         line('peer', `${peer?.subnet} of ${peer?.publicIp}`),
         ...encapsulationLines(route, line, style),
         line('mtu', `${route.mtu} bytes; pods are told ${route.podMtu}`),

@@ -76,7 +76,8 @@ function graphLines(view: View, { columns }: Size, rows: number, style: Style): 
     paint: (text: string) => string,
   ): string[] => {
     const values = shown.map(rate);
-    const top = roundUp(Math.max(0, ...values));
+    // A round number of bits, because that is what is printed.
+    const top = roundUp(Math.max(0, ...values) * 8) / 8;
     const now = newest
       ? [`${renderBits(rate(newest))}`, `${renderCount(packets(newest))} packets/s`]
       : ['-', '-'];

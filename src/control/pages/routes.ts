@@ -43,17 +43,10 @@ export async function routesPage(daemon: Daemon, text: string, run: Exec = exec)
   const isInside = range !== undefined && prefixContains(range.network, address);
   const peer = isInside ? peerOf(daemon.peers, address) : undefined;
   const overlay = backend.status().devices.find((each) => each.family === family);
-  const isDirect = peer !== undefined && kernel.device !== (overlay?.device ?? null);
-  const way: Way =
-    own && prefixContains(own, address)
-      ? 'own'
-      : !isInside
-        ? 'outside'
-        : peer
-          ? isDirect
-            ? 'direct'
-            : 'peer'
-          : 'unleased';
+  const isDirect = kernel.device !== null && kernel.device !== overlay?.device;
+  const wayInside = peer ? (isDirect ? 'direct' : 'peer') : 'unleased';
+  const isOwn = own !== undefined && prefixContains(own, address);
+  const way: Way = isOwn ? 'own' : isInside ? wayInside : 'outside';
   const isTunnelled = way === 'peer' && overlay !== undefined && peer !== undefined;
   return {
     address: formatAddress(address),
