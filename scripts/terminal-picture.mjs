@@ -13,20 +13,24 @@ const BAR = '#1a212b';
 const DIM = 0.55;
 const EIGHTHS = '▁▂▃▄▅▆▇█';
 
-/** Characters with the state that the sequences before them left. */
-function cellsOf(line) {
-  const cells = [];
-  let state = { colour: 39, isBold: false, isDim: false };
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences consist of them
-  for (const [part, codes] of line.matchAll(/\u001b\[([0-9;]*)m|[\s\S]/gu)) {
-    if (codes === undefined) cells.push({ text: part, ...state });
-    else for (const code of codes.split(';').map(Number)) state = after(state, code);
-  }
-  return cells;
+const PLAIN = { colour: 39, isBold: false, isDim: false };
+
+/** Characters with the look that the sequences before them left, lines before included. */
+function rowsOf(lines) {
+  let state = PLAIN;
+  return lines.map((line) => {
+    const cells = [];
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences consist of them
+    for (const [part, codes] of line.matchAll(/\u001b\[([0-9;]*)m|[\s\S]/gu)) {
+      if (codes === undefined) cells.push({ text: part, ...state });
+      else for (const code of codes.split(';').map(Number)) state = after(state, code);
+    }
+    return cells;
+  });
 }
 
 function after(state, code) {
-  if (code === 0) return { colour: 39, isBold: false, isDim: false };
+  if (code === 0) return PLAIN;
   if (code === 1) return { ...state, isBold: true };
   if (code === 2) return { ...state, isDim: true };
   if (code === 22) return { ...state, isBold: false, isDim: false };
@@ -79,7 +83,7 @@ function fixed(value) {
 
 /** The whole picture, with a title bar. */
 function svgOf(lines, title) {
-  const rows = lines.map(cellsOf);
+  const rows = rowsOf(lines);
   const columns = Math.max(...rows.map((row) => row.length));
   const width = Math.ceil(columns * CELL.width + 2 * MARGIN.side);
   const height = rows.length * CELL.height + MARGIN.top + MARGIN.bottom;

@@ -30,6 +30,15 @@ test("pages about the command line come from the program's own commands", () => 
   for (const [name, text] of schemas) assert.equal(page(`reference/json/${name}`), text);
 });
 
+test('the picture of weft top is made of the recorded screen', () => {
+  const script = path.join(projectRoot(), 'scripts/terminal-picture.mjs');
+  const screen = path.join(projectRoot(), 'docs/images/top.ansi');
+  const made = spawnSync(process.execPath, [script, screen, '/dev/stdout', 'weft top'], {
+    encoding: 'utf8',
+  });
+  assert.equal(made.stdout, page('images/top.svg'));
+});
+
 test('mandoc finds nothing to warn of in the man pages', () => {
   const files = ['man/weftd.8', 'man/weft.1'].map((name) => path.join(projectRoot(), 'docs', name));
   const { stdout } = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', ...files], {
