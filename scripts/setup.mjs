@@ -29,6 +29,10 @@ const COMMANDS = {
   debootstrap: ['debootstrap'],
   'systemd-nspawn': ['systemd-container'],
   buildah: ['buildah'],
+  mandoc: ['mandoc'],
+  tmux: ['tmux'],
+  zsh: ['zsh'],
+  fish: ['fish'],
 };
 
 function say(text) {

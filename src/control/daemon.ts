@@ -10,6 +10,7 @@ import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
+import type { EffectiveOption } from './config/effective.ts';
 import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
 import type { Settings } from './config/settings.ts';
 import { FdStore } from './fd-store.ts';
@@ -26,10 +27,12 @@ import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
+import { expiryField, readyFields, underlayFields } from './log-fields.ts';
 import { Notifier } from './notify.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { RuleKeeper } from './rules.ts';
+import { SelfWatch } from './self-watch.ts';
 import { StatusLine } from './status-line.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
@@ -66,6 +69,13 @@ export class Daemon {
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
+  /** Why the newest list of nodes, the host's devices or its routes are not as they should be; '' when they are. */
+  tableProblem = '';
+  hostProblem = '';
+  underlayMoved = '';
+  /** flags, environment and defaults, for /config */
+  options: readonly EffectiveOption[] = [];
+  readonly watch = new SelfWatch(this);
   private readonly log: Log;
   private readonly addon: Addon;
   private readonly fds: FdStore;
@@ -106,7 +116,7 @@ export class Daemon {
     this.config = config;
     const external = await this.findInterface(config);
     this.external = external;
-    log.info({ mtu: external.mtu }, `underlay ${external.name}: ${external.reason}`);
+    log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
     const leases = parseLeases(await this.patiently(() => this.store.list()));
 
@@ -132,7 +142,7 @@ export class Daemon {
     this.phase = '';
     this.followChanges();
     this.notifier.ready();
-    log.info({ peers: this.peers.length }, 'ready');
+    log.info(readyFields(this, backend), 'ready');
   }
 
   /** The service manager sees from the beginning that we live, and what we wait for. */
@@ -151,6 +161,7 @@ export class Daemon {
   private async startListeners(): Promise<void> {
     const { adminSocket, healthAddress, healthPort } = this.settings;
     this.admin = await startAdmin(adminSocket, pagesOf(this));
+    this.watch.start();
     if (healthPort === 0) return;
     const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
     const whyNotReady = (): string => this.whyNotReady();
@@ -166,7 +177,7 @@ export class Daemon {
     const lease = await this.patiently(() =>
       acquireLease(this.store, config, attributes, previous),
     );
-    this.log.info({ key: lease.key }, 'lease acquired');
+    this.log.info({ key: lease.key, ...expiryField(lease) }, 'lease acquired');
     return new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
   }
 
@@ -288,9 +299,12 @@ export class Daemon {
     try {
       const peers = this.toPeers(pending, config, keeper);
       await backend.apply(peers);
+      this.tableProblem = '';
       this.log.debug({ peers: peers.length }, 'peers applied');
     } catch (error) {
-      this.log.error(`peers not applied: ${messageOf(error)}`);
+      this.tableProblem = messageOf(error);
+      if (this.repeats.isNew(this.tableProblem))
+        this.log.error(`peers not applied: ${this.tableProblem}`);
     }
   }
 
@@ -335,8 +349,10 @@ export class Daemon {
       if (done !== '') this.log.warn(`the host was not as it should be; ${done}`);
       const problem = this.routes?.problem ?? '';
       if (problem !== '' && this.repeats.isNew(problem)) this.log.error(problem);
+      this.hostProblem = '';
     } catch (error) {
       const message = messageOf(error);
+      this.hostProblem = message;
       if (this.repeats.isNew(message)) this.log.error(`upkeep: ${message}`);
     }
   }
@@ -345,9 +361,11 @@ export class Daemon {
   private async lookAtUnderlay(config: NetworkConfig): Promise<void> {
     const { external } = this;
     const found = await this.findInterface(config);
+    this.underlayMoved = '';
     if (!external || sameInterface(found, external)) return;
     if (found.name === external.name) return this.move(found);
     const message = `${found.name} would be the underlay now (${found.reason}); staying on ${external.name}, restart weftd to move`;
+    this.underlayMoved = message;
     if (this.repeats.isNew(message)) this.log.warn(message);
   }
 
@@ -359,6 +377,11 @@ export class Daemon {
     const attributes = await this.backend?.attributes();
     if (attributes) await this.keeper?.publish(attributes);
     await this.writeSubnetEnv();
+  }
+
+  /** What `ip` refused of our routes, '' if nothing. */
+  get routesProblem(): string {
+    return this.routes?.problem ?? '';
   }
 
   /** Why this node is not ready, '' when it is. That the store is away is no reason. */
@@ -398,6 +421,7 @@ export class Daemon {
     clearInterval(this.upkeep);
     clearInterval(this.statusTimer);
     this.watchdog?.stop();
+    this.watch.stop();
     this.keeper?.stop();
     this.rules?.stop();
     this.notifier.stopping();

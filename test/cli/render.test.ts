@@ -4,9 +4,18 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
 import { renderPeers } from '../../src/cli/commands/peers.ts';
-import { renderStatus } from '../../src/cli/commands/status.ts';
-import { renderAge, renderBytes, renderTable } from '../../src/cli/render.ts';
-import { chooseStyle, PLAIN } from '../../src/cli/style.ts';
+import {
+  clipLine,
+  renderAge,
+  renderBits,
+  renderBytes,
+  renderCount,
+  renderTable,
+  sparkline,
+  widthOf,
+  wrapText,
+} from '../../src/cli/render.ts';
+import { chooseStyle } from '../../src/cli/style.ts';
 import { projectRoot } from '../../src/shared/addon.ts';
 import { programVersion } from '../../src/shared/version.ts';
 
@@ -49,39 +58,38 @@ test('amounts and ages', () => {
   ]);
 });
 
+test('rates have three digits and a unit', () => {
+  assert.deepEqual([0, 999, 1234, 45_600, 1.2e6, 3e9].map(renderCount), [
+    '0',
+    '999',
+    '1.23k',
+    '45.6k',
+    '1.20M',
+    '3.00G',
+  ]);
+  assert.deepEqual([10, 125_000].map(renderBits), ['80 bit/s', '1.00 Mbit/s']);
+});
+
+test('lines are wrapped at blanks, and clipped with their colours closed', () => {
+  assert.deepEqual(wrapText('one two three', 8), ['one two', 'three']);
+  assert.deepEqual(wrapText('unbreakable x', 4), ['unbreakable', 'x']);
+  const clipped = clipLine('\u001b[31mabcdef\u001b[39m', 4);
+  assert.equal(clipped, '\u001b[31mabc\u001b[39m…');
+  assert.equal(widthOf(clipped), 4);
+});
+
+test('sparklines: the largest value is highest, nothing is lowest, the newest is last', () => {
+  assert.equal(sparkline([0, 1, 4, 8], 4), '▁▂▅█');
+  assert.equal(sparkline([5, 1, 8], 2), '▂█');
+  assert.equal(sparkline([3], 3), '  █');
+  assert.equal(sparkline([0, 0], 2), '▁▁');
+});
+
 test('peers: a table, or a sentence when there are none', () => {
   assert.match(renderPeers({ peers: [] }), /^no peers/);
   const where = { key: '10.5.2.0-24', family: 4, subnet: '10.5.2.0/24' } as const;
   const peer = { ...where, publicIp: '192.0.2.2', port: 8285, mac: null };
   assert.equal(renderPeers({ peers: [peer] }).split('\n')[1], '10.5.2.0/24  192.0.2.2  8285  -');
-});
-
-const status = {
-  healthy: false,
-  notReady: null,
-  firewall: { ok: true, problem: '' },
-  version: '1.2.3',
-  startedAt: '2026-01-01T00:00:00.000Z',
-  node: { interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null },
-  backend: 'vxlan',
-  devices: [{ device: 'flannel.1', mtu: 1450 }],
-  lease: { key: '10.5.1.0-24', state: 'held', expiresAt: null },
-  store: { name: 'file:/s', ok: false, message: 'gone', lastEventAt: '2026-01-01T00:00:00.000Z' },
-  peers: { total: 3, held: 2 },
-  offloads: ['batch'],
-  workers: [{ state: 'stuck', restarts: 1 }],
-  counters: { sentPackets: 5, sentBytes: 2048, deliveredPackets: 0, deliveredBytes: 0 },
-  drops: { outbound: { outNoRoute: 4 }, inbound: { inTtl: 9, inEcn: 0 } },
-};
-
-test('status says what is wrong, and the drops with the most frequent first', () => {
-  const text = renderStatus(status, PLAIN, Date.parse('2026-01-01T00:01:00.000Z'));
-  assert.match(text, /^NOT HEALTHY {3}weft 1\.2\.3, up 60s\n/);
-  assert.match(text, /AWAY: gone, last change 60s ago/);
-  assert.match(text, /workers {3}stuck \(1 restarts\)/);
-  assert.match(text, /sent {6}5 packets, 2\.0 KiB/);
-  assert.match(text, /9 inTtl: .*\ndropped {3}4 outNoRoute: /);
-  assert.ok(!text.includes('inEcn'));
 });
 
 const weft = (...args: string[]) =>
@@ -94,7 +102,9 @@ test('exit codes: 0 help and version, 2 not reachable, 64 usage', () => {
   const away = weft('status', '--admin-socket=/nonexistent/weft.sock');
   assert.equal(away.status, 2);
   assert.match(away.stderr, /\/nonexistent\/weft\.sock/);
-  assert.equal(weft('nonsense').status, 64);
+  const nonsense = weft('statsu');
+  assert.equal(nonsense.status, 64);
+  assert.match(nonsense.stderr, /Did you mean status\?/);
   assert.equal(weft('status', '--nonsense').status, 64);
   assert.equal(weft().status, 64);
 });

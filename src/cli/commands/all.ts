@@ -3,11 +3,16 @@ import { Command } from 'commander';
 import { programVersion } from '../../shared/version.ts';
 import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
+import { addBugreport } from './bugreport.ts';
 import { addCleanup } from './cleanup.ts';
+import { addCompletion } from './completion.ts';
+import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
 import { addInstall } from './install.ts';
 import { addPeers } from './peers.ts';
+import { addRoutes } from './routes.ts';
 import { addStatus } from './status.ts';
+import { addTop } from './top.ts';
 
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
 export function createProgram(onExit: OnExit): Command {
@@ -17,6 +22,11 @@ export function createProgram(onExit: OnExit): Command {
     .exitOverride();
   addStatus(program, onExit);
   addPeers(program, onExit);
+  addRoutes(program, onExit);
+  addTop(program, onExit);
+  addConfig(program, onExit);
+  addCompletion(program);
+  addBugreport(program);
   addBench(program, onExit);
   addInstall(program);
   addCleanup(program);

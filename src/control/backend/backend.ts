@@ -49,11 +49,20 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/** Which publication of the route table is in force, and since when. */
+export interface TableStatus {
+  generation: number;
+  publishedAt: string;
+}
+
 export interface BackendStatus {
-  devices: { device: string; family: 4 | 6; mtu: number }[];
+  /** mac: the VTEP's, null where the wire carries none */
+  devices: { device: string; family: 4 | 6; mtu: number; mac: string | null }[];
   offloads: string[];
   tunnelGso: object | null;
   workers: WorkerStatus[];
+  /** the route table in force; null where there is none */
+  table: TableStatus | null;
   totals: Totals;
 }
 

@@ -43,6 +43,7 @@ import {
   type BackendStatus,
   familiesOf,
   publicAttributes,
+  type TableStatus,
   underlayAddress,
 } from './backend.ts';
 
@@ -62,6 +63,7 @@ export class TunnelBackend implements Backend {
   private publisher: TablePublisher | undefined;
   /** counters of workers that an earlier set of ports had: totals never run backwards */
   private past: Float64Array[] = [];
+  private table: TableStatus | null = null;
   private subnets: LeaseSubnets = {};
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
@@ -178,7 +180,7 @@ export class TunnelBackend implements Backend {
       this.uplink?.setNode(family, { underlay, overlay: this.ownSubnet(family).words, mac });
     }
     this.peers = peers;
-    await this.publisher.publish(peers);
+    await this.publishTable();
     supervisor.start(
       Array.from({ length: settings.workers }, (_, index) => this.taskOf(index, table)),
     );
@@ -289,8 +291,14 @@ export class TunnelBackend implements Backend {
 
   private async publish(peers: readonly Peer[]): Promise<void> {
     this.peers = peers;
-    await this.publisher?.publish(peers);
+    await this.publishTable();
     this.supervisor?.wakeAll();
+  }
+
+  private async publishTable(): Promise<void> {
+    const generation = await this.publisher?.publish(this.peers);
+    if (generation !== undefined)
+      this.table = { generation, publishedAt: new Date().toISOString() };
   }
 
   /** Routes, devices and firewall rules change without a word in the store. */
@@ -371,10 +379,12 @@ export class TunnelBackend implements Backend {
         device,
         family,
         mtu: this.deviceMtu(family),
+        mac: this.config.type === 'udp' ? null : formatMac(this.macs[device] ?? NO_MAC),
       })),
       offloads: featureNames(this.features()),
       tunnelGso: this.uplink?.summary ?? null,
       workers: this.supervisor?.status() ?? [],
+      table: this.table,
       totals: sumBlocks([...this.past, ...blocks]),
     };
   }

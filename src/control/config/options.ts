@@ -139,6 +139,6 @@ export const OPTIONS: readonly Option[] = [
 ];
 
 /** FLANNELD_ and the name in capitals, "-" and "." as "_". */
-export function environmentName(option: Option): string {
+export function environmentName(option: Pick<Option, 'name'>): string {
   return `FLANNELD_${option.name.toUpperCase().replace(/[-.]/g, '_')}`;
 }

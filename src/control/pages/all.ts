@@ -1,13 +1,18 @@
 /** Every page of the admin socket. Their schema is a promise to scripts: docs/reference/json.md. */
 import type { Pages } from '../admin.ts';
 import type { Daemon } from '../daemon.ts';
+import { configPage } from './config.ts';
 import { peersPage } from './peers.ts';
+import { routesPage } from './routes.ts';
 import { statusPage } from './status.ts';
 
 export function pagesOf(daemon: Daemon): Pages {
   const pages: Pages = {
     '/status': () => statusPage(daemon),
     '/peers': () => peersPage(daemon),
+    '/history': () => daemon.watch.history.page(),
+    '/routes': (query) => routesPage(daemon, query.get('address') ?? ''),
+    '/config': () => configPage(daemon),
   };
   if (process.env['WEFT_FAULTS'] === '1') {
     pages['/fault'] = (query) => {
