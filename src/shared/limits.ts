@@ -13,3 +13,9 @@ export const WAIT_MS_MAX = 100;
 /** ICMP errors a worker sends per second, and at once. */
 export const ICMP_PER_SECOND = 100;
 export const ICMP_BURST = 50;
+/** Headers of dropped packets that a worker keeps per second, and at once: enough to see every kind, too few to cost anything. */
+export const DROP_SAMPLES_PER_SECOND = 200;
+export const DROP_SAMPLES_BURST = 50;
+/** Packets that a worker copies for a capture per second, and at once: some hundredths of a core. */
+export const CAPTURE_PER_SECOND = 20_000;
+export const CAPTURE_BURST = 2_000;

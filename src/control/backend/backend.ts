@@ -8,6 +8,7 @@ import type { ExternalInterface } from '../host/external-interface.ts';
 import type { RouteKeeper } from '../host/routes.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Log } from '../log.ts';
+import type { Observation } from '../observation.ts';
 import type { Peer } from '../peers.ts';
 import type { WorkerStatus } from '../supervisor.ts';
 
@@ -41,6 +42,9 @@ export interface Backend {
   podMtu(): number;
   isForwarding(): boolean;
   status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
   /** A fault for tests; throws where there is no such worker. */
   failWorker(index: number): void;
   close(): Promise<void>;
@@ -51,6 +55,8 @@ export interface BackendStatus {
   offloads: string[];
   tunnelGso: object | null;
   workers: WorkerStatus[];
+  /** the table that the workers use; absent where there is none */
+  table?: { generation: number; publishedAt: Date | null };
   totals: Totals;
 }
 

@@ -1,6 +1,8 @@
 /** Every page of the admin socket. Their schema is a promise to scripts: docs/reference/json.md. */
 import type { Pages } from '../admin.ts';
 import type { Daemon } from '../daemon.ts';
+import { capturePage, captureSummaryPage } from './capture.ts';
+import { dropsPage } from './drops.ts';
 import { peersPage } from './peers.ts';
 import { statusPage } from './status.ts';
 
@@ -8,6 +10,9 @@ export function pagesOf(daemon: Daemon): Pages {
   const pages: Pages = {
     '/status': () => statusPage(daemon),
     '/peers': () => peersPage(daemon),
+    '/drops': (query) => dropsPage(daemon, query),
+    '/capture': (query, gone) => capturePage(daemon, query, gone),
+    '/capture/summary': () => captureSummaryPage(daemon),
   };
   if (process.env['WEFT_FAULTS'] === '1') {
     pages['/fault'] = (query) => {
