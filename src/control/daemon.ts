@@ -58,6 +58,8 @@ export class Daemon {
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
+  /** lists that the store's watch delivered, and how often it went away */
+  readonly storeCounts = { lists: 0, failures: 0 };
   private readonly log: Log;
   private readonly addon: Addon;
   private readonly guard = new TableGuard();
@@ -241,6 +243,7 @@ export class Daemon {
 
   /** Lists may come faster than they are applied; only the newest counts. */
   private onSnapshot(snapshot: Snapshot): void {
+    this.storeCounts.lists++;
     if (!this.storeState.ok) this.log.info('the store is back');
     this.storeState = { ok: true, message: '', lastEventAt: new Date() };
     const isWaiting = this.pending !== undefined;
@@ -282,6 +285,7 @@ export class Daemon {
 
   /** The last table stays in force for as long as the store is away. */
   private storeAway(error: Error): void {
+    this.storeCounts.failures++;
     clearTimeout(this.again);
     this.guard.storeDoubtful(Date.now());
     if (this.storeState.ok)

@@ -26,8 +26,6 @@ const SEEN_WAIT_MS = 2_000;
 export type SlotsOf = (peers: readonly Peer[]) => readonly number[];
 
 export class TablePublisher {
-  /** when the newest table was published */
-  publishedAt: Date | undefined;
   private readonly words: Int32Array;
   private readonly seen: () => readonly number[];
   private readonly slotsOf: SlotsOf;
@@ -44,11 +42,6 @@ export class TablePublisher {
     this.slotsOf = slotsOf;
   }
 
-  /** Generation of the newest table. */
-  get generation(): number {
-    return Atomics.load(this.words, TABLE_GENERATION);
-  }
-
   /** Publishes these peers as the whole table. Resolves with the new generation. Calls are served in order. */
   publish(peers: readonly Peer[]): Promise<number> {
     const result = this.queue.then(() => this.write(peers));
@@ -58,11 +51,10 @@ export class TablePublisher {
 
   private async write(peers: readonly Peer[]): Promise<number> {
     if (peers.length > PEERS_MAX) throw new RangeError(`table: more than ${PEERS_MAX} peers`);
-    const { generation } = this;
+    const generation = Atomics.load(this.words, TABLE_GENERATION);
     await this.waitUntilSeen(generation);
     fillHalf(this.words, halfAt(generation + 1), peers, this.slotsOf(peers));
     Atomics.store(this.words, TABLE_GENERATION, generation + 1);
-    this.publishedAt = new Date();
     return generation + 1;
   }
 

@@ -50,13 +50,19 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/** Which publication of the route table is in force, and since when. */
+export interface TableStatus {
+  generation: number;
+  publishedAt: string;
+}
+
 export interface BackendStatus {
   devices: { device: string; family: 4 | 6; mtu: number }[];
   offloads: string[];
   tunnelGso: object | null;
   workers: WorkerStatus[];
-  /** the table that the workers use; absent where there is none */
-  table?: { generation: number; publishedAt: Date | null };
+  /** the route table in force; null where there is none */
+  table: TableStatus | null;
   totals: Totals;
 }
 

@@ -41,6 +41,7 @@ import {
   type BackendStatus,
   familiesOf,
   publicAttributes,
+  type TableStatus,
   underlayAddress,
 } from './backend.ts';
 
@@ -61,6 +62,7 @@ export class TunnelBackend implements Backend {
   private publisher: TablePublisher | undefined;
   /** counters of workers that earlier sets of ports had, worker by worker: totals never run backwards */
   private past: Float64Array[] = [];
+  private table: TableStatus | null = null;
   private subnets: LeaseSubnets = {};
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
@@ -177,7 +179,7 @@ export class TunnelBackend implements Backend {
       this.uplink?.setNode(family, { underlay, overlay: this.ownSubnet(family).words, mac });
     }
     this.peers = this.uplink ? await this.uplink.mark(peers) : peers;
-    await this.publisher.publish(this.peers);
+    await this.publishTable();
     supervisor.start(
       Array.from({ length: settings.workers }, (_, index) => this.taskOf(index, table)),
     );
@@ -280,8 +282,14 @@ export class TunnelBackend implements Backend {
 
   private async publish(peers: readonly Peer[]): Promise<void> {
     this.peers = peers;
-    await this.publisher?.publish(peers);
+    await this.publishTable();
     this.supervisor?.wakeAll();
+  }
+
+  private async publishTable(): Promise<void> {
+    const generation = await this.publisher?.publish(this.peers);
+    if (generation !== undefined)
+      this.table = { generation, publishedAt: new Date().toISOString() };
   }
 
   /** Routes, devices and firewall rules change without a word in the store. */
@@ -355,7 +363,6 @@ export class TunnelBackend implements Backend {
   }
 
   status(): BackendStatus {
-    const { publisher } = this;
     return {
       devices: this.ports.map(({ device, family }) => ({
         device,
@@ -365,12 +372,7 @@ export class TunnelBackend implements Backend {
       offloads: featureNames(this.features()),
       tunnelGso: this.uplink?.summary ?? null,
       workers: this.supervisor?.status() ?? [],
-      ...(publisher && {
-        table: {
-          generation: publisher.generation,
-          publishedAt: publisher.publishedAt ?? null,
-        },
-      }),
+      table: this.table,
       totals: sumBlocks(this.blocks()),
     };
   }
