@@ -44,12 +44,16 @@ interface Captured {
   bytes: Uint8Array;
 }
 
+interface Run {
+  session: number;
+  captured: number;
+  wallMs: (word: number) => number;
+  ended: AbortController;
+}
+
 export class Captures {
   private readonly rings: readonly Ring[];
-  private session = 0;
-  private running: AbortController | undefined;
-  private captured = 0;
-  private wallMs = wallClock();
+  private newest: Run | undefined;
 
   /** One memory per worker. */
   constructor(memories: readonly SharedArrayBuffer[]) {
@@ -57,59 +61,61 @@ export class Captures {
   }
 
   get summary(): CaptureSummary {
+    const { newest } = this;
+    const running = newest !== undefined && !newest.ended.signal.aborted;
     const missed = this.rings.reduce((sum, ring) => sum + ring.missed, 0);
-    return { running: this.running !== undefined, captured: this.captured, missed };
+    return { running, captured: newest?.captured ?? 0, missed };
   }
 
   /** Starts at once; the stream must be read, or `gone` aborted, for it to end before its time. Throws while another one runs. */
   start(wish: CaptureWish, gone: AbortSignal): AsyncIterable<Uint8Array> {
-    if (this.running) throw new Error('another capture is running; one at a time');
-    const ended = new AbortController();
-    this.running = ended;
-    this.captured = 0;
-    this.wallMs = wallClock();
-    this.session = (this.session % (SESSIONS - 1)) + 1;
-    gone.addEventListener('abort', () => this.end(ended), { once: true });
-    for (const ring of this.rings) ring.order(wish, this.session);
-    if (gone.aborted) this.end(ended);
-    return this.stream(wish, ended);
+    if (this.summary.running) throw new Error('another capture is running; one at a time');
+    const session = ((this.newest?.session ?? 0) % (SESSIONS - 1)) + 1;
+    const run = { session, captured: 0, wallMs: wallClock(), ended: new AbortController() };
+    this.newest = run;
+    for (const ring of this.rings) ring.order(wish, session);
+    gone.addEventListener('abort', () => this.end(run), { once: true });
+    if (gone.aborted) this.end(run);
+    return this.stream(wish, run);
   }
 
-  private async *stream(wish: CaptureWish, ended: AbortController): AsyncIterable<Uint8Array> {
+  private async *stream(wish: CaptureWish, run: Run): AsyncIterable<Uint8Array> {
     const untilMs = Date.now() + wish.durationMs;
+    const { signal } = run.ended;
     try {
       yield pcapHeader(wish.snapBytes);
       for (;;) {
-        const isLast = ended.signal.aborted || Date.now() >= untilMs;
-        if (isLast) this.end(ended);
-        const chunk = this.drain(wish.packetsMax);
+        const isLast = signal.aborted || Date.now() >= untilMs;
+        if (isLast) this.end(run);
+        const chunk = this.drain(run, wish.packetsMax);
         if (chunk.length > 0) yield chunk;
-        if (isLast || this.captured >= wish.packetsMax) return;
-        await sleep(DRAIN_MS, undefined, { signal: ended.signal }).catch(() => undefined);
+        if (isLast || run.captured >= wish.packetsMax) return;
+        await sleep(DRAIN_MS, undefined, { signal }).catch(() => undefined);
       }
     } finally {
-      this.end(ended);
+      this.end(run);
     }
   }
 
   /** Everything that the workers have copied since the last time, in the order of time. */
-  private drain(packetsMax: number): Uint8Array {
-    const found = this.rings.flatMap((ring) => ring.take(this.session, this.wallMs));
+  private drain(run: Run, packetsMax: number): Uint8Array {
+    if (run !== this.newest) return new Uint8Array();
+    const found = this.rings.flatMap((ring) => ring.take(run.session, run.wallMs));
     found.sort((a, b) => a.timeMs - b.timeMs || a.ns - b.ns);
-    const packets = found.slice(0, packetsMax - this.captured);
-    this.captured += packets.length;
+    const packets = found.slice(0, packetsMax - run.captured);
+    run.captured += packets.length;
     return Buffer.concat(packets.map((p) => pcapRecord(p.timeMs, p.ns, p.packetBytes, p.bytes)));
   }
 
-  private end(capture: AbortController): void {
-    if (this.running !== capture) return;
+  private end(run: Run): void {
+    if (run.ended.signal.aborted) return;
     for (const ring of this.rings) ring.stop();
-    this.running = undefined;
-    capture.abort();
+    run.ended.abort();
   }
 
+  /** Ends the capture that runs: its stream still gets what was copied. */
   close(): void {
-    if (this.running) this.end(this.running);
+    if (this.newest) this.end(this.newest);
   }
 }
 

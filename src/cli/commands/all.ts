@@ -3,8 +3,10 @@ import { Command } from 'commander';
 import { programVersion } from '../../shared/version.ts';
 import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
+import { addCapture } from './capture.ts';
 import { addCleanup } from './cleanup.ts';
 import { addDockerOpts } from './docker-opts.ts';
+import { addDrops } from './drops.ts';
 import { addPeers } from './peers.ts';
 import { addStatus } from './status.ts';
 
@@ -16,6 +18,8 @@ export function createProgram(onExit: OnExit): Command {
     .exitOverride();
   addStatus(program, onExit);
   addPeers(program, onExit);
+  addDrops(program, onExit);
+  addCapture(program);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);

@@ -1,7 +1,7 @@
 /** Every page of the admin socket. Their schema is a promise to scripts: docs/reference/json.md. */
 import type { Pages } from '../admin.ts';
 import type { Daemon } from '../daemon.ts';
-import { capturePage, captureSummaryPage } from './capture.ts';
+import { capturePage, captureStopPage, captureSummaryPage } from './capture.ts';
 import { dropsPage } from './drops.ts';
 import { peersPage } from './peers.ts';
 import { statusPage } from './status.ts';
@@ -12,6 +12,7 @@ export function pagesOf(daemon: Daemon): Pages {
     '/peers': () => peersPage(daemon),
     '/drops': (query) => dropsPage(daemon, query),
     '/capture': (query, gone) => capturePage(daemon, query, gone),
+    '/capture/stop': () => captureStopPage(daemon),
     '/capture/summary': () => captureSummaryPage(daemon),
   };
   if (process.env['WEFT_FAULTS'] === '1') {

@@ -1,4 +1,7 @@
-/** /capture: inner or outer packets as pcap, for as long as the client stays; /capture/summary: how the newest one goes. */
+/**
+ * /capture: inner or outer packets as pcap, for as long as the client stays; /capture/stop ends it
+ * with everything that was copied by then; /capture/summary: how the newest one goes.
+ */
 import { formatAddress, formatPrefix, parseAddress } from '../../shared/address.ts';
 import { SNAP_BYTES_MAX, SNAP_BYTES_MIN } from '../../shared/capture.ts';
 import { Flow } from '../admin.ts';
@@ -14,6 +17,12 @@ export function capturePage(daemon: Daemon, query: URLSearchParams, gone: AbortS
   const observation = observationOf(daemon);
   const wish = readWish(daemon, observation, query);
   return new Flow('application/vnd.tcpdump.pcap', observation.captures.start(wish, gone));
+}
+
+export function captureStopPage(daemon: Daemon): object {
+  const { captures } = observationOf(daemon);
+  captures.close();
+  return captures.summary;
 }
 
 export function captureSummaryPage(daemon: Daemon): object {
