@@ -26,6 +26,7 @@ const COMMANDS = {
   etcd: ['etcd-server'],
   etcdctl: ['etcd-client'],
   openssl: ['openssl'],
+  tcpdump: ['tcpdump'],
 };
 
 function say(text) {

@@ -32,6 +32,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   etcd: 'etcd-server',
   etcdctl: 'etcd-client',
   openssl: 'openssl',
+  tcpdump: 'tcpdump',
 };
 
 /** What every lab needs; the others only where they are asked for. */
