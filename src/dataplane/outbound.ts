@@ -83,19 +83,30 @@ export class Outbound {
     const rows = this.pool.tunIn;
     let kept = 0;
     let keptBytes = 0;
+    // Packets to one peer come in runs: counted for it once a run.
+    let peer = -1;
+    let before = 0;
+    let bytesBefore = 0;
     for (let i = 0; i < count; i++) {
       const row = i * LAYOUT.rowInts;
       const bytes = rows[row + ROW.length] as number;
       add(this.counters, COUNTER.outBytes, bytes);
       const reason = this.decide(row);
-      if (reason === FORWARD) {
-        kept++;
-        keptBytes += this.header.totalBytes;
-      } else {
+      if (reason !== FORWARD) {
         this.drops.count(reason, rows[row + ROW.offset] as number, bytes);
         rows[row + ROW.length] = 0;
+        continue;
       }
+      if (rows[row + ROW.peer] !== peer) {
+        if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
+        peer = rows[row + ROW.peer] as number;
+        before = kept;
+        bytesBefore = keptBytes;
+      }
+      kept++;
+      keptBytes += this.header.totalBytes;
     }
+    if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
     add(this.counters, COUNTER.outPackets, count);
     add(this.counters, BATCHES_OUT_AT + batchBucket(count), 1);
     if (side === SIDE.outer) this.capture.sending(count);
@@ -175,7 +186,6 @@ export class Outbound {
     rows[row + ROW.socket] = symmetricFlowHash(view, at, header) % this.socketCount;
     rows[row + ROW.tos] = outerTos(header.tos);
     this.table.copyEndpoint(peer, rows, row + ROW.port);
-    this.countSent(peer, 1, header.totalBytes);
     if (
       this.uplink &&
       ((rows[row + ROW.gso] as number) & 0xff) !== 0 &&
