@@ -33,7 +33,7 @@ static const struct {
     [VIEW_UDP_IN] = {"udpIn", napi_int32_array, UDP_IN_ROWS * ROW_INTS},
     [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, TUN_OUT_ROWS * ROW_INTS},
     [VIEW_STATS] = {"stats", napi_float64_array, STAT_COUNT},
-    [VIEW_CLOCK] = {"clock", napi_int32_array, 1},
+    [VIEW_CLOCK] = {"clock", napi_int32_array, 2},
 };
 
 static bool read_views(napi_env env, napi_value object, struct engine *memory, napi_value values[VIEW_COUNT]) {
@@ -55,7 +55,7 @@ static bool read_views(napi_env env, napi_value object, struct engine *memory, n
       .udp_in = data[VIEW_UDP_IN],
       .tun_out = data[VIEW_TUN_OUT],
       .stats = data[VIEW_STATS],
-      .clock_ms = data[VIEW_CLOCK],
+      .clock = data[VIEW_CLOCK],
   };
   return int_property(env, object, "wakeFd", -1, INT32_MAX, &memory->wake_fd);
 }

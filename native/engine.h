@@ -36,7 +36,7 @@ struct engine {
   int32_t *udp_in;  /* UDP_IN_ROWS rows */
   int32_t *tun_out; /* TUN_OUT_ROWS rows */
   double *stats;    /* STAT_COUNT doubles */
-  int32_t *clock_ms; /* one word: CLOCK_MONOTONIC in ms, written by engine_wait */
+  int32_t *clock;   /* two words: CLOCK_MONOTONIC in ms, and the ns within; written by engine_wait */
   int64_t spin_again_ns; /* CLOCK_MONOTONIC before which a wait does not spin */
   int32_t drops_counted_ms; /* clock when the sockets were last asked for their drops */
   struct link links[LINKS_MAX];
@@ -160,7 +160,7 @@ void udp_count_drops(struct engine *e);
 /* ---- wait.c ---- */
 /* Waits until a descriptor is readable or timeout_ms passed (0 = look only). Bits of layout.h, or -errno. EINTR = 0.
  * With FEATURE_SPIN on a link it looks again and again for some microseconds before it sleeps, unless others need the CPU.
- * Writes the clock word; drains the eventfd when it fired. */
+ * Writes the clock words and STAT_WAIT_NS; drains the eventfd when it fired. */
 int engine_wait(struct engine *e, int timeout_ms);
 
 /* ---- sys.c ---- */

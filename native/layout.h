@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define WEFT_LAYOUT_MAGIC 0x77656674 /* "weft" */
-#define WEFT_LAYOUT_VERSION 2
+#define WEFT_LAYOUT_VERSION 3
 
 /* Pool: one slot per packet in flight. The stride is no multiple of a page: slot heads spread over all L1 sets. */
 #define SLOT_HEADROOM 128
@@ -75,6 +75,7 @@ enum weft_stat {
   STAT_BAD_CHECKSUM = 10,   /* packets passed on unmerged because their checksum is wrong */
   STAT_TUNNEL_WRITES = 11,  /* encapsulated super-packets written to the TAP */
   STAT_TUNNEL_FALLBACKS = 12, /* those that the TAP refused and that were segmented here */
+  STAT_WAIT_NS = 13,        /* time in wait(): asleep, spinning and looking */
   STAT_COUNT = 16
 };
 

@@ -33,6 +33,7 @@ const COMMANDS = {
   tmux: ['tmux'],
   zsh: ['zsh'],
   fish: ['fish'],
+  tcpdump: ['tcpdump'],
 };
 
 function say(text) {

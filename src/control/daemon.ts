@@ -76,6 +76,8 @@ export class Daemon {
   /** flags, environment and defaults, for /config */
   options: readonly EffectiveOption[] = [];
   readonly watch = new SelfWatch(this);
+  /** lists that the store's watch delivered, and how often it went away */
+  readonly storeCounts = { lists: 0, failures: 0 };
   private readonly log: Log;
   private readonly addon: Addon;
   private readonly fds: FdStore;
@@ -285,6 +287,7 @@ export class Daemon {
 
   /** Lists may come faster than they are applied; only the newest counts. */
   private onSnapshot(snapshot: Snapshot): void {
+    this.storeCounts.lists++;
     if (!this.storeState.ok) this.log.info('the store is back');
     this.storeState = { ok: true, message: '', lastEventAt: new Date() };
     const isWaiting = this.pending !== undefined;
@@ -329,6 +332,7 @@ export class Daemon {
 
   /** The last table stays in force for as long as the store is away. */
   private storeAway(error: Error): void {
+    this.storeCounts.failures++;
     clearTimeout(this.again);
     this.guard.storeDoubtful(Date.now());
     if (this.storeState.ok)

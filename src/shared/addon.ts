@@ -17,7 +17,7 @@ export interface EngineViews {
   tunOut: Int32Array;
   /** statCount doubles */
   stats: Float64Array;
-  /** one word: CLOCK_MONOTONIC in ms (wraps), written by each wait */
+  /** two words: CLOCK_MONOTONIC in ms (wraps) and the ns within, written by each wait */
   clock: Int32Array;
   /** eventfd of this worker, or -1 */
   wakeFd: number;

@@ -4,7 +4,7 @@
  */
 export const LAYOUT = {
   magic: 0x77656674,
-  version: 2,
+  version: 3,
   slotHeadroom: 128,
   slotPayload: 65536,
   slotStride: 128 + 65536 + 64,
@@ -75,6 +75,7 @@ export const STAT_NAMES = [
   'badChecksum',
   'tunnelWrites',
   'tunnelFallbacks',
+  'waitNs',
 ] as const;
 
 /** Throws when the addon was built from another layout than this file. */

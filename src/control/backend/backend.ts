@@ -9,6 +9,7 @@ import type { ExternalInterface } from '../host/external-interface.ts';
 import type { RouteKeeper } from '../host/routes.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Log } from '../log.ts';
+import type { Observation } from '../observation.ts';
 import type { Peer } from '../peers.ts';
 import type { WorkerFault, WorkerStatus } from '../supervisor.ts';
 
@@ -44,6 +45,9 @@ export interface Backend {
   podMtu(): number;
   isForwarding(): boolean;
   status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
   failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;

@@ -8,7 +8,7 @@ import {
   parseMac,
   type Words,
 } from '../../shared/address.ts';
-import { sumBlocks } from '../../shared/counters.ts';
+import { sumBlocks, type Totals } from '../../shared/counters.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { FEATURE } from '../../shared/layout.ts';
 import { TABLE_BYTES } from '../../shared/table.ts';
@@ -22,6 +22,7 @@ import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
 import { isOwnAddress } from '../lease/acquire.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import { decodeVxlanData } from '../lease/value.ts';
+import { Observation } from '../observation.ts';
 import type { Peer } from '../peers.ts';
 import {
   closePorts,
@@ -53,6 +54,7 @@ const UPLINK_CHECK_MS = 1_000;
 const NO_MAC: Mac = { high: 0, low: 0 };
 
 export class TunnelBackend implements Backend {
+  readonly observation: Observation;
   private readonly context: BackendContext;
   private readonly config: TunnelConfig;
   private readonly families: readonly (4 | 6)[];
@@ -61,7 +63,7 @@ export class TunnelBackend implements Backend {
   private uplink: Uplink | undefined;
   private supervisor: Supervisor | undefined;
   private publisher: TablePublisher | undefined;
-  /** counters of workers that an earlier set of ports had: totals never run backwards */
+  /** counters of workers that earlier sets of ports had, worker by worker: totals never run backwards */
   private past: Float64Array[] = [];
   private table: TableStatus | null = null;
   private subnets: LeaseSubnets = {};
@@ -71,6 +73,7 @@ export class TunnelBackend implements Backend {
   constructor(context: BackendContext, config: TunnelConfig) {
     this.context = context;
     this.config = config;
+    this.observation = new Observation(context.settings.workers);
     this.families = familiesOf(context.config);
   }
 
@@ -173,7 +176,11 @@ export class TunnelBackend implements Backend {
     const table = new SharedArrayBuffer(TABLE_BYTES);
     const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
     this.supervisor = supervisor;
-    this.publisher = new TablePublisher(table, () => supervisor.seenGenerations());
+    this.publisher = new TablePublisher(
+      table,
+      () => supervisor.seenGenerations(),
+      (next) => this.observation.ledger.assign(next),
+    );
     for (const { family, device } of this.ports) {
       const underlay = underlayAddress(this.context.external, family);
       const mac = this.macs[device] ?? NO_MAC;
@@ -195,6 +202,7 @@ export class TunnelBackend implements Backend {
     return {
       cpu: -1,
       table,
+      observation: this.observation.memoryOf(index),
       encap:
         config.type === 'vxlan'
           ? { kind: 'vxlan', vni: config.vni, port: config.port, gbp: config.gbp }
@@ -373,7 +381,6 @@ export class TunnelBackend implements Backend {
   }
 
   status(): BackendStatus {
-    const blocks = this.supervisor?.counterBlocks() ?? [];
     return {
       devices: this.ports.map(({ device, family }) => ({
         device,
@@ -385,8 +392,20 @@ export class TunnelBackend implements Backend {
       tunnelGso: this.uplink?.summary ?? null,
       workers: this.supervisor?.status() ?? [],
       table: this.table,
-      totals: sumBlocks([...this.past, ...blocks]),
+      totals: sumBlocks(this.blocks()),
     };
+  }
+
+  private blocks(): Float64Array[] {
+    return [...this.past, ...(this.supervisor?.counterBlocks() ?? [])];
+  }
+
+  workerTotals(): Totals[] {
+    const { workers } = this.context.settings;
+    const blocks = this.blocks();
+    return Array.from({ length: workers }, (_, worker) =>
+      sumBlocks(blocks.filter((__, i) => i % workers === worker)),
+    );
   }
 
   failWorker(index: number, fault: WorkerFault): void {
@@ -395,6 +414,7 @@ export class TunnelBackend implements Backend {
 
   async close(): Promise<void> {
     clearInterval(this.uplinkCheck);
+    this.observation.captures.close();
     // What arrives before the next process reads waits in queues and sockets; without a store they end with us.
     if (this.context.fds.outlivesUs) widenSockets(this.context.addon, this.ports);
     closePorts(this.context.addon, await this.stopForwarding());

@@ -22,6 +22,7 @@ export type LeaseState = 'held' | 'lost' | 'taken';
 export class LeaseKeeper {
   lease: Lease;
   state: LeaseState = 'held';
+  readonly renewals = { ok: 0, failed: 0 };
   private readonly store: Store;
   private readonly marginMs: number;
   private readonly log: Log;
@@ -150,9 +151,11 @@ export class LeaseKeeper {
       if (!result.ok) throw new Error('the key changed meanwhile');
       this.lease = { ...this.lease, revision: result.revision };
       if (ttlMs !== undefined) this.lease.expiresAtMs = Date.now() + ttlMs;
+      this.renewals.ok++;
       this.log.info({ key: lease.key }, 'lease renewed');
       this.schedule();
     } catch (error) {
+      this.renewals.failed++;
       this.say('error', `lease not renewed, trying again every minute: ${messageOf(error)}`);
       clearTimeout(this.timer);
       if (!this.stopped) this.timer = setTimeout(() => void this.renew(), RETRY_MS);
