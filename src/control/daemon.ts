@@ -34,6 +34,7 @@ import { SelfWatch } from './self-watch.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
+import { startWeb } from './web/server.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
@@ -75,6 +76,7 @@ export class Daemon {
   private routes: RouteKeeper | undefined;
   private admin: http.Server | undefined;
   private health: http.Server | undefined;
+  private web: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
   private upkeep: NodeJS.Timeout | undefined;
   /** the newest list that nobody has applied yet */
@@ -130,8 +132,10 @@ export class Daemon {
 
   /** Probes and people are answered from the beginning. */
   private async startListeners(): Promise<void> {
-    const { adminSocket, healthAddress, healthPort } = this.settings;
-    this.admin = await startAdmin(adminSocket, pagesOf(this));
+    const { adminSocket, adminListen, healthAddress, healthPort } = this.settings;
+    const pages = pagesOf(this);
+    this.admin = await startAdmin(adminSocket, pages);
+    if (adminListen) this.web = await startWeb(adminListen, pages);
     this.watch.start();
     if (healthPort === 0) return;
     const whyNotReady = (): string => this.whyNotReady();
@@ -387,6 +391,8 @@ export class Daemon {
     this.rules?.stop();
     this.addon.notify('STOPPING=1');
     this.health?.close();
+    this.web?.close();
+    this.web?.closeAllConnections();
     if (this.admin) {
       this.admin.close();
       await unlink(this.settings.adminSocket).catch(() => undefined);
