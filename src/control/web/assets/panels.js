@@ -42,7 +42,7 @@ export function showWarnings(health, nowMs) {
       write(head, `${severity === 'critical' ? 'Critical: ' : ''}${title}`);
       write(age, `since ${span(nowMs - Date.parse(since))}`);
       write(what, text);
-      write(todo, advice);
+      write(todo, `What to do: ${advice}`);
     },
   );
 }
