@@ -145,8 +145,8 @@ function nearest(samples, atMs) {
   );
 }
 
-/** The next of 1, 2, 4, 10 times a power of ten: halves are round too. */
+/** The next round number whose half is round too. */
 function niceTop(value) {
   const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 10].map((step) => step * unit).find((step) => step >= value * 0.999);
+  return [1, 2, 3, 4, 6, 8, 10].map((step) => step * unit).find((step) => step >= value * 0.999);
 }

@@ -68,7 +68,7 @@ function tiles(status, nowMs) {
     {
       name: 'Store',
       value: store.ok ? 'connected' : 'away',
-      note: store.ok ? `last change ${ago(store.lastEventAt, nowMs)}` : store.message,
+      note: store.ok ? `changed ${ago(store.lastEventAt, nowMs)}` : store.message,
       state: store.ok ? 'good' : 'warn',
     },
     workers && {

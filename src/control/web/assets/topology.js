@@ -9,7 +9,7 @@ const ONE_RING_MAX = 12;
 const GRID_MAX = 2_000;
 const WIDTH = 720;
 const HEIGHT = 470;
-const CENTRE = { x: WIDTH / 2, y: HEIGHT / 2 - 8 };
+const CENTRE = { x: WIDTH / 2, y: HEIGHT / 2 };
 
 /** Everything about one peer in one line; also its accessible name. */
 export function describe(node, nowMs) {
@@ -91,6 +91,9 @@ function drawRing({ lines, nodes: group }, middle, nodes, self, nowMs) {
         'aria-label': describe(node, nowMs),
         class: isDense ? 'peer dense' : 'peer',
       });
+      const isAbove = !isDense && y < CENTRE.y - 40;
+      set(child.querySelector('.name'), { y: isAbove ? -38 : 33 });
+      set(child.querySelector('.detail'), { y: isAbove ? -23 : 48 });
       write(child.querySelector('.name'), node.subnets[0]);
       const rtt = typeof node.rttMs === 'number' ? milliseconds(node.rttMs) : '';
       write(child.querySelector('.detail'), isDense ? '' : rtt || node.addresses[0]);
@@ -102,7 +105,7 @@ function drawRing({ lines, nodes: group }, middle, nodes, self, nowMs) {
 function placeOf(i, count) {
   const angle = -Math.PI / 2 + ((i + (count === 2 || count === 4 ? 0.5 : 0)) / count) * 2 * Math.PI;
   const isInner = count > ONE_RING_MAX && i % 2 === 1;
-  const [rx, ry] = isInner ? [185, 112] : count > ONE_RING_MAX ? [310, 195] : [265, 168];
+  const [rx, ry] = isInner ? [185, 112] : count > ONE_RING_MAX ? [310, 195] : [295, 180];
   return { x: CENTRE.x + rx * Math.cos(angle), y: CENTRE.y + ry * Math.sin(angle) };
 }
 
