@@ -109,17 +109,6 @@ describe('netns: web page in Chromium', () => {
 
   it('nothing was complained about', () => assert.deepEqual(complaints, []));
 
-  it('a daemon that is killed is missed; one that comes back is shown', async () => {
-    const before = await text('#node-about');
-    await node().kill();
-    await until('away', async () => (await text('#verdict')) === 'daemon does not answer');
-    assert.match(await text('#away'), /does not answer since \d\d:\d\d:\d\d/);
-    await node().start();
-    await until('back', () => page.locator('#away').isHidden());
-    await until('throughput again', async () => /[kM]bit\/s/.test(await sent()));
-    assert.notEqual(await text('#node-about'), before);
-  });
-
   it('a stub of pages with markup in every text gets no element in', async () => {
     const stubbed = await context.newPage();
     for (const name of ['status', 'peers', 'history', 'reasons']) {
@@ -154,6 +143,17 @@ describe('netns: web page in Chromium', () => {
     assert.match((await stubbed.locator('#topology-note').textContent()) ?? '', /294 of 300/);
     assert.equal(await stubbed.locator('.ring').isVisible(), false);
     await stubbed.close();
+  });
+
+  it('a daemon that is killed is missed; one that comes back is shown', async () => {
+    const before = await text('#node-about');
+    await node().kill();
+    await until('away', async () => (await text('#verdict')) === 'daemon does not answer');
+    assert.match(await text('#away'), /does not answer since \d\d:\d\d:\d\d/);
+    await node().start();
+    await until('back', () => page.locator('#away').isHidden());
+    await until('throughput again', async () => /[kM]bit\/s/.test(await sent()));
+    assert.notEqual(await text('#node-about'), before);
   });
 });
 
