@@ -33,7 +33,10 @@ try {
   const page = await opened.browser.newPage({ viewport: { width: 1360, height: 960 } });
   const complaints = complaintsOf(page);
   await page.goto('http://127.0.0.1:8474/');
-  await page.locator('.flow:not([hidden])').first().waitFor({ state: 'attached' });
+  await page
+    .locator('.flow:not([hidden])')
+    .first()
+    .waitFor({ state: 'attached', timeout: 120_000 });
   mkdirSync(images, { recursive: true });
   for (const [scheme, file] of [
     ['light', 'page.png'],
