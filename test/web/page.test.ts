@@ -79,12 +79,16 @@ describe('netns: web page in Chromium', () => {
 
   it('a store that is away is a warning with advice; it goes when the store is back', async () => {
     renameSync(lab.storeDir, `${lab.storeDir}.away`);
-    await until('warning', () => page.locator('#warnings li').isVisible());
+    await until(
+      'warning',
+      async () => /store does not answer/i.test(await text('#warnings')),
+      90_000,
+    );
     assert.match(await text('#warnings'), /store does not answer[\s\S]*What to do/i);
     assert.match(await text('#verdict'), /store away/);
     assert.match(await text('#glance'), /Storeaway/);
     renameSync(`${lab.storeDir}.away`, lab.storeDir);
-    await until('no warning', () => page.locator('#warnings li').isHidden());
+    await until('no warning', async () => !/store does not/i.test(await text('#warnings')), 90_000);
     await until('verdict', async () => (await text('#verdict')) === 'healthy');
   });
 

@@ -39,7 +39,8 @@ export function createChart(figure, { title, series, format, floor, height }) {
   });
   new ResizeObserver(redraw).observe(figure);
   return (samples) => {
-    state.samples = samples.map((sample) => ({ ...sample, atMs: Date.parse(sample.at) }));
+    const timed = samples.map((sample) => ({ ...sample, atMs: Date.parse(sample.at) }));
+    state.samples = timed.filter(({ atMs }) => Number.isFinite(atMs));
     redraw();
   };
 }
