@@ -88,6 +88,7 @@ export class Daemon {
   private routes: RouteKeeper | undefined;
   private admin: http.Server | undefined;
   private health: http.Server | undefined;
+  private web: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
   private upkeep: NodeJS.Timeout | undefined;
   private statusTimer: NodeJS.Timeout | undefined;
@@ -161,8 +162,13 @@ export class Daemon {
 
   /** Probes and people are answered from the beginning. */
   private async startListeners(): Promise<void> {
-    const { adminSocket, healthAddress, healthPort } = this.settings;
-    this.admin = await startAdmin(adminSocket, pagesOf(this));
+    const { adminSocket, adminListen, healthAddress, healthPort } = this.settings;
+    const pages = pagesOf(this);
+    this.admin = await startAdmin(adminSocket, pages);
+    if (adminListen) {
+      const { startWeb } = await import('./web/server.ts');
+      this.web = await startWeb(adminListen, pages);
+    }
     this.watch.start();
     if (healthPort === 0) return;
     const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
@@ -430,6 +436,8 @@ export class Daemon {
     this.rules?.stop();
     this.notifier.stopping();
     this.health?.close();
+    this.web?.close();
+    this.web?.closeAllConnections();
     if (this.admin) {
       this.admin.close();
       await unlink(this.settings.adminSocket).catch(() => undefined);

@@ -224,6 +224,16 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
   const left = 'to the underlay (outbound) or the TUN (inbound)';
   add('weft_received_packets_total', `Packets ${arrived}.`, 'outPackets', 'inPackets');
   add('weft_received_bytes_total', `Bytes of packets ${arrived}.`, 'outBytes', 'inBytes');
+  counter(
+    registry,
+    'weft_udp_socket_drops_total',
+    'Datagrams that the kernel dropped because the receive buffer was full.',
+    [],
+    () => {
+      const drops = status()?.totals.stats.udpSocketDrops;
+      return drops === undefined ? [] : [[{}, drops]];
+    },
+  );
   add('weft_forwarded_packets_total', `Packets ${left}.`, 'sentPackets', 'deliveredPackets');
   add('weft_forwarded_bytes_total', `Bytes of packets ${left}.`, 'sentBytes', 'deliveredBytes');
   add(

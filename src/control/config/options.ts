@@ -133,6 +133,12 @@ export const OPTIONS: readonly Option[] = [
   own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro'),
   own('source-check', 'string', 'lease', 'what a received packet must prove: lease, vtep or off'),
   own('admin-socket', 'string', '/run/weft/weft.sock', 'unix socket for bin/weft'),
+  own(
+    'admin-listen',
+    'string',
+    '',
+    'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
+  ),
   own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
   own('log-format', 'string', 'auto', 'auto, text or json'),
   own('log-level', 'string', 'info', 'debug, info, warn or error'),

@@ -7,6 +7,7 @@ import { FEATURE, FEATURES_ALL, type FeatureName } from '../../shared/layout.ts'
 import { WORKERS_MAX } from '../../shared/limits.ts';
 import type { SourceCheck } from '../../shared/worker-task.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
+import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
 import type { Values } from './flags.ts';
 import { OPTIONS, type Option } from './options.ts';
 
@@ -46,6 +47,8 @@ export interface Settings {
   features: number;
   sourceCheck: SourceCheck;
   adminSocket: string;
+  /** the web page; undefined = off */
+  adminListen: ListenAddress | undefined;
   stateFolder: string;
   logFormat: 'auto' | 'text' | 'json';
   logLevel: LogLevel;
@@ -107,6 +110,7 @@ export function toSettings(values: Values): Settings {
     features: parseOffload(values['offload'] as string),
     sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
     adminSocket: values['admin-socket'] as string,
+    adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
     logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
     logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
