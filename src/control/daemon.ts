@@ -28,6 +28,7 @@ import { type Log, RepeatFilter } from './log.ts';
 import { metricsOf } from './metrics.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
+import { type Reach, startReach } from './reach/reach.ts';
 import { RuleKeeper } from './rules.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
@@ -55,6 +56,8 @@ export class Daemon {
   backend: Backend | undefined;
   keeper: LeaseKeeper | undefined;
   rules: RuleKeeper | undefined;
+  /** as long as the daemon is up, with a backend that has devices */
+  reach: Reach | undefined;
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
@@ -113,6 +116,7 @@ export class Daemon {
     await this.startRules(config, keeper.lease, previous.prefixes);
     if (settings.blackholeRoute) routes.set('blackhole', blackholesOf(keeper.lease));
     await this.writeSubnetEnv();
+    this.reach = startReach(this, addon, log);
     this.phase = '';
     this.followChanges();
     addon.notify('READY=1');
@@ -362,6 +366,7 @@ export class Daemon {
     clearInterval(this.upkeep);
     this.keeper?.stop();
     this.rules?.stop();
+    this.reach?.stop();
     this.addon.notify('STOPPING=1');
     this.health?.close();
     if (this.admin) {

@@ -13,3 +13,7 @@ export const WAIT_MS_MAX = 100;
 /** ICMP errors a worker sends per second, and at once. */
 export const ICMP_PER_SECOND = 100;
 export const ICMP_BURST = 50;
+/** ICMP echoes that a node sends per second, whoever asks for them: some 20 kB/s. */
+export const ECHOES_PER_SECOND = 200;
+/** Bytes of another daemon's row: a thousand cells take some 80 kB. */
+export const REACH_ANSWER_BYTES_MAX = 256 << 10;

@@ -47,6 +47,10 @@ export interface Settings {
   sourceCheck: SourceCheck;
   adminSocket: string;
   stateFolder: string;
+  /** 0 = no echoes in the background */
+  probeMs: number;
+  /** 0 = peers can't ask what this node reaches */
+  reachPort: number;
   logFormat: 'auto' | 'text' | 'json';
   logLevel: LogLevel;
 }
@@ -108,6 +112,8 @@ export function toSettings(values: Values): Settings {
     sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
     adminSocket: values['admin-socket'] as string,
     stateFolder: values['state-dir'] as string,
+    probeMs: numberIn(values, 'probe-seconds', 0, 86_400) * 1000,
+    reachPort: numberIn(values, 'reach-port', 0, 65_535),
     logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
     logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
   };

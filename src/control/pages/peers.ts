@@ -4,10 +4,10 @@ import type { Daemon } from '../daemon.ts';
 import type { Peer } from '../peers.ts';
 
 export function peersPage(daemon: Daemon): object {
-  return { peers: daemon.peers.map(peerJson) };
+  return { peers: daemon.peers.map((peer) => peerJson(peer, daemon)) };
 }
 
-function peerJson(peer: Peer): object {
+function peerJson(peer: Peer, { reach }: Daemon): object {
   return {
     key: peer.key,
     family: peer.family,
@@ -15,5 +15,7 @@ function peerJson(peer: Peer): object {
     publicIp: formatAddress(peer.address),
     port: peer.port,
     mac: peer.mac.high === 0 && peer.mac.low === 0 ? null : formatMac(peer.mac),
+    rttMs: reach?.row.cellOf(peer).rttMs ?? null,
+    lossRatio: reach?.row.cellOf(peer).lossRatio ?? null,
   };
 }
