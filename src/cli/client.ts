@@ -6,34 +6,35 @@ const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 64 << 20;
 
 /** GET a page as JSON. Throws WeftError ERR_UNREACHABLE (exit 2) with what to do, ERR_ANSWER when the daemon refuses. */
-export function fetchPage(socket: string, page: string): Promise<Record<string, unknown>> {
+export function fetchPage(
+  socket: string,
+  page: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       const message = `no weftd answers at ${socket} (${messageOf(error)}); start it with: systemctl start weftd, or name its --admin-socket`;
       reject(new WeftError('ERR_UNREACHABLE', EXIT.usage, message, error));
     };
-    const request = http.get(
-      { socketPath: socket, path: page, timeout: TIMEOUT_MS },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          text += chunk;
-          if (text.length > ANSWER_BYTES_MAX) response.destroy(new Error('answer too long'));
-        });
-        response.on('error', fail);
-        response.on('end', () => {
-          try {
-            const answer = JSON.parse(text) as Record<string, unknown>;
-            if (response.statusCode === 200) return resolve(answer);
-            const said = `weftd answers ${response.statusCode} to ${page}: ${answer['error']}`;
-            reject(new WeftError('ERR_ANSWER', EXIT.failure, said));
-          } catch (error) {
-            fail(error);
-          }
-        });
-      },
-    );
+    const request = http.get({ socketPath: socket, path: page, timeout: timeoutMs }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > ANSWER_BYTES_MAX) response.destroy(new Error('answer too long'));
+      });
+      response.on('error', fail);
+      response.on('end', () => {
+        try {
+          const answer = JSON.parse(text) as Record<string, unknown>;
+          if (response.statusCode === 200) return resolve(answer);
+          const said = `weftd answers ${response.statusCode} to ${page}: ${answer['error']}`;
+          reject(new WeftError('ERR_ANSWER', EXIT.failure, said));
+        } catch (error) {
+          fail(error);
+        }
+      });
+    });
     request.on('timeout', () => request.destroy(new Error('no answer in time')));
     request.on('error', fail);
   });

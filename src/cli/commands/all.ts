@@ -6,7 +6,9 @@ import { addBench } from './bench.ts';
 import { addCleanup } from './cleanup.ts';
 import { addDockerOpts } from './docker-opts.ts';
 import { addPeers } from './peers.ts';
+import { addPing } from './ping.ts';
 import { addStatus } from './status.ts';
+import { addTopology } from './topology.ts';
 
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
 export function createProgram(onExit: OnExit): Command {
@@ -16,6 +18,8 @@ export function createProgram(onExit: OnExit): Command {
     .exitOverride();
   addStatus(program, onExit);
   addPeers(program, onExit);
+  addPing(program, onExit);
+  addTopology(program, onExit);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);

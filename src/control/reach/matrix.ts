@@ -1,5 +1,11 @@
 /** Everybody's rows → one matrix. Pure. */
-import { formatAddress, formatPrefix, type Prefix } from '../../shared/address.ts';
+import {
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  type Words,
+} from '../../shared/address.ts';
 import type { Peer } from '../peers.ts';
 import type { Row } from './protocol.ts';
 import type { CellState } from './row.ts';
@@ -12,6 +18,10 @@ export type NodeKind = 'weft' | 'other' | 'unknown';
 
 export interface MatrixNode {
   key: string;
+  /** n1, n2, … in the order of the public addresses: the same on every node that sees the same leases */
+  name: string;
+  /** the first of subnets */
+  subnet: string;
   /** IPv4 first */
   subnets: string[];
   publicIps: string[];
@@ -44,15 +54,15 @@ export function selfNode(
   subnets: readonly Prefix[],
   publicIps: readonly string[],
 ): MatrixNode {
-  const node = { key, subnets: subnets.map(formatPrefix), publicIps: [...publicIps] };
-  return { ...node, self: true, kind: 'weft', via: null };
+  const node = { key, name: '', subnet: '', subnets: subnets.map(formatPrefix) };
+  return { ...node, publicIps: [...publicIps], self: true, kind: 'weft', via: null };
 }
 
 /** One per lease key; a dual-stack node is two peers. */
 export function peerNodes(peers: readonly Peer[]): MatrixNode[] {
   const nodes = new Map<string, MatrixNode>();
   for (const { key, subnet, address } of [...peers].sort((a, b) => a.family - b.family)) {
-    const fresh = { key, subnets: [], publicIps: [], self: false, via: null };
+    const fresh = { key, name: '', subnet: '', subnets: [], publicIps: [], self: false, via: null };
     const node: MatrixNode = nodes.get(key) ?? { ...fresh, kind: 'unknown' };
     node.subnets.push(formatPrefix(subnet));
     node.publicIps.push(formatAddress(address));
@@ -62,7 +72,8 @@ export function peerNodes(peers: readonly Peer[]): MatrixNode[] {
 }
 
 /** Rows of nodes that are not listed, and cells towards such, are left out: the others' lists may be newer or older, or lies. */
-export function matrixOf(nodes: MatrixNode[], rows: ReadonlyMap<string, Row>): Matrix {
+export function matrixOf(unnamed: readonly MatrixNode[], rows: ReadonlyMap<string, Row>): Matrix {
+  const nodes = named(unnamed);
   const complete = nodes.length <= FULL_NODES_MAX;
   const cells: MatrixCell[] = [];
   for (const { key: from } of nodes) {
@@ -74,6 +85,20 @@ export function matrixOf(nodes: MatrixNode[], rows: ReadonlyMap<string, Row>): M
     }
   }
   return { nodes, cells, complete };
+}
+
+function named(nodes: readonly MatrixNode[]): MatrixNode[] {
+  const place = ({ publicIps: [first = ''] }: MatrixNode): Words =>
+    parseAddress(first) ?? [0, 0, 0, 0];
+  const order = (a: MatrixNode, b: MatrixNode): number => {
+    const [left, right] = [place(a), place(b)];
+    const at = [0, 1, 2, 3].find((i) => left[i] !== right[i]);
+    if (at === undefined) return a.key < b.key ? -1 : 1;
+    return ((left[at] as number) >>> 0) - ((right[at] as number) >>> 0);
+  };
+  return [...nodes].sort(order).map((node, i) => {
+    return { ...node, name: `n${i + 1}`, subnet: node.subnets[0] ?? '' };
+  });
 }
 
 function groupByKey(row: Row | undefined): Map<string, Row['cells']> {
