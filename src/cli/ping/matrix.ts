@@ -83,10 +83,11 @@ function renderCuts(page: ReachPage, style: Style): string {
 }
 
 /** Three or more look, and none gets an answer. */
-function isUnreachable({ cells, nodes, complete }: ReachPage, key: string): boolean {
-  const known = cells.filter(({ to, state }) => to === key && state !== 'unknown');
-  if (!complete) return known.length === nodes.length - 1;
-  return known.length >= 3 && known.every(({ state }) => state === 'lost');
+function isUnreachable({ cells, nodes }: ReachPage, key: string): boolean {
+  const lost = cells.filter(({ to, state }) => to === key && state === 'lost').length;
+  // Each node whose row is known looked.
+  const looked = nodes.filter((node) => node.kind === 'weft' && node.key !== key).length;
+  return lost >= 3 && lost === looked;
 }
 
 /** Which family, where the node has both and only one is cut. */

@@ -1,4 +1,4 @@
-/** The overlay as a picture: nodes on an ellipse, this one at the top; on light and on dark ground. */
+/** The overlay as a picture: nodes on an ellipse; on light and on dark ground. */
 import { COLOURS, labelOf } from './graph.ts';
 import {
   remarkOf,
@@ -12,6 +12,8 @@ const BOX = { width: 176, line: 16, head: 26, pad: 10 } as const;
 const FONT = 'ui-sans-serif, system-ui, sans-serif';
 const INK = { text: '#24292f', quiet: '#57606a', box: '#ffffff', edge: '#8b949e', self: '#0969da' };
 const TITLE_Y = 24;
+/** With more nodes the lines of one that stands among the others run through them. */
+const RING_NODES_MAX = 8;
 
 interface Place {
   node: TopologyNode;
@@ -47,15 +49,18 @@ function titleOf({ nodes, links, backend, interface: underlay }: Topology): stri
   return `weft · ${backend} over ${underlay} · ${nodes.length} nodes · ${lost}`;
 }
 
-/** This node first, at the top, the others clockwise in their order. */
+/** This node at the top, the others clockwise in their order; with many of them it stands in the middle. */
 function arrange(nodes: readonly TopologyNode[]): Place[] {
   const ordered = [...nodes].sort((a, b) => Number(b.self) - Number(a.self));
-  const radiusX = Math.max(250, (ordered.length * (BOX.width + 30)) / (2 * Math.PI));
+  const isStar = ordered.length > RING_NODES_MAX;
+  const ring = isStar ? ordered.length - 1 : ordered.length;
+  const radiusX = Math.max(270, (ring * (BOX.width + 50)) / (2 * Math.PI));
   const tallest = Math.max(...ordered.map(heightOf), 0);
-  const radiusY = Math.max(170, (ordered.length * (tallest + 30)) / (2 * Math.PI));
+  const radiusY = Math.max(170, isStar ? radiusX * 0.6 : 0);
   const centre = { x: radiusX + BOX.width / 2 + 24, y: radiusY + tallest / 2 + TITLE_Y + 24 };
   return ordered.map((node, i) => {
-    const angle = (2 * Math.PI * i) / ordered.length - Math.PI / 2;
+    if (isStar && i === 0) return { node, x: Math.round(centre.x), y: Math.round(centre.y) };
+    const angle = (2 * Math.PI * i) / ring - Math.PI / 2;
     const x = centre.x + radiusX * Math.cos(angle);
     return { node, x: Math.round(x), y: Math.round(centre.y + radiusY * Math.sin(angle)) };
   });
@@ -86,7 +91,7 @@ function drawLabel(link: TopologyLink, byName: ReadonlyMap<string, Place>): stri
   const [a, b] = endsOf(link, byName);
   const part = link.involvesSelf ? 0.55 : 0.5;
   const [x, y] = [Math.round(a.x + (b.x - a.x) * part), Math.round(a.y + (b.y - a.y) * part)];
-  const width = text.length * 6.6 + 14;
+  const width = Math.round(text.length * 6.6) + 14;
   return [
     `<rect x="${x - width / 2}" y="${y - 10}" width="${width}" height="20" rx="10" fill="${INK.box}" stroke="${COLOURS[link.state]}"/>`,
     `<text x="${x}" y="${y + 4}" font-size="11" text-anchor="middle" fill="${INK.text}">${escaped(text)}</text>`,

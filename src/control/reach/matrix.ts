@@ -10,7 +10,7 @@ import type { Peer } from '../peers.ts';
 import type { Row } from './protocol.ts';
 import type { CellState } from './row.ts';
 
-/** With more nodes only the lost cells are listed. */
+/** With more nodes only this node's row and the lost cells are listed. */
 export const FULL_NODES_MAX = 100;
 
 /** weft: its row is known · other: it answers echoes, but no weftd answers on the port · unknown: neither */
@@ -45,7 +45,7 @@ export interface MatrixCell {
 export interface Matrix {
   nodes: MatrixNode[];
   cells: MatrixCell[];
-  /** false: only lost cells are listed */
+  /** false: only this node's row and the lost cells are listed */
   complete: boolean;
 }
 
@@ -76,12 +76,12 @@ export function matrixOf(unnamed: readonly MatrixNode[], rows: ReadonlyMap<strin
   const nodes = named(unnamed);
   const complete = nodes.length <= FULL_NODES_MAX;
   const cells: MatrixCell[] = [];
-  for (const { key: from } of nodes) {
+  for (const { key: from, self } of nodes) {
     const known = groupByKey(rows.get(from));
     for (const { key: to } of nodes) {
       if (from === to) continue;
       const cell = { from, to, ...merge(known.get(to) ?? []) };
-      if (complete || cell.state === 'lost') cells.push(cell);
+      if (complete || self || cell.state === 'lost') cells.push(cell);
     }
   }
   return { nodes, cells, complete };
