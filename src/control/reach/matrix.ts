@@ -75,11 +75,12 @@ export function peerNodes(peers: readonly Peer[]): MatrixNode[] {
 export function matrixOf(unnamed: readonly MatrixNode[], rows: ReadonlyMap<string, Row>): Matrix {
   const nodes = named(unnamed);
   const complete = nodes.length <= FULL_NODES_MAX;
+  const listed = new Set(nodes.map(({ key }) => key));
   const cells: MatrixCell[] = [];
   for (const { key: from, self } of nodes) {
     const known = groupByKey(rows.get(from));
-    for (const { key: to } of nodes) {
-      if (from === to) continue;
+    for (const to of complete ? listed : known.keys()) {
+      if (from === to || !listed.has(to)) continue;
       const cell = { from, to, ...merge(known.get(to) ?? []) };
       if (complete || self || cell.state === 'lost') cells.push(cell);
     }

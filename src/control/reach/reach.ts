@@ -112,11 +112,16 @@ export class Reach {
     const own = await this.ownRow();
     const rows = new Map<string, Row>([[self.key, own]]);
     if (this.context.port > 0) {
-      const reached = new Set(own.cells.flatMap((cell) => (cell.state === 'ok' ? cell.key : [])));
-      const near = nodes.filter(({ key }) => reached.has(key));
+      const [reached, lost] = (['ok', 'lost'] as const).map(
+        (wanted) => new Set(own.cells.flatMap(({ key, state }) => (state === wanted ? key : []))),
+      );
+      const near = nodes.filter(({ key }) => reached?.has(key));
       await inParallel(near, (node) => this.askDirectly(node, rows));
-      const far = nodes.filter(({ key }) => !reached.has(key));
-      await inParallel(far, (node) => this.askThroughOthers(node, rows));
+      const far = nodes.filter(({ key }) => lost?.has(key) && !reached?.has(key));
+      const relays = relaysOf(rows, self.key);
+      await inParallel(far, (node) =>
+        this.askThroughOthers(node, relays.get(node.key) ?? [], rows),
+      );
     }
     const matrix = matrixOf([self, ...nodes], rows);
     this.newest = { matrix, atMs: performance.now() };
@@ -137,13 +142,12 @@ export class Reach {
     }
   }
 
-  /** Those first that say that they reach the node. */
-  private async askThroughOthers(node: MatrixNode, rows: Map<string, Row>): Promise<void> {
-    const relays = [...rows.values()].filter(({ key, cells }) => {
-      if (key === this.context.self.key) return false;
-      return cells.some((cell) => cell.key === node.key && cell.state === 'ok');
-    });
-    for (const { key: relay } of relays.slice(0, RELAYS_MAX)) {
+  private async askThroughOthers(
+    node: MatrixNode,
+    relays: readonly string[],
+    rows: Map<string, Row>,
+  ): Promise<void> {
+    for (const relay of relays) {
       try {
         rows.set(node.key, await this.ask(relay, node.key));
         node.kind = 'weft';
@@ -175,6 +179,21 @@ export class Reach {
     if (!cells.some(({ state }) => state === 'ok')) throw new Error('that node is not reached');
     return this.ask(of, of);
   }
+}
+
+/** By node: keys of some that say that they reach it. A few are enough. */
+function relaysOf(rows: ReadonlyMap<string, Row>, self: string): Map<string, string[]> {
+  const relays = new Map<string, string[]>();
+  const others = [...rows.values()].filter(({ key }) => key !== self);
+  for (const { key, cells } of others) {
+    for (const { key: to, state } of cells) {
+      if (state !== 'ok') continue;
+      const known = relays.get(to) ?? [];
+      relays.set(to, known);
+      if (!known.includes(key) && known.length < RELAYS_MAX) known.push(key);
+    }
+  }
+  return relays;
 }
 
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
