@@ -259,6 +259,7 @@ describe('the matrix', () => {
     const peers = Array.from({ length: 150 }, (_, i) => peer(i + 2));
     const nodes = [self, ...peerNodes(peers)];
     const rows = new Map<string, Row>([
+      [self.key, { key: self.key, cells: peers.map((_, i) => cell(i + 2, 'ok')) }],
       ['10.244.3.0-24', { key: '10.244.3.0-24', cells: [cell(4, 'lost'), cell(5, 'ok')] }],
     ]);
     const { cells, complete } = matrixOf(nodes, rows);
