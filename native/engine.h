@@ -163,6 +163,21 @@ void udp_count_drops(struct engine *e);
  * Writes the clock words and STAT_WAIT_NS; drains the eventfd when it fired. */
 int engine_wait(struct engine *e, int timeout_ms);
 
+/* ---- echo.c ---- */
+struct echo_request {
+  const uint8_t *address; /* 4 or 16 bytes, network order, of the socket's family */
+  uint16_t identifier;
+  uint16_t sequence;
+  size_t payload_bytes; /* ECHO_TOKEN_BYTES..ECHO_PAYLOAD_MAX */
+  const uint8_t *token; /* ECHO_TOKEN_BYTES */
+};
+/* A non-blocking ICMP or ICMPv6 socket bound to an address of this node. fd or -errno; *raw: false for a ping socket. */
+int echo_open(int family, const uint8_t *address, bool *raw);
+/* Sends one request that is never fragmented here. CLOCK_MONOTONIC in ns when it left, or -errno (EMSGSIZE: larger than the device's MTU). */
+double echo_send(int fd, const struct echo_request *request);
+/* Rows (enum weft_echo) of answers with this token and of ICMP errors about our requests, without waiting. Count, or -errno. */
+int echo_receive(int fd, const uint8_t *token, double *rows, int row_count);
+
 /* ---- sys.c ---- */
 /* sd_notify over $NOTIFY_SOCKET ("@" = abstract), with a descriptor unless it is -1. 1 sent, 0 no socket, -errno */
 int sys_notify(const char *state, int passed_fd);

@@ -86,4 +86,18 @@ enum weft_stat {
 /* wait() returns these bits: 1 << (2 * link) TUN readable, 2 << (2 * link) UDP readable, WAIT_WAKE the eventfd. */
 #define WAIT_WAKE 256
 
+/* One row of echoReceive: doubles. */
+enum weft_echo {
+  ECHO_SEQUENCE = 0,
+  ECHO_ERRNO = 1,   /* 0 an answer, else what a node on the way said about our request */
+  ECHO_MTU = 2,     /* with EMSGSIZE: the largest packet that it lets pass */
+  ECHO_TTL = 3,     /* -1 = unknown */
+  ECHO_PAYLOAD = 4, /* bytes behind the echo header */
+  ECHO_AT = 5,      /* CLOCK_MONOTONIC, ns */
+  ECHO_ADDRESS = 6, /* 4 words as ROW_ADDRESS: who answered, or, of an error, whom we asked */
+  ECHO_ROW_DOUBLES = 10
+};
+#define ECHO_TOKEN_BYTES 8
+#define ECHO_PAYLOAD_MAX 65507
+
 #endif

@@ -6,10 +6,14 @@ const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 64 << 20;
 
 /** GET a page as JSON. Throws WeftError ERR_UNREACHABLE (exit 2) with what to do, ERR_ANSWER when the daemon refuses. */
-export function fetchPage(socket: string, page: string): Promise<Record<string, unknown>> {
+export function fetchPage(
+  socket: string,
+  page: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
     const request = http.get(
-      { socketPath: socket, path: page, timeout: TIMEOUT_MS },
+      { socketPath: socket, path: page, timeout: timeoutMs },
       (response) => void readAnswer(socket, page, response).then(resolve, reject),
     );
     request.on('timeout', () => request.destroy(new Error('no answer in time')));

@@ -114,8 +114,9 @@ export async function fetchShape<Shape extends z.ZodType>(
   socket: string,
   page: string,
   shape: Shape,
+  timeoutMs?: number,
 ): Promise<z.infer<Shape>> {
-  return checked(page, shape, await fetchPage(socket, page));
+  return checked(page, shape, await fetchPage(socket, page, timeoutMs));
 }
 
 function checked<Shape extends z.ZodType>(

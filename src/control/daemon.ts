@@ -31,6 +31,7 @@ import { expiryField, readyFields, underlayFields } from './log-fields.ts';
 import { Notifier } from './notify.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
+import { type Reach, startReach } from './reach/reach.ts';
 import { RuleKeeper } from './rules.ts';
 import { SelfWatch } from './self-watch.ts';
 import { StatusLine } from './status-line.ts';
@@ -66,6 +67,8 @@ export class Daemon {
   backend: Backend | undefined;
   keeper: LeaseKeeper | undefined;
   rules: RuleKeeper | undefined;
+  /** as long as the daemon is up, with a backend that has devices */
+  reach: Reach | undefined;
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
@@ -142,6 +145,7 @@ export class Daemon {
     await this.startRules(config, keeper.lease, previous.prefixes);
     if (settings.blackholeRoute) routes.set('blackhole', blackholesOf(keeper.lease));
     await this.writeSubnetEnv();
+    this.reach = startReach(this, addon, log);
     this.phase = '';
     this.followChanges();
     this.notifier.ready();
@@ -434,6 +438,7 @@ export class Daemon {
     this.watch.stop();
     this.keeper?.stop();
     this.rules?.stop();
+    this.reach?.stop();
     this.notifier.stopping();
     this.health?.close();
     this.web?.close();

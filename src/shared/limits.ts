@@ -21,3 +21,7 @@ export const DROP_SAMPLES_BURST = 50;
 /** Packets that a worker copies for a capture per second, and at once: some hundredths of a core. */
 export const CAPTURE_PER_SECOND = 20_000;
 export const CAPTURE_BURST = 2_000;
+/** ICMP echoes that a node sends per second, whoever asks for them: some 20 kB/s. */
+export const ECHOES_PER_SECOND = 200;
+/** Bytes of another daemon's row: a thousand cells take some 80 kB. */
+export const REACH_ANSWER_BYTES_MAX = 256 << 10;

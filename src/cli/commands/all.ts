@@ -12,9 +12,11 @@ import { addDockerOpts } from './docker-opts.ts';
 import { addDrops } from './drops.ts';
 import { addInstall } from './install.ts';
 import { addPeers } from './peers.ts';
+import { addPing } from './ping.ts';
 import { addRoutes } from './routes.ts';
 import { addStatus } from './status.ts';
 import { addTop } from './top.ts';
+import { addTopology } from './topology.ts';
 
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
 export function createProgram(onExit: OnExit): Command {
@@ -25,12 +27,14 @@ export function createProgram(onExit: OnExit): Command {
   addStatus(program, onExit);
   addPeers(program, onExit);
   addRoutes(program, onExit);
+  addDrops(program, onExit);
+  addPing(program, onExit);
   addTop(program, onExit);
+  addCapture(program);
+  addTopology(program, onExit);
   addConfig(program, onExit);
   addCompletion(program);
   addBugreport(program);
-  addDrops(program, onExit);
-  addCapture(program);
   addBench(program, onExit);
   addInstall(program);
   addCleanup(program);

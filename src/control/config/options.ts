@@ -140,6 +140,18 @@ export const OPTIONS: readonly Option[] = [
     'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
   ),
   own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
+  own(
+    'probe-seconds',
+    'number',
+    10,
+    'seconds between echoes to each peer, for RTT and loss in weft peers; 0 = only on demand',
+  ),
+  own(
+    'reach-port',
+    'number',
+    8474,
+    'TCP port on the overlay address where peers ask for weft ping --all; 0 = off',
+  ),
   own('log-format', 'string', 'auto', 'auto, text or json'),
   own('log-level', 'string', 'info', 'debug, info, warn or error'),
 ];

@@ -50,6 +50,10 @@ export interface Settings {
   /** the web page; undefined = off */
   adminListen: ListenAddress | undefined;
   stateFolder: string;
+  /** 0 = no echoes in the background */
+  probeMs: number;
+  /** 0 = peers can't ask what this node reaches */
+  reachPort: number;
   logFormat: 'auto' | 'text' | 'json';
   logLevel: LogLevel;
 }
@@ -112,6 +116,8 @@ export function toSettings(values: Values): Settings {
     adminSocket: values['admin-socket'] as string,
     adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
+    probeMs: numberIn(values, 'probe-seconds', 0, 86_400) * 1000,
+    reachPort: numberIn(values, 'reach-port', 0, 65_535),
     logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
     logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
   };

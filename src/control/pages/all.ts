@@ -5,6 +5,8 @@ import { capturePage, captureStopPage, captureSummaryPage } from './capture.ts';
 import { configPage } from './config.ts';
 import { dropsPage } from './drops.ts';
 import { peersPage } from './peers.ts';
+import { pingPage } from './ping.ts';
+import { reachPage } from './reach.ts';
 import { routesPage } from './routes.ts';
 import { statusPage } from './status.ts';
 
@@ -19,6 +21,8 @@ export function pagesOf(daemon: Daemon): Pages {
     '/capture': (query, gone) => capturePage(daemon, query, gone),
     '/capture/stop': () => captureStopPage(daemon),
     '/capture/summary': () => captureSummaryPage(daemon),
+    '/ping': (query) => pingPage(daemon, query),
+    '/reach': () => reachPage(daemon),
   };
   if (process.env['WEFT_FAULTS'] === '1') {
     pages['/fault'] = (query) => {

@@ -15,10 +15,12 @@ const UNSEEN: PeerTotals = {
 
 export function peersPage(daemon: Daemon): object {
   const ledger = daemon.backend?.observation?.ledger;
-  return { peers: daemon.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN)) };
+  return {
+    peers: daemon.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN, daemon)),
+  };
 }
 
-function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals): object {
+function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Daemon): object {
   return {
     key: peer.key,
     family: peer.family,
@@ -28,5 +30,7 @@ function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals): object {
     mac: peer.mac.high === 0 && peer.mac.low === 0 ? null : formatMac(peer.mac),
     ...totals,
     lastHeardAt: lastHeardAt?.toISOString() ?? null,
+    rttMs: reach?.row.cellOf(peer).rttMs ?? null,
+    lossRatio: reach?.row.cellOf(peer).lossRatio ?? null,
   };
 }
