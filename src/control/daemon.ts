@@ -28,22 +28,20 @@ import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
+import { ManagerReport } from './manager-report.ts';
 import { Notifier } from './notify.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
 import { type Reach, startReach } from './reach/reach.ts';
 import { RuleKeeper } from './rules.ts';
 import { SelfWatch } from './self-watch.ts';
-import { StatusLine } from './status-line.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
-import { Watchdog, watchdogMs } from './watchdog.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
 const UPKEEP_MS = 5_000;
-const STATUS_MS = 1_000;
 /** How long one try to reach the store may take: the service manager must not lose patience before us. */
 const TRY_MS = 30_000;
 
@@ -85,6 +83,7 @@ export class Daemon {
   private readonly addon: Addon;
   private readonly fds: FdStore;
   private readonly notifier: Notifier;
+  private readonly report: ManagerReport;
   private readonly guard = new TableGuard();
   private readonly repeats = new RepeatFilter();
   private readonly abort = new AbortController();
@@ -94,8 +93,6 @@ export class Daemon {
   private web: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
   private upkeep: NodeJS.Timeout | undefined;
-  private statusTimer: NodeJS.Timeout | undefined;
-  private watchdog: Watchdog | undefined;
   /** the newest list that nobody has applied yet */
   private pending: Snapshot | undefined;
   /** the backend takes one call at a time */
@@ -109,12 +106,13 @@ export class Daemon {
     this.addon = loadAddon();
     this.fds = FdStore.fromEnvironment(this.addon, process.env);
     this.notifier = new Notifier(this.addon, log);
+    this.report = new ManagerReport(this, this.notifier);
   }
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
     const { settings, log, addon, fds } = this;
-    this.reportToManager();
+    this.report.start();
     await checkPermission();
     await this.startListeners();
     this.phase = 'waiting for the network config';
@@ -150,18 +148,6 @@ export class Daemon {
     this.followChanges();
     this.notifier.ready();
     log.info(readyFields(this, backend), 'ready');
-  }
-
-  /** The service manager sees from the beginning that we live, and what we wait for. */
-  private reportToManager(): void {
-    const line = new StatusLine();
-    const say = (): void => this.notifier.say(line.of(this));
-    this.statusTimer = setInterval(say, STATUS_MS).unref();
-    const intervalMs = watchdogMs(process.env);
-    if (intervalMs === undefined) return;
-    const beats = (): number[] =>
-      this.backend?.status().workers.map(({ heartbeat }) => heartbeat) ?? [];
-    this.watchdog = new Watchdog(intervalMs, beats, () => this.notifier.alive());
   }
 
   /** Probes and people are answered from the beginning. */
@@ -433,8 +419,7 @@ export class Daemon {
     this.abort.abort();
     clearTimeout(this.again);
     clearInterval(this.upkeep);
-    clearInterval(this.statusTimer);
-    this.watchdog?.stop();
+    this.report.stop();
     this.watch.stop();
     this.keeper?.stop();
     this.rules?.stop();
