@@ -109,4 +109,5 @@ if (!from || !to) {
   process.exit(64);
 }
 const screen = readFileSync(from, 'utf8').replace(/\n+$/, '').split('\n');
-writeFileSync(to, svgOf(screen, title));
+// "-" is standard output; by number, because it may be a socket.
+writeFileSync(to === '-' ? 1 : to, svgOf(screen, title));

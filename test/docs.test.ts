@@ -38,7 +38,7 @@ test("pages about the command line come from the program's own commands", () => 
 test('the picture of weft top is made of the recorded screen', () => {
   const script = path.join(projectRoot(), 'scripts/terminal-picture.mjs');
   const screen = path.join(projectRoot(), 'docs/images/top.ansi');
-  const made = spawnSync(process.execPath, [script, screen, '/dev/stdout', 'weft top'], {
+  const made = spawnSync(process.execPath, [script, screen, '-', 'weft top'], {
     encoding: 'utf8',
   });
   assert.equal(made.stdout, page('images/top.svg'));
