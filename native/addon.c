@@ -33,7 +33,7 @@ static const struct {
     [VIEW_UDP_IN] = {"udpIn", napi_int32_array, UDP_IN_ROWS * ROW_INTS},
     [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, TUN_OUT_ROWS * ROW_INTS},
     [VIEW_STATS] = {"stats", napi_float64_array, STAT_COUNT},
-    [VIEW_CLOCK] = {"clock", napi_int32_array, 1},
+    [VIEW_CLOCK] = {"clock", napi_int32_array, 2},
 };
 
 static bool read_views(napi_env env, napi_value object, struct engine *memory, napi_value values[VIEW_COUNT]) {
@@ -55,7 +55,7 @@ static bool read_views(napi_env env, napi_value object, struct engine *memory, n
       .udp_in = data[VIEW_UDP_IN],
       .tun_out = data[VIEW_TUN_OUT],
       .stats = data[VIEW_STATS],
-      .clock_ms = data[VIEW_CLOCK],
+      .clock = data[VIEW_CLOCK],
   };
   return int_property(env, object, "wakeFd", -1, INT32_MAX, &memory->wake_fd);
 }
@@ -194,6 +194,89 @@ static napi_value addon_wait(napi_env env, napi_callback_info info) {
   return make_int(env, engine_wait(e, timeout_ms));
 }
 
+/* ---- echoes ---- */
+
+static napi_value make_double(napi_env env, double number) {
+  napi_value value = NULL;
+  napi_create_double(env, number, &value);
+  return value;
+}
+
+static napi_value addon_open_echo(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], result;
+  arguments(env, info, values);
+  int version;
+  void *address;
+  size_t count;
+  if (!read_int(env, values[0], "family", 4, 6, &version) ||
+      !read_view(env, values[1], "address", napi_uint8_array, &address, &count)) {
+    return NULL;
+  }
+  const size_t expected = version == 4 ? 4 : 16;
+  if (count != expected) {
+    fail_range(env, "address.length", (double)expected, (double)expected);
+    return NULL;
+  }
+  bool raw = false;
+  int fd = echo_open(version == 4 ? AF_INET : AF_INET6, address, &raw);
+  if (fd < 0) return throw_system(env, "openEcho", fd);
+  napi_create_object(env, &result);
+  set_property(env, result, "fd", make_int(env, fd));
+  set_property(env, result, "raw", make_bool(env, raw));
+  return result;
+}
+
+static bool read_token(napi_env env, napi_value value, const uint8_t **token) {
+  void *bytes;
+  size_t count;
+  if (!read_view(env, value, "token", napi_uint8_array, &bytes, &count)) return false;
+  *token = bytes;
+  return count == ECHO_TOKEN_BYTES || fail_range(env, "token.length", ECHO_TOKEN_BYTES, ECHO_TOKEN_BYTES);
+}
+
+static napi_value addon_echo_send(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], address_value;
+  arguments(env, info, values);
+  int fd, identifier, sequence, payload_bytes;
+  void *address;
+  size_t count;
+  struct echo_request request;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_token(env, values[1], &request.token) ||
+      !read_property(env, values[2], "address", &address_value) ||
+      !read_view(env, address_value, "address", napi_uint8_array, &address, &count) ||
+      !int_property(env, values[2], "identifier", 0, UINT16_MAX, &identifier) ||
+      !int_property(env, values[2], "sequence", 0, UINT16_MAX, &sequence) ||
+      !int_property(env, values[2], "payloadBytes", ECHO_TOKEN_BYTES, ECHO_PAYLOAD_MAX, &payload_bytes)) {
+    return NULL;
+  }
+  int family = AF_UNSPEC;
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &(socklen_t){sizeof family});
+  const size_t expected = family == AF_INET6 ? 16 : 4;
+  if (count != expected) {
+    fail_range(env, "address.length", (double)expected, (double)expected);
+    return NULL;
+  }
+  request.address = address;
+  request.identifier = (uint16_t)identifier;
+  request.sequence = (uint16_t)sequence;
+  request.payload_bytes = (size_t)payload_bytes;
+  return make_double(env, echo_send(fd, &request));
+}
+
+static napi_value addon_echo_receive(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  const uint8_t *token;
+  void *rows;
+  size_t count;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_token(env, values[1], &token) ||
+      !read_view(env, values[2], "rows", napi_float64_array, &rows, &count)) {
+    return NULL;
+  }
+  return make_int(env, echo_receive(fd, token, rows, (int)(count / ECHO_ROW_DOUBLES)));
+}
+
 /* ---- the rest ---- */
 
 static napi_value addon_open_wake(napi_env env, napi_callback_info info) {
@@ -274,6 +357,7 @@ static const struct {
     {"tunOutRows", TUN_OUT_ROWS},    {"rowInts", ROW_INTS},            {"rowBad", ROW_BAD},
     {"statCount", STAT_COUNT},       {"linksMax", LINKS_MAX},          {"sendSocketsMax", SEND_SOCKETS_MAX},
     {"waitWake", WAIT_WAKE},         {"rowGsoTunnel", ROW_GSO_TUNNEL},
+    {"echoRowDoubles", ECHO_ROW_DOUBLES}, {"echoTokenBytes", ECHO_TOKEN_BYTES}, {"echoPayloadMax", ECHO_PAYLOAD_MAX},
 };
 
 static const struct {
@@ -294,6 +378,8 @@ static const struct {
     {"adoptTun", addon_adopt_tun},         {"adoptUdp", addon_adopt_udp},
     {"tunDevice", addon_tun_device},       {"persistTun", addon_persist_tun},
     {"receiveBuffer", addon_receive_buffer},
+    {"openEcho", addon_open_echo},         {"echoSend", addon_echo_send},
+    {"echoReceive", addon_echo_receive},
 };
 
 /* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */

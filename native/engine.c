@@ -33,7 +33,7 @@ int engine_create(const struct engine *memory, struct engine **created) {
   e->udp_in = memory->udp_in;
   e->tun_out = memory->tun_out;
   e->stats = memory->stats;
-  e->clock_ms = memory->clock_ms;
+  e->clock = memory->clock;
   e->wake_fd = memory->wake_fd;
   int error = engine_open(e);
   if (error) {

@@ -36,7 +36,7 @@ struct engine {
   int32_t *udp_in;  /* UDP_IN_ROWS rows */
   int32_t *tun_out; /* TUN_OUT_ROWS rows */
   double *stats;    /* STAT_COUNT doubles */
-  int32_t *clock_ms; /* one word: CLOCK_MONOTONIC in ms, written by engine_wait */
+  int32_t *clock;   /* two words: CLOCK_MONOTONIC in ms, and the ns within; written by engine_wait */
   int64_t spin_again_ns; /* CLOCK_MONOTONIC before which a wait does not spin */
   int32_t drops_counted_ms; /* clock when the sockets were last asked for their drops */
   struct link links[LINKS_MAX];
@@ -160,8 +160,23 @@ void udp_count_drops(struct engine *e);
 /* ---- wait.c ---- */
 /* Waits until a descriptor is readable or timeout_ms passed (0 = look only). Bits of layout.h, or -errno. EINTR = 0.
  * With FEATURE_SPIN on a link it looks again and again for some microseconds before it sleeps, unless others need the CPU.
- * Writes the clock word; drains the eventfd when it fired. */
+ * Writes the clock words and STAT_WAIT_NS; drains the eventfd when it fired. */
 int engine_wait(struct engine *e, int timeout_ms);
+
+/* ---- echo.c ---- */
+struct echo_request {
+  const uint8_t *address; /* 4 or 16 bytes, network order, of the socket's family */
+  uint16_t identifier;
+  uint16_t sequence;
+  size_t payload_bytes; /* ECHO_TOKEN_BYTES..ECHO_PAYLOAD_MAX */
+  const uint8_t *token; /* ECHO_TOKEN_BYTES */
+};
+/* A non-blocking ICMP or ICMPv6 socket bound to an address of this node. fd or -errno; *raw: false for a ping socket. */
+int echo_open(int family, const uint8_t *address, bool *raw);
+/* Sends one request that is never fragmented here. CLOCK_MONOTONIC in ns when it left, or -errno (EMSGSIZE: larger than the device's MTU). */
+double echo_send(int fd, const struct echo_request *request);
+/* Rows (enum weft_echo) of answers with this token and of ICMP errors about our requests, without waiting. Count, or -errno. */
+int echo_receive(int fd, const uint8_t *token, double *rows, int row_count);
 
 /* ---- sys.c ---- */
 /* sd_notify over $NOTIFY_SOCKET ("@" = abstract), with a descriptor unless it is -1. 1 sent, 0 no socket, -errno */

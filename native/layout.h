@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define WEFT_LAYOUT_MAGIC 0x77656674 /* "weft" */
-#define WEFT_LAYOUT_VERSION 2
+#define WEFT_LAYOUT_VERSION 3
 
 /* Pool: one slot per packet in flight. The stride is no multiple of a page: slot heads spread over all L1 sets. */
 #define SLOT_HEADROOM 128
@@ -75,6 +75,7 @@ enum weft_stat {
   STAT_BAD_CHECKSUM = 10,   /* packets passed on unmerged because their checksum is wrong */
   STAT_TUNNEL_WRITES = 11,  /* encapsulated super-packets written to the TAP */
   STAT_TUNNEL_FALLBACKS = 12, /* those that the TAP refused and that were segmented here */
+  STAT_WAIT_NS = 13,        /* time in wait(): asleep, spinning and looking */
   STAT_COUNT = 16
 };
 
@@ -84,5 +85,19 @@ enum weft_stat {
 
 /* wait() returns these bits: 1 << (2 * link) TUN readable, 2 << (2 * link) UDP readable, WAIT_WAKE the eventfd. */
 #define WAIT_WAKE 256
+
+/* One row of echoReceive: doubles. */
+enum weft_echo {
+  ECHO_SEQUENCE = 0,
+  ECHO_ERRNO = 1,   /* 0 an answer, else what a node on the way said about our request */
+  ECHO_MTU = 2,     /* with EMSGSIZE: the largest packet that it lets pass */
+  ECHO_TTL = 3,     /* -1 = unknown */
+  ECHO_PAYLOAD = 4, /* bytes behind the echo header */
+  ECHO_AT = 5,      /* CLOCK_MONOTONIC, ns */
+  ECHO_ADDRESS = 6, /* 4 words as ROW_ADDRESS: who answered, or, of an error, whom we asked */
+  ECHO_ROW_DOUBLES = 10
+};
+#define ECHO_TOKEN_BYTES 8
+#define ECHO_PAYLOAD_MAX 65507
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The one place where a worker waits: epoll over its links' descriptors and the eventfd. Stages: look; spin; sleep; drain the
- * eventfd, write the clock word, hand back the ready bits (they are the epoll data).
+ * eventfd, write the clock words, hand back the ready bits (they are the epoll data).
  *
  * Spinning: falling asleep and being woken costs more than a packet does, above all in a virtual machine, where an idle CPU is given
  * back to the host. So a worker looks again for SPIN_NS before it sleeps, and lets others have the CPU at each turn. When they keep it
@@ -57,16 +57,22 @@ static int wait_for_events(struct engine *e, struct epoll_event *events, int tim
   return count == 0 && timeout_ms > 0 ? epoll_wait(e->epoll_fd, events, EVENTS_MAX, timeout_ms) : count;
 }
 
-static void write_clock(struct engine *e) { *e->clock_ms = (int32_t)(uint32_t)((uint64_t)now_ns() / 1000000); }
+static void write_clock(struct engine *e, int64_t now) {
+  e->clock[0] = (int32_t)(uint32_t)((uint64_t)now / 1000000);
+  e->clock[1] = (int32_t)(now % 1000000);
+}
 
 int engine_wait(struct engine *e, int timeout_ms) {
   if (timeout_ms < 0 || timeout_ms > WAIT_MAX_MS) timeout_ms = WAIT_MAX_MS;
   struct epoll_event events[EVENTS_MAX];
+  int64_t begin = now_ns();
   int count = wait_for_events(e, events, timeout_ms);
   int failure = count < 0 ? errno : 0;
-  write_clock(e);
-  if ((uint32_t)*e->clock_ms - (uint32_t)e->drops_counted_ms >= DROPS_EVERY_MS) {
-    e->drops_counted_ms = *e->clock_ms;
+  int64_t end = now_ns();
+  write_clock(e, end);
+  e->stats[STAT_WAIT_NS] += (double)(end - begin);
+  if ((uint32_t)e->clock[0] - (uint32_t)e->drops_counted_ms >= DROPS_EVERY_MS) {
+    e->drops_counted_ms = e->clock[0];
     udp_count_drops(e);
   }
   if (failure) return failure == EINTR ? 0 : -failure;

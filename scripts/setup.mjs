@@ -4,7 +4,7 @@
  * Says what it does while it does it, and nothing when all is there.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
@@ -29,6 +29,13 @@ const COMMANDS = {
   debootstrap: ['debootstrap'],
   'systemd-nspawn': ['systemd-container'],
   buildah: ['buildah'],
+  mandoc: ['mandoc'],
+  tmux: ['tmux'],
+  zsh: ['zsh'],
+  fish: ['fish'],
+  tcpdump: ['tcpdump'],
+  chromium: ['chromium'],
+  promtool: ['prometheus'],
 };
 
 function say(text) {
@@ -102,6 +109,9 @@ function dist() {
   if (modified(stamp) > sources) return;
   say('compiling TypeScript');
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+  const assets = 'src/control/web/assets';
+  rmSync(path.join(root, 'dist', assets), { recursive: true, force: true });
+  cpSync(path.join(root, assets), path.join(root, 'dist', assets), { recursive: true });
   utimesSync(stamp, new Date(), new Date());
 }
 

@@ -1,8 +1,12 @@
 /** Pages that come from tables are up to date; the comparison with flannel leaves nothing out. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { createProgram } from '../src/cli/commands/all.ts';
+import { jsonSchemas, renderJsonPage } from '../src/cli/json-page.ts';
+import { renderCommandsPage, renderWeftPage } from '../src/cli/man-page.ts';
 import { OPTIONS } from '../src/control/config/options.ts';
 import {
   renderDefaults,
@@ -20,13 +24,43 @@ test('options page and man page come from the option table', () => {
   assert.equal(page('../deploy/systemd/default'), renderDefaults());
 });
 
+test("pages about the command line come from the program's own commands", () => {
+  const program = createProgram(() => undefined);
+  assert.equal(page('man/weft.1'), renderWeftPage(program, programVersion()));
+  assert.equal(page('reference/commands.md'), renderCommandsPage(program));
+  assert.equal(page('reference/json.md'), renderJsonPage(program));
+  const schemas = jsonSchemas(program);
+  const files = readdirSync(path.join(projectRoot(), 'docs/reference/json'));
+  assert.deepEqual(files.sort(), [...schemas.keys()].sort());
+  for (const [name, text] of schemas) assert.equal(page(`reference/json/${name}`), text);
+});
+
+test('the picture of weft top is made of the recorded screen', () => {
+  const script = path.join(projectRoot(), 'scripts/terminal-picture.mjs');
+  const screen = path.join(projectRoot(), 'docs/images/top.ansi');
+  const made = spawnSync(process.execPath, [script, screen, '/dev/stdout', 'weft top'], {
+    encoding: 'utf8',
+  });
+  assert.equal(made.stdout, page('images/top.svg'));
+});
+
+test('mandoc finds nothing to warn of in the man pages', () => {
+  const files = ['man/weftd.8', 'man/weft.1'].map((name) => path.join(projectRoot(), 'docs', name));
+  const { stdout } = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', ...files], {
+    encoding: 'utf8',
+  });
+  // A date would make the pages differ from day to day.
+  const warnings = stdout.split('\n').filter((line) => !line.includes('missing date'));
+  assert.equal(warnings.join('').trim(), '');
+});
+
 test('the man page is plain troff', () => {
   for (const file of ['man/weftd.8', 'man/weft.1']) {
     const macros = page(file)
       .split('\n')
       .filter((line) => line.startsWith('.'));
     for (const line of macros)
-      assert.match(line, /^\.(TH|SH|TP|PP|B|I|BI|BR|RI) ?/, `${file}: ${line}`);
+      assert.match(line, /^\.(TH|SH|SS|TP|PP|B|I|BI|BR|RI|nf|fi) ?/, `${file}: ${line}`);
   }
 });
 

@@ -34,3 +34,63 @@ export function renderAge(ms: number): string {
   if (seconds < 7200) return `${Math.floor(seconds / 60)}min`;
   return `${Math.floor(seconds / 3600)}h`;
 }
+
+/** A rate as people say it: "0", "12.3k", "1.20M". */
+export function renderCount(amount: number): string {
+  if (amount < 1000) return String(Math.round(amount));
+  if (amount < 1_000_000) return `${digits(amount / 1000)}k`;
+  return amount < 1e9 ? `${digits(amount / 1e6)}M` : `${digits(amount / 1e9)}G`;
+}
+
+/** Bytes per second as bits per second. */
+export function renderBits(bytesPerSecond: number): string {
+  const bits = bytesPerSecond * 8;
+  const text = renderCount(bits);
+  const unit = text.at(-1) ?? '';
+  return /[kMG]/.test(unit) ? `${text.slice(0, -1)} ${unit}bit/s` : `${text} bit/s`;
+}
+
+function digits(value: number): string {
+  return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
+/** Lines of at most `width` columns; a word that is longer has a line of its own. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** The first `width` columns of a line that may be coloured; open colours are closed. */
+export function clipLine(line: string, width: number): string {
+  if (widthOf(line) <= width) return line;
+  let rest = Math.max(0, width - 1);
+  let clipped = '';
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what they consist of
+  for (const [part] of line.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
+    if (part.startsWith('\u001b')) clipped += part;
+    else if (rest-- > 0) clipped += part;
+  }
+  return `${clipped}…`;
+}
+
+const BARS = '▁▂▃▄▅▆▇█';
+
+/** One bar for each of the newest `width` values, the largest of them as high as the line; older places stay empty. */
+export function sparkline(
+  values: readonly number[],
+  width: number,
+  top = Math.max(...values.slice(-width), 0),
+): string {
+  const newest = values.slice(-width);
+  const bar = (value: number): string => {
+    if (value <= 0 || top <= 0) return BARS[0] as string;
+    return BARS[Math.min(7, Math.max(1, Math.ceil((value / top) * 7)))] as string;
+  };
+  return newest.map(bar).join('').padStart(width);
+}

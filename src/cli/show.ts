@@ -37,12 +37,29 @@ export interface Show<Shape extends z.ZodType, Extra extends object = object> {
   help?: string;
   /** the promised shape of --json; unknown keys are passed on */
   shape: Shape;
-  /** the answer; most commands take it from the daemon */
-  answer: (options: ShowOptions & Extra, argument: string | undefined) => Promise<unknown>;
+  /** the answer; most commands take it from the daemon. `words`: all arguments, for a notation like "[flags...]" */
+  answer: (
+    options: ShowOptions & Extra,
+    argument: string | undefined,
+    words: readonly string[],
+  ) => Promise<unknown>;
   /** for people; without a line end */
   render: (answer: z.infer<Shape>, style: Style, nowMs: number) => string;
   /** 0 unless said otherwise */
   exitCode?: (answer: z.infer<Shape>) => 0 | 1;
+}
+
+/** The promised shape of each command's --json. */
+const shapes = new WeakMap<Command, z.ZodType>();
+
+/** Writes down what a command's --json promises; addShow does it for its own. */
+export function promiseShape(command: Command, shape: z.ZodType): void {
+  shapes.set(command, shape);
+}
+
+/** What a command's --json promises; undefined where there is none. */
+export function shapeOf(command: Command): z.ZodType | undefined {
+  return shapes.get(command);
 }
 
 /** Adds a command that shows something. */
@@ -52,6 +69,7 @@ export function addShow<Shape extends z.ZodType, Extra extends object = object>(
   show: Show<Shape, Extra>,
 ): Command {
   const command = addShowOptions(program.command(show.name).description(show.description));
+  promiseShape(command, show.shape);
   if (show.argument) command.argument(...show.argument);
   show.options?.(command);
   if (show.help) command.addHelpText('after', `\n${show.help}`);
@@ -59,7 +77,11 @@ export function addShow<Shape extends z.ZodType, Extra extends object = object>(
     const argument = show.argument ? (words[0] as string | undefined) : undefined;
     const options = command.opts<ShowOptions & Extra>();
     for (let round = 0; ; round++) {
-      const answer = checked(show.name, show.shape, await show.answer(options, argument));
+      const answer = checked(
+        show.name,
+        show.shape,
+        await show.answer(options, argument, command.args),
+      );
       process.stdout.write(textOf(show, answer, options, round));
       onExit(show.exitCode?.(answer) ?? 0);
       if (options.watch === undefined) return;
@@ -92,8 +114,9 @@ export async function fetchShape<Shape extends z.ZodType>(
   socket: string,
   page: string,
   shape: Shape,
+  timeoutMs?: number,
 ): Promise<z.infer<Shape>> {
-  return checked(page, shape, await fetchPage(socket, page));
+  return checked(page, shape, await fetchPage(socket, page, timeoutMs));
 }
 
 function checked<Shape extends z.ZodType>(

@@ -9,6 +9,7 @@ export interface Style {
   good(text: string): string;
   warn(text: string): string;
   bad(text: string): string;
+  info(text: string): string;
 }
 
 const CODES = {
@@ -17,6 +18,7 @@ const CODES = {
   good: [32, 39],
   warn: [33, 39],
   bad: [31, 39],
+  info: [36, 39],
 } as const;
 
 export const PLAIN: Style = styleOf(false);
@@ -36,5 +38,5 @@ function styleOf(isColoured: boolean): Style {
   const paint = (name: keyof typeof CODES) => (text: string) =>
     isColoured ? `\u001b[${CODES[name][0]}m${text}\u001b[${CODES[name][1]}m` : text;
   const [bold, dim, good] = [paint('bold'), paint('dim'), paint('good')];
-  return { bold, dim, good, warn: paint('warn'), bad: paint('bad') };
+  return { bold, dim, good, warn: paint('warn'), bad: paint('bad'), info: paint('info') };
 }

@@ -10,6 +10,7 @@ import { startAdmin } from './admin.ts';
 import type { Backend } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
+import type { EffectiveOption } from './config/effective.ts';
 import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
 import type { Settings } from './config/settings.ts';
 import { FdStore } from './fd-store.ts';
@@ -26,20 +27,21 @@ import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
 import { LeaseKeeper } from './lease/keep.ts';
 import type { Lease, LeaseSubnets } from './lease/lease.ts';
 import { type Log, RepeatFilter } from './log.ts';
+import { expiryField, readyFields, underlayFields } from './log-fields.ts';
+import { ManagerReport } from './manager-report.ts';
 import { Notifier } from './notify.ts';
 import { pagesOf } from './pages/all.ts';
 import { leasesToPeers, type Peer } from './peers.ts';
+import { type Reach, startReach } from './reach/reach.ts';
 import { RuleKeeper } from './rules.ts';
-import { StatusLine } from './status-line.ts';
+import { SelfWatch } from './self-watch.ts';
 import type { Snapshot, Store } from './store/store.ts';
 import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
 import { TableGuard } from './table-guard.ts';
-import { Watchdog, watchdogMs } from './watchdog.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
 const UPKEEP_MS = 5_000;
-const STATUS_MS = 1_000;
 /** How long one try to reach the store may take: the service manager must not lose patience before us. */
 const TRY_MS = 30_000;
 
@@ -63,23 +65,34 @@ export class Daemon {
   backend: Backend | undefined;
   keeper: LeaseKeeper | undefined;
   rules: RuleKeeper | undefined;
+  /** as long as the daemon is up, with a backend that has devices */
+  reach: Reach | undefined;
   peers: readonly Peer[] = [];
   held = 0;
   storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
+  /** Why the newest list of nodes, the host's devices or its routes are not as they should be; '' when they are. */
+  tableProblem = '';
+  hostProblem = '';
+  underlayMoved = '';
+  /** flags, environment and defaults, for /config */
+  options: readonly EffectiveOption[] = [];
+  readonly watch = new SelfWatch(this);
+  /** lists that the store's watch delivered, and how often it went away */
+  readonly storeCounts = { lists: 0, failures: 0 };
   private readonly log: Log;
   private readonly addon: Addon;
   private readonly fds: FdStore;
   private readonly notifier: Notifier;
+  private readonly report: ManagerReport;
   private readonly guard = new TableGuard();
   private readonly repeats = new RepeatFilter();
   private readonly abort = new AbortController();
   private routes: RouteKeeper | undefined;
   private admin: http.Server | undefined;
   private health: http.Server | undefined;
+  private web: http.Server | undefined;
   private again: NodeJS.Timeout | undefined;
   private upkeep: NodeJS.Timeout | undefined;
-  private statusTimer: NodeJS.Timeout | undefined;
-  private watchdog: Watchdog | undefined;
   /** the newest list that nobody has applied yet */
   private pending: Snapshot | undefined;
   /** the backend takes one call at a time */
@@ -93,12 +106,13 @@ export class Daemon {
     this.addon = loadAddon();
     this.fds = FdStore.fromEnvironment(this.addon, process.env);
     this.notifier = new Notifier(this.addon, log);
+    this.report = new ManagerReport(this, this.notifier);
   }
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
     const { settings, log, addon, fds } = this;
-    this.reportToManager();
+    this.report.start();
     await checkPermission();
     await this.startListeners();
     this.phase = 'waiting for the network config';
@@ -106,7 +120,7 @@ export class Daemon {
     this.config = config;
     const external = await this.findInterface(config);
     this.external = external;
-    log.info({ mtu: external.mtu }, `underlay ${external.name}: ${external.reason}`);
+    log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
     const leases = parseLeases(await this.patiently(() => this.store.list()));
 
@@ -129,28 +143,23 @@ export class Daemon {
     await this.startRules(config, keeper.lease, previous.prefixes);
     if (settings.blackholeRoute) routes.set('blackhole', blackholesOf(keeper.lease));
     await this.writeSubnetEnv();
+    this.reach = startReach(this, addon, log);
     this.phase = '';
     this.followChanges();
     this.notifier.ready();
-    log.info({ peers: this.peers.length }, 'ready');
-  }
-
-  /** The service manager sees from the beginning that we live, and what we wait for. */
-  private reportToManager(): void {
-    const line = new StatusLine();
-    const say = (): void => this.notifier.say(line.of(this));
-    this.statusTimer = setInterval(say, STATUS_MS).unref();
-    const intervalMs = watchdogMs(process.env);
-    if (intervalMs === undefined) return;
-    const beats = (): number[] =>
-      this.backend?.status().workers.map(({ heartbeat }) => heartbeat) ?? [];
-    this.watchdog = new Watchdog(intervalMs, beats, () => this.notifier.alive());
+    log.info(readyFields(this, backend), 'ready');
   }
 
   /** Probes and people are answered from the beginning. */
   private async startListeners(): Promise<void> {
-    const { adminSocket, healthAddress, healthPort } = this.settings;
-    this.admin = await startAdmin(adminSocket, pagesOf(this));
+    const { adminSocket, adminListen, healthAddress, healthPort } = this.settings;
+    const pages = pagesOf(this);
+    this.admin = await startAdmin(adminSocket, pages);
+    if (adminListen) {
+      const { startWeb } = await import('./web/server.ts');
+      this.web = await startWeb(adminListen, pages);
+    }
+    this.watch.start();
     if (healthPort === 0) return;
     const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
     const whyNotReady = (): string => this.whyNotReady();
@@ -166,7 +175,7 @@ export class Daemon {
     const lease = await this.patiently(() =>
       acquireLease(this.store, config, attributes, previous),
     );
-    this.log.info({ key: lease.key }, 'lease acquired');
+    this.log.info({ key: lease.key, ...expiryField(lease) }, 'lease acquired');
     return new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
   }
 
@@ -274,6 +283,7 @@ export class Daemon {
 
   /** Lists may come faster than they are applied; only the newest counts. */
   private onSnapshot(snapshot: Snapshot): void {
+    this.storeCounts.lists++;
     if (!this.storeState.ok) this.log.info('the store is back');
     this.storeState = { ok: true, message: '', lastEventAt: new Date() };
     const isWaiting = this.pending !== undefined;
@@ -288,9 +298,12 @@ export class Daemon {
     try {
       const peers = this.toPeers(pending, config, keeper);
       await backend.apply(peers);
+      this.tableProblem = '';
       this.log.debug({ peers: peers.length }, 'peers applied');
     } catch (error) {
-      this.log.error(`peers not applied: ${messageOf(error)}`);
+      this.tableProblem = messageOf(error);
+      if (this.repeats.isNew(this.tableProblem))
+        this.log.error(`peers not applied: ${this.tableProblem}`);
     }
   }
 
@@ -315,6 +328,7 @@ export class Daemon {
 
   /** The last table stays in force for as long as the store is away. */
   private storeAway(error: Error): void {
+    this.storeCounts.failures++;
     clearTimeout(this.again);
     this.guard.storeDoubtful(Date.now());
     if (this.storeState.ok)
@@ -335,8 +349,10 @@ export class Daemon {
       if (done !== '') this.log.warn(`the host was not as it should be; ${done}`);
       const problem = this.routes?.problem ?? '';
       if (problem !== '' && this.repeats.isNew(problem)) this.log.error(problem);
+      this.hostProblem = '';
     } catch (error) {
       const message = messageOf(error);
+      this.hostProblem = message;
       if (this.repeats.isNew(message)) this.log.error(`upkeep: ${message}`);
     }
   }
@@ -345,9 +361,11 @@ export class Daemon {
   private async lookAtUnderlay(config: NetworkConfig): Promise<void> {
     const { external } = this;
     const found = await this.findInterface(config);
+    this.underlayMoved = '';
     if (!external || sameInterface(found, external)) return;
     if (found.name === external.name) return this.move(found);
     const message = `${found.name} would be the underlay now (${found.reason}); staying on ${external.name}, restart weftd to move`;
+    this.underlayMoved = message;
     if (this.repeats.isNew(message)) this.log.warn(message);
   }
 
@@ -359,6 +377,11 @@ export class Daemon {
     const attributes = await this.backend?.attributes();
     if (attributes) await this.keeper?.publish(attributes);
     await this.writeSubnetEnv();
+  }
+
+  /** What `ip` refused of our routes, '' if nothing. */
+  get routesProblem(): string {
+    return this.routes?.problem ?? '';
   }
 
   /** Why this node is not ready, '' when it is. That the store is away is no reason. */
@@ -396,12 +419,15 @@ export class Daemon {
     this.abort.abort();
     clearTimeout(this.again);
     clearInterval(this.upkeep);
-    clearInterval(this.statusTimer);
-    this.watchdog?.stop();
+    this.report.stop();
+    this.watch.stop();
     this.keeper?.stop();
     this.rules?.stop();
+    this.reach?.stop();
     this.notifier.stopping();
     this.health?.close();
+    this.web?.close();
+    this.web?.closeAllConnections();
     if (this.admin) {
       this.admin.close();
       await unlink(this.settings.adminSocket).catch(() => undefined);

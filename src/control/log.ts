@@ -1,7 +1,8 @@
 /** Logging: text on a terminal, journald levels under systemd, JSON elsewhere; always to stderr, from the control thread only. */
 import { fstatSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
-import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
+import { RepeatLimiter } from './log-repeats.ts';
 
 export type Log = Logger;
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -31,6 +32,7 @@ export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Lo
     base: null,
     redact: REDACTED,
     timestamp: stdTimeFunctions.isoTime,
+    hooks: { logMethod: boundRepeats() },
   };
   if (!text) return pino(options, pino.destination({ fd: 2, sync: true }));
   return pino(options, {
@@ -38,6 +40,19 @@ export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Lo
       process.stderr.write(formatLine(line, journal));
     },
   });
+}
+
+/** Debug messages are not held back: who asks for them wants all. */
+const DEBUG = 20;
+
+/** pino calls it instead of writing; `this` is the logger. */
+function boundRepeats(): NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> {
+  const limiter = new RepeatLimiter();
+  return function (args, method, level) {
+    const text = args.find((each: unknown) => typeof each === 'string') ?? '';
+    const tell = (repeated: number): void => method.apply(this, [{ repeated }, text]);
+    if (level <= DEBUG || limiter.passes(level, String(text), tell)) method.apply(this, args);
+  };
 }
 
 /** Tells new messages from repeats, in bounded memory: the store can make us say the same thing for ever. */

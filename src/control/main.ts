@@ -1,6 +1,8 @@
 /** weftd: flags, signals, exit codes. */
+import os from 'node:os';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
+import { effectiveOptions } from './config/effective.ts';
 import { helpText, parseFlags } from './config/flags.ts';
 import { settingsWarnings, toSettings } from './config/settings.ts';
 import { Daemon } from './daemon.ts';
@@ -18,8 +20,10 @@ export async function main(words: readonly string[]): Promise<number> {
     const log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
     const daemon = new Daemon(settings, await createStore(settings.store), log);
+    daemon.options = effectiveOptions(parsed);
+    const program = { node: process.version, kernel: os.release() };
     log.info(
-      { store: daemon.store.name, workers: settings.workers },
+      { store: daemon.store.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
     for (const warning of parsed.warnings) log.error(warning);

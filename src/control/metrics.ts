@@ -1,8 +1,10 @@
 /** Prometheus metrics of the daemon. Everything is read when somebody scrapes; nothing is counted twice. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { BATCH_BOUNDS } from '../shared/counters.ts';
 import { programVersion } from '../shared/version.ts';
 import type { BackendStatus } from './backend/backend.ts';
 import type { Daemon } from './daemon.ts';
+import { KeptHistogram } from './kept-histogram.ts';
 
 /** What a scrape gets. */
 export interface Exposition {
@@ -15,6 +17,7 @@ export function metricsOf(daemon: Daemon): () => Promise<Exposition> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   addState(registry, daemon);
+  addTable(registry, () => daemon.backend?.status());
   addLease(registry, daemon);
   addWorkers(registry, () => daemon.backend?.status());
   addTraffic(registry, () => daemon.backend?.status());
@@ -65,6 +68,20 @@ function addState(registry: Registry, daemon: Daemon): void {
     'When the store last told the leases.',
     () => daemon.storeState.lastEventAt.getTime() / 1000,
   );
+  counter(
+    registry,
+    'weft_store_lists_total',
+    "Lists of leases that the store's watch delivered.",
+    [],
+    () => [[{}, daemon.storeCounts.lists]],
+  );
+  counter(
+    registry,
+    'weft_store_failures_total',
+    'Times that the watch of the store failed and was begun anew.',
+    [],
+    () => [[{}, daemon.storeCounts.failures]],
+  );
   gauge(registry, 'weft_peers', 'Peers in the route table.', () => daemon.peers.length);
   gauge(
     registry,
@@ -77,6 +94,24 @@ function addState(registry: Registry, daemon: Daemon): void {
     'weft_firewall_ok',
     '1 when the firewall rules are in place.',
     () => daemon.rules && (daemon.rules.problem === '' ? 1 : 0),
+  );
+}
+
+function addTable(registry: Registry, status: () => BackendStatus | undefined): void {
+  gauge(
+    registry,
+    'weft_table_generation',
+    'Publications of the route table since its workers were set up.',
+    () => status()?.table?.generation,
+  );
+  gauge(
+    registry,
+    'weft_table_published_timestamp_seconds',
+    'When the route table in force was published.',
+    () => {
+      const table = status()?.table;
+      return table ? Date.parse(table.publishedAt) / 1000 : undefined;
+    },
   );
 }
 
@@ -95,6 +130,13 @@ function addLease(registry: Registry, daemon: Daemon): void {
     'weft_lease_held',
     '1 when the lease in the store is ours.',
     () => daemon.keeper && (daemon.keeper.state === 'held' ? 1 : 0),
+  );
+  counter(
+    registry,
+    'weft_lease_renewals_total',
+    'Attempts to renew or rewrite the lease.',
+    ['result'],
+    () => Object.entries(daemon.keeper?.renewals ?? {}).map(([result, n]) => [{ result }, n]),
   );
 }
 
@@ -115,6 +157,20 @@ function addWorkers(registry: Registry, status: () => BackendStatus | undefined)
     'Restarts of a forwarding thread.',
     ['worker'],
     () => (status()?.workers ?? []).map(({ restarts }, i) => [{ worker: String(i) }, restarts]),
+  );
+  counter(
+    registry,
+    'weft_worker_breaths_total',
+    'Turns of a forwarding thread: at most one batch each way.',
+    ['worker'],
+    () => (status()?.workers ?? []).map(({ breaths }, i) => [{ worker: String(i) }, breaths]),
+  );
+  counter(
+    registry,
+    'weft_worker_wait_seconds_total',
+    'Time that a forwarding thread waited for packets, asleep or looking; the rest it worked.',
+    ['worker'],
+    () => (status()?.workers ?? []).map(({ waitNs }, i) => [{ worker: String(i) }, waitNs / 1e9]),
   );
   new Gauge({
     name: 'weft_offload_enabled',
@@ -168,6 +224,16 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
   const left = 'to the underlay (outbound) or the TUN (inbound)';
   add('weft_received_packets_total', `Packets ${arrived}.`, 'outPackets', 'inPackets');
   add('weft_received_bytes_total', `Bytes of packets ${arrived}.`, 'outBytes', 'inBytes');
+  counter(
+    registry,
+    'weft_udp_socket_drops_total',
+    'Datagrams that the kernel dropped because the receive buffer was full.',
+    [],
+    () => {
+      const drops = status()?.totals.stats.udpSocketDrops;
+      return drops === undefined ? [] : [[{}, drops]];
+    },
+  );
   add('weft_forwarded_packets_total', `Packets ${left}.`, 'sentPackets', 'deliveredPackets');
   add('weft_forwarded_bytes_total', `Bytes of packets ${left}.`, 'sentBytes', 'deliveredBytes');
   add(
@@ -178,6 +244,19 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
   );
   add('weft_udp_calls_total', 'System calls on UDP sockets.', 'udpSendCalls', 'udpReceiveCalls');
   add('weft_tun_calls_total', 'System calls on the TUN.', 'tunReads', 'tunWrites');
+  new KeptHistogram(
+    registry,
+    'weft_batch_packets',
+    'Packets of a batch from the TUN (outbound) or the UDP socket (inbound); batches without any are left out.',
+    BATCH_BOUNDS,
+    () => {
+      const { batches, counters } = status()?.totals ?? {};
+      return [
+        { labels: { direction: 'outbound' }, counts: batches?.outbound, sum: counters?.outPackets },
+        { labels: { direction: 'inbound' }, counts: batches?.inbound, sum: counters?.inPackets },
+      ];
+    },
+  );
   counter(
     registry,
     'weft_dropped_packets_total',

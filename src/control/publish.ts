@@ -11,6 +11,7 @@ import {
   hashWords,
   PEER,
   PEER_FLAG,
+  PEER_SLOT_SHIFT,
   PEER_WORDS,
   PEERS_AT,
   ROUTES_AT,
@@ -21,15 +22,24 @@ import type { Peer } from './peers.ts';
 /** How long a worker may lag before the next publication goes on without it: it is dead, and its successor reads anew. */
 const SEEN_WAIT_MS = 2_000;
 
+/** Gives each peer the slot of its counters. Called when no worker uses any table but the newest. */
+export type SlotsOf = (peers: readonly Peer[]) => readonly number[];
+
 export class TablePublisher {
   private readonly words: Int32Array;
   private readonly seen: () => readonly number[];
+  private readonly slotsOf: SlotsOf;
   private queue: Promise<unknown> = Promise.resolve();
 
   /** `seen` gives the generations that live workers have reported. */
-  constructor(table: SharedArrayBuffer, seen: () => readonly number[]) {
+  constructor(
+    table: SharedArrayBuffer,
+    seen: () => readonly number[],
+    slotsOf: SlotsOf = () => [],
+  ) {
     this.words = new Int32Array(table);
     this.seen = seen;
+    this.slotsOf = slotsOf;
   }
 
   /** Publishes these peers as the whole table. Resolves with the new generation. Calls are served in order. */
@@ -43,7 +53,7 @@ export class TablePublisher {
     if (peers.length > PEERS_MAX) throw new RangeError(`table: more than ${PEERS_MAX} peers`);
     const generation = Atomics.load(this.words, TABLE_GENERATION);
     await this.waitUntilSeen(generation);
-    fillHalf(this.words, halfAt(generation + 1), peers);
+    fillHalf(this.words, halfAt(generation + 1), peers, this.slotsOf(peers));
     Atomics.store(this.words, TABLE_GENERATION, generation + 1);
     return generation + 1;
   }
@@ -54,8 +64,13 @@ export class TablePublisher {
   }
 }
 
-/** Writes one half. Exported for tests and benchmarks. */
-export function fillHalf(words: Int32Array, half: number, peers: readonly Peer[]): void {
+/** Writes one half; peers without a slot of their own have that of their index. Exported for tests and benchmarks. */
+export function fillHalf(
+  words: Int32Array,
+  half: number,
+  peers: readonly Peer[],
+  slots: readonly number[] = [],
+): void {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(2, peers.length * 2)));
   words[half + HALF.peerCount] = peers.length;
   words[half + HALF.routeMask] = capacity - 1;
@@ -65,7 +80,7 @@ export function fillHalf(words: Int32Array, half: number, peers: readonly Peer[]
   words[half + HALF.prefixes4] = writeLengths(words, half + HALF.lengths4, peers, 4);
   words[half + HALF.prefixes6] = writeLengths(words, half + HALF.lengths6, peers, 6);
   peers.forEach((peer, index) => {
-    writePeer(words, half + PEERS_AT + index * PEER_WORDS, peer);
+    writePeer(words, half + PEERS_AT + index * PEER_WORDS, peer, slots[index] ?? index);
     insert(words, half + ROUTES_AT, capacity - 1, peer.subnet.bits, peer.subnet.words, index);
     insert(words, half + ADDRESSES_AT, capacity - 1, 128, peer.address, index);
   });
@@ -86,14 +101,15 @@ function writeLengths(
   return lengths.length;
 }
 
-function writePeer(words: Int32Array, at: number, peer: Peer): void {
+function writePeer(words: Int32Array, at: number, peer: Peer, slot: number): void {
   peer.address.forEach((word, i) => {
     words[at + PEER.address + i] = word;
   });
   words[at + PEER.port] = peer.port;
   words[at + PEER.macHigh] = peer.mac.high;
   words[at + PEER.macLow] = peer.mac.low;
-  words[at + PEER.flags] = peer.tunnelGso ? PEER_FLAG.tunnelGso : 0;
+  const flags = peer.tunnelGso ? PEER_FLAG.tunnelGso : 0;
+  words[at + PEER.slotAndFlags] = (slot << PEER_SLOT_SHIFT) | flags;
 }
 
 /** Adds an entry unless the key is there already (several subnets may share one underlay address). */

@@ -29,15 +29,15 @@ export async function readState(folder: string): Promise<NodeState> {
   return { macs };
 }
 
+/** Costs nothing when the file says this already: writing waits for the disk, and packets for us. */
 export async function writeState(folder: string, state: NodeState): Promise<void> {
   const macs = Object.fromEntries(
     Object.entries(state.macs).map(([device, mac]) => [device, formatMac(mac)]),
   );
-  await writeFileAtomically(
-    path.join(folder, 'state.json'),
-    `${JSON.stringify({ macs })}\n`,
-    0o600,
-  );
+  const file = path.join(folder, 'state.json');
+  const text = `${JSON.stringify({ macs })}\n`;
+  if ((await readFile(file, 'utf8').catch(() => '')) === text) return;
+  await writeFileAtomically(file, text, 0o600);
 }
 
 /** Unicast and locally administered, as flannel chooses them. */

@@ -6,8 +6,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { type Addon, projectRoot } from '../shared/addon.ts';
-import { COUNTER_BLOCK } from '../shared/counters.ts';
+import { COUNTER, COUNTER_BLOCK } from '../shared/counters.ts';
 import { messageOf } from '../shared/errors.ts';
+import { STAT_NAMES } from '../shared/layout.ts';
 import { COMMAND, CONTROL_WORDS, WORD, type WorkerTask } from '../shared/worker-task.ts';
 import type { Log } from './log.ts';
 
@@ -18,6 +19,8 @@ const STOP_MS = 3_000;
 const WATCH_MS = 1_000;
 /** A worker beats at least ten times a second (shared/limits.ts WAIT_MS_MAX); this long without a beat is a hang. */
 const STUCK_MS = 5_000;
+
+const WAIT_NS = STAT_NAMES.indexOf('waitNs');
 
 /** stuck: the task runs, but its heartbeat stands still. */
 export type WorkerState = 'running' | 'stuck' | 'restarting' | 'stopped';
@@ -45,6 +48,9 @@ export interface WorkerStatus {
   state: WorkerState;
   restarts: number;
   heartbeat: number;
+  /** turns of all its lives, and how long it waited in them: the rest of the time it worked */
+  breaths: number;
+  waitNs: number;
 }
 
 export class Supervisor {
@@ -189,6 +195,8 @@ export class Supervisor {
       state: worker.state,
       restarts: worker.restarts,
       heartbeat: Atomics.load(worker.control, WORD.heartbeat),
+      breaths: worker.counters[COUNTER.breaths] as number,
+      waitNs: worker.counters[WAIT_NS] as number,
     }));
   }
 

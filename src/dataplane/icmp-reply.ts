@@ -7,9 +7,10 @@ import type { Addon } from '../shared/addon.ts';
 import { COUNTER } from '../shared/counters.ts';
 import { ICMP_BURST, ICMP_PER_SECOND } from '../shared/limits.ts';
 import type { LinkTask } from '../shared/worker-task.ts';
-import { WORD } from '../shared/worker-task.ts';
 import { add } from './drop.ts';
+import type { Gear } from './gear.ts';
 import { type Pool, SCRATCH_SLOT, slotAt } from './pool.ts';
+import { TokenBucket } from './token-bucket.ts';
 import type { TunOut } from './tun-out.ts';
 import {
   answerBytes,
@@ -27,31 +28,22 @@ export class IcmpReply {
   private readonly pool: Pool;
   private readonly tunOut: TunOut;
   private readonly link: LinkTask;
-  private readonly control: Int32Array;
   private readonly counters: Float64Array;
-  private tokens = ICMP_BURST;
-  private filledAtMs = 0;
+  private readonly budget: TokenBucket;
 
-  constructor(
-    addon: Addon,
-    pool: Pool,
-    tunOut: TunOut,
-    link: LinkTask,
-    control: Int32Array,
-    counters: Float64Array,
-  ) {
+  constructor({ addon, pool, control, counters }: Gear, tunOut: TunOut, link: LinkTask) {
     this.addon = addon;
     this.pool = pool;
     this.tunOut = tunOut;
     this.link = link;
-    this.control = control;
     this.counters = counters;
+    this.budget = new TokenBucket(control, ICMP_PER_SECOND, ICMP_BURST);
   }
 
   /** Answers the packet at `at`, if it may be answered and the rate allows. The TUN queue must be flushed. */
   send(error: IcmpError, at: number, header: IpHeader): void {
     if (header.version !== this.link.family || !mayAnswer(this.pool.view, at, header)) return;
-    if (!this.takeToken()) {
+    if (!this.budget.take()) {
       add(this.counters, COUNTER.icmpLimited, 1);
       return;
     }
@@ -79,18 +71,5 @@ export class IcmpReply {
     const length = bytes - IPV6_HEADER_BYTES;
     const sum = this.addon.checksum(pool, at + IPV6_HEADER_BYTES, length, addresses + length);
     view.setUint16(at + IPV6_HEADER_BYTES + 2, ~sum & 0xffff);
-  }
-
-  private takeToken(): boolean {
-    const now = this.control[WORD.clockMs] as number;
-    const elapsedMs = (now - this.filledAtMs) | 0;
-    if (elapsedMs < 0 || elapsedMs * ICMP_PER_SECOND >= 1000) {
-      const refill = elapsedMs < 0 ? ICMP_BURST : Math.floor((elapsedMs * ICMP_PER_SECOND) / 1000);
-      this.tokens = Math.min(ICMP_BURST, this.tokens + refill);
-      this.filledAtMs = now;
-    }
-    if (this.tokens === 0) return false;
-    this.tokens--;
-    return true;
   }
 }

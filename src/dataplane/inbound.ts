@@ -3,12 +3,16 @@
  * congestion mark, checksum state. What passes is queued for the TUN as it lies in the pool. Code order is packet order.
  */
 import type { Addon } from '../shared/addon.ts';
-import { COUNTER } from '../shared/counters.ts';
+import { SIDE } from '../shared/capture.ts';
+import { BATCHES_IN_AT, batchBucket, COUNTER } from '../shared/counters.ts';
 import { DROP } from '../shared/drops.ts';
 import { GSO, GSO_FLAG, LAYOUT, ROW } from '../shared/layout.ts';
-import type { LinkTask, SourceCheck } from '../shared/worker-task.ts';
-import { add, countDrop } from './drop.ts';
+import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../shared/peer-counters.ts';
+import { type LinkTask, type SourceCheck, WORD } from '../shared/worker-task.ts';
+import type { Capture } from './capture.ts';
+import { add, type Drops } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
+import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
@@ -45,28 +49,32 @@ export class Inbound {
   private readonly encap: Encap;
   private readonly icmp: IcmpReply;
   private readonly tunOut: TunOut;
+  private readonly capture: Capture;
+  private readonly control: Int32Array;
   private readonly counters: Float64Array;
+  private readonly peerCounters: Float64Array;
+  private readonly drops: Drops;
   private readonly checksSender: boolean;
   private readonly checksLease: boolean;
   private readonly header = new IpHeader();
-  /** outer sender of the row in hand */
+  /** packets of the batch in hand */
+  private packets = 0;
+  /** outer sender of the row in hand, and the peer that it is, or -1 */
+  private peer = -1;
   private sender0 = 0;
   private sender1 = 0;
   private sender2 = 0;
   private sender3 = 0;
 
   constructor(
-    addon: Addon,
-    engine: number,
+    { addon, engine, pool, table, control, counters, peerCounters, drops }: Gear,
     linkIndex: number,
     link: LinkTask,
     sourceCheck: SourceCheck,
-    pool: Pool,
-    table: RouteTable,
     encap: Encap,
     icmp: IcmpReply,
     tunOut: TunOut,
-    counters: Float64Array,
+    capture: Capture,
   ) {
     this.addon = addon;
     this.engine = engine;
@@ -77,7 +85,11 @@ export class Inbound {
     this.encap = encap;
     this.icmp = icmp;
     this.tunOut = tunOut;
+    this.capture = capture;
+    this.control = control;
     this.counters = counters;
+    this.peerCounters = peerCounters;
+    this.drops = drops;
     this.checksSender = sourceCheck !== 'off';
     this.checksLease = sourceCheck === 'lease';
   }
@@ -86,9 +98,24 @@ export class Inbound {
   batch(): number {
     const count = this.addon.udpReceive(this.engine, this.linkIndex);
     if (count <= 0) return 0;
+    if (this.capture.refresh() !== SIDE.off) this.captureAll(count);
+    this.packets = 0;
     for (let i = 0; i < count; i++) this.message(i * LAYOUT.rowInts);
     this.tunOut.flush();
+    add(this.counters, BATCHES_IN_AT + batchBucket(this.packets), 1);
     return count;
+  }
+
+  private captureAll(count: number): void {
+    const rows = this.pool.udpIn;
+    for (let i = 0; i < count; i++) {
+      const row = i * LAYOUT.rowInts;
+      const at = rows[row + ROW.offset] as number;
+      const length = rows[row + ROW.length] as number;
+      const stride = this.strideOf(row);
+      for (let from = 0; from < length; from += stride)
+        this.capture.received(row, at + from, Math.min(stride, length - from));
+    }
   }
 
   /** One kernel message: one datagram, or several of equal size that UDP_GRO merged. */
@@ -97,30 +124,53 @@ export class Inbound {
     const at = rows[row + ROW.offset] as number;
     const length = rows[row + ROW.length] as number;
     const reason = this.senderReason(row);
-    let stride = rows[row + ROW.gsoSize] as number;
-    if (stride === 0 || stride > length || this.isSuperPacket(at, length, stride)) stride = length;
+    const stride = this.strideOf(row);
     let from = 0;
+    let taken = 0;
+    let takenBytes = 0;
     do {
       const bytes = Math.min(stride, length - from);
-      this.datagram(row, at + from, bytes, reason);
+      if (this.datagram(row, at + from, bytes, reason)) {
+        taken++;
+        takenBytes += this.header.totalBytes;
+      }
       from += bytes;
     } while (from < length);
+    if (taken > 0 && this.peer >= 0) this.countReceived(this.peer, taken, takenBytes);
+  }
+
+  private countReceived(peer: number, packets: number, bytes: number): void {
+    const at = this.table.slotOf(peer) << PEER_COUNTERS_SHIFT;
+    add(this.peerCounters, at + PEER_COUNTER.receivedPackets, packets);
+    add(this.peerCounters, at + PEER_COUNTER.receivedBytes, bytes);
+    this.peerCounters[at + PEER_COUNTER.lastHeardMs] = (this.control[WORD.clockMs] as number) | 1;
+  }
+
+  /** Bytes of each datagram of a message but the last, which may be shorter. */
+  private strideOf(row: number): number {
+    const rows = this.pool.udpIn;
+    const length = rows[row + ROW.length] as number;
+    const stride = rows[row + ROW.gsoSize] as number;
+    const isOne = stride === 0 || stride > length;
+    return isOne || this.isSuperPacket(rows[row + ROW.offset] as number, length, stride)
+      ? length
+      : stride;
   }
 
   /** FORWARD, or why nothing of this sender is taken. */
   private senderReason(row: number): number {
     const rows = this.pool.udpIn;
-    if (rows[row + ROW.result] !== 0) return DROP.inTruncated;
     this.sender0 = rows[row + ROW.address] as number;
     this.sender1 = rows[row + ROW.address + 1] as number;
     this.sender2 = rows[row + ROW.address + 2] as number;
     this.sender3 = rows[row + ROW.address + 3] as number;
+    this.peer = this.table.findUnderlay(this.sender0, this.sender1, this.sender2, this.sender3);
+    if (rows[row + ROW.result] !== 0) return DROP.inTruncated;
     if (!this.checksSender) return FORWARD;
     if (this.isInNetwork(this.sender0, this.sender1, this.sender2, this.sender3)) {
       return DROP.inOverlayLoop;
     }
-    const peer = this.table.findUnderlay(this.sender0, this.sender1, this.sender2, this.sender3);
-    return peer < 0 ? DROP.inUnknownPeer : FORWARD;
+    return this.peer < 0 ? DROP.inUnknownPeer : FORWARD;
   }
 
   /**
@@ -137,11 +187,16 @@ export class Inbound {
       : view.getUint16(innerAt + 4) + 40 === innerBytes;
   }
 
-  private datagram(row: number, at: number, length: number, senderReason: number): void {
+  /** Whether the packet was queued for the TUN. */
+  private datagram(row: number, at: number, length: number, senderReason: number): boolean {
+    this.packets++;
     add(this.counters, COUNTER.inPackets, 1);
     add(this.counters, COUNTER.inBytes, length);
     const reason = senderReason === FORWARD ? this.decide(row, at, length) : senderReason;
-    if (reason !== FORWARD) countDrop(this.counters, reason);
+    if (reason === FORWARD) return true;
+    const { headerBytes } = this.encap;
+    this.drops.countWithFarEnd(reason, at, length, headerBytes, this.pool.udpIn, row);
+    return false;
   }
 
   /** FORWARD with the packet queued for the TUN, or the drop reason. */

@@ -3,13 +3,17 @@
  * Then one native call cuts, packs and sends what is left. Code order is packet order.
  */
 import type { Addon } from '../shared/addon.ts';
-import { COUNTER } from '../shared/counters.ts';
+import { SIDE } from '../shared/capture.ts';
+import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../shared/counters.ts';
 import { DROP } from '../shared/drops.ts';
 import { LAYOUT, ROW } from '../shared/layout.ts';
+import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../shared/peer-counters.ts';
 import type { LinkTask } from '../shared/worker-task.ts';
-import { add, countDrop, reasonOfSend } from './drop.ts';
+import type { Capture } from './capture.ts';
+import { add, type Drops, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
 import { Uplink } from './encap/uplink.ts';
+import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
@@ -38,21 +42,21 @@ export class Outbound {
   private readonly table: RouteTable;
   private readonly encap: Encap;
   private readonly icmp: IcmpReply;
+  private readonly capture: Capture;
   private readonly counters: Float64Array;
+  private readonly peerCounters: Float64Array;
+  private readonly drops: Drops;
   private readonly header = new IpHeader();
   private readonly socketCount: number;
   private readonly uplink: Uplink | undefined;
 
   constructor(
-    addon: Addon,
-    engine: number,
+    { addon, engine, pool, table, counters, peerCounters, drops }: Gear,
     linkIndex: number,
     link: LinkTask,
-    pool: Pool,
-    table: RouteTable,
     encap: Encap,
     icmp: IcmpReply,
-    counters: Float64Array,
+    capture: Capture,
   ) {
     this.addon = addon;
     this.engine = engine;
@@ -62,7 +66,10 @@ export class Outbound {
     this.table = table;
     this.encap = encap;
     this.icmp = icmp;
+    this.capture = capture;
     this.counters = counters;
+    this.peerCounters = peerCounters;
+    this.drops = drops;
     this.socketCount = link.sendFds.length;
     this.uplink = link.tapFd >= 0 ? new Uplink(link) : undefined;
   }
@@ -71,23 +78,38 @@ export class Outbound {
   batch(): number {
     const count = this.addon.tunReceive(this.engine, this.linkIndex);
     if (count <= 0) return 0;
+    const side = this.capture.refresh();
+    if (side === SIDE.inner) this.capture.read(count);
     const rows = this.pool.tunIn;
     let kept = 0;
     let keptBytes = 0;
+    // Packets to one peer come in runs: counted for it once a run.
+    let peer = -1;
+    let before = 0;
+    let bytesBefore = 0;
     for (let i = 0; i < count; i++) {
       const row = i * LAYOUT.rowInts;
       const bytes = rows[row + ROW.length] as number;
       add(this.counters, COUNTER.outBytes, bytes);
       const reason = this.decide(row);
-      if (reason === FORWARD) {
-        kept++;
-        keptBytes += bytes;
-      } else {
-        countDrop(this.counters, reason);
+      if (reason !== FORWARD) {
+        this.drops.count(reason, rows[row + ROW.offset] as number, bytes);
         rows[row + ROW.length] = 0;
+        continue;
       }
+      if (rows[row + ROW.peer] !== peer) {
+        if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
+        peer = rows[row + ROW.peer] as number;
+        before = kept;
+        bytesBefore = keptBytes;
+      }
+      kept++;
+      keptBytes += this.header.totalBytes;
     }
+    if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
     add(this.counters, COUNTER.outPackets, count);
+    add(this.counters, BATCHES_OUT_AT + batchBucket(count), 1);
+    if (side === SIDE.outer) this.capture.sending(count);
     if (kept > 0) this.send(count, kept, keptBytes);
     return count;
   }
@@ -172,6 +194,13 @@ export class Outbound {
       this.addOuterHeaders(this.uplink, row);
   }
 
+  /** Counted before it is sent: what fails is taken back. */
+  private countSent(peer: number, packets: number, bytes: number): void {
+    const at = this.table.slotOf(peer) << PEER_COUNTERS_SHIFT;
+    add(this.peerCounters, at + PEER_COUNTER.sentPackets, packets);
+    add(this.peerCounters, at + PEER_COUNTER.sentBytes, bytes);
+  }
+
   /** A super-packet to a peer behind a device with tunnel offload leaves whole, if its length fits the outer header. */
   private addOuterHeaders(uplink: Uplink, row: number): void {
     const { view, tunIn: rows } = this.pool;
@@ -201,8 +230,12 @@ export class Outbound {
       const row = i * LAYOUT.rowInts;
       const result = rows[row + ROW.result] as number;
       if (rows[row + ROW.length] === 0 || result === 0) continue;
-      bytes += (rows[row + ROW.length] as number) - (rows[row + ROW.headerBytes] as number);
-      countDrop(this.counters, reasonOfSend(result));
+      const headerBytes = rows[row + ROW.headerBytes] as number;
+      const inner = (rows[row + ROW.length] as number) - headerBytes;
+      bytes += inner;
+      this.countSent(rows[row + ROW.peer] as number, -1, -inner);
+      const at = (rows[row + ROW.offset] as number) + headerBytes;
+      this.drops.countWithFarEnd(reasonOfSend(result), at, inner, 0, rows, row);
     }
     return bytes;
   }

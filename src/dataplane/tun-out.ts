@@ -3,8 +3,8 @@ import type { Addon } from '../shared/addon.ts';
 import { COUNTER } from '../shared/counters.ts';
 import { DROP } from '../shared/drops.ts';
 import { LAYOUT, ROW } from '../shared/layout.ts';
-import { add, countDrop } from './drop.ts';
-import type { Pool } from './pool.ts';
+import { add, type Drops } from './drop.ts';
+import type { Gear } from './gear.ts';
 
 export class TunOut {
   private readonly addon: Addon;
@@ -12,15 +12,17 @@ export class TunOut {
   private readonly link: number;
   private readonly rows: Int32Array;
   private readonly counters: Float64Array;
+  private readonly drops: Drops;
   private count = 0;
   private bytes = 0;
 
-  constructor(addon: Addon, engine: number, link: number, pool: Pool, counters: Float64Array) {
+  constructor({ addon, engine, pool, counters, drops }: Gear, link: number) {
     this.addon = addon;
     this.engine = engine;
     this.link = link;
     this.rows = pool.tunOut;
     this.counters = counters;
+    this.drops = drops;
   }
 
   /** Queues a packet that lies in the pool until {@link flush}; writes the batch first when it is full. */
@@ -62,8 +64,9 @@ export class TunOut {
     for (let i = 0; i < count; i++) {
       const row = i * LAYOUT.rowInts;
       if (this.rows[row + ROW.result] === 0) continue;
-      this.bytes -= this.rows[row + ROW.length] as number;
-      countDrop(this.counters, DROP.inTunRefused);
+      const length = this.rows[row + ROW.length] as number;
+      this.bytes -= length;
+      this.drops.count(DROP.inTunRefused, this.rows[row + ROW.offset] as number, length);
     }
   }
 

@@ -1,12 +1,22 @@
 /**
  * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
- * descriptors, counters and table belong to the control thread and outlive it.
+ * descriptors, counters, table and what is left for observers belong to the control thread and outlive it.
  */
 import { type Addon, loadAddon } from '../shared/addon.ts';
 import { LAYOUT } from '../shared/layout.ts';
-import { COMMAND, WORD, type WorkerResult, type WorkerTask } from '../shared/worker-task.ts';
+import {
+  COMMAND,
+  type LinkTask,
+  WORD,
+  type WorkerResult,
+  type WorkerTask,
+} from '../shared/worker-task.ts';
 import { Breath, type Lane } from './breath.ts';
+import { Capture } from './capture.ts';
+import { CaptureRing } from './capture-ring.ts';
+import { Drops } from './drop.ts';
 import { createEncap } from './encap/encap.ts';
+import type { Gear } from './gear.ts';
 import { IcmpReply } from './icmp-reply.ts';
 import { Inbound } from './inbound.ts';
 import { Outbound } from './outbound.ts';
@@ -52,30 +62,35 @@ export function createForwarder(addon: Addon, task: WorkerTask): Forwarder {
     udpIn: pool.udpIn,
     tunOut: pool.tunOut,
     stats: counters.subarray(0, LAYOUT.statCount),
-    clock: control.subarray(WORD.clockMs, WORD.clockMs + 1),
+    clock: control.subarray(WORD.clockMs, WORD.clockNs + 1),
     wakeFd: task.wakeFd,
   });
-  const lanes = task.links.map((link): Lane => {
-    const index = addon.attachLink(engine, { ...link, sendFds: Int32Array.from(link.sendFds) });
-    const encap = createEncap(task.encap, link);
-    const tunOut = new TunOut(addon, engine, index, pool, counters);
-    const icmp = new IcmpReply(addon, pool, tunOut, link, control, counters);
-    return {
-      outbound: new Outbound(addon, engine, index, link, pool, table, encap, icmp, counters),
-      inbound: new Inbound(
-        addon,
-        engine,
-        index,
-        link,
-        task.sourceCheck,
-        pool,
-        table,
-        encap,
-        icmp,
-        tunOut,
-        counters,
-      ),
-    };
-  });
+  const { peerCounters, dropSamples, capture } = task.observation;
+  const drops = new Drops(counters, dropSamples, control, pool.view);
+  const ring = new CaptureRing(capture, control);
+  const gear: Gear = {
+    addon,
+    engine,
+    pool,
+    table,
+    control,
+    counters,
+    peerCounters: new Float64Array(peerCounters),
+    drops,
+  };
+  const lanes = task.links.map((link) => createLane(gear, ring, task, link));
   return { engine, breath: new Breath(addon, engine, lanes, table, control, counters) };
+}
+
+function createLane(gear: Gear, ring: CaptureRing, task: WorkerTask, link: LinkTask): Lane {
+  const sendFds = Int32Array.from(link.sendFds);
+  const index = gear.addon.attachLink(gear.engine, { ...link, sendFds });
+  const encap = createEncap(task.encap, link);
+  const capture = new Capture(ring, link, gear.pool, gear.table, encap);
+  const tunOut = new TunOut(gear, index);
+  const icmp = new IcmpReply(gear, tunOut, link);
+  return {
+    outbound: new Outbound(gear, index, link, encap, icmp, capture),
+    inbound: new Inbound(gear, index, link, task.sourceCheck, encap, icmp, tunOut, capture),
+  };
 }

@@ -36,6 +36,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'systemd-nspawn': 'systemd-container',
   nsenter: 'util-linux',
   buildah: 'buildah',
+  tcpdump: 'tcpdump',
 };
 
 /** What every lab needs; the others only where they are asked for. */

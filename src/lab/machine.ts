@@ -44,6 +44,8 @@ export class Machine {
       '--register=no',
       '--keep-unit',
       '--console=pipe',
+      // Given by itself only with a private network of nspawn's own.
+      '--capability=CAP_NET_ADMIN',
       '--bind=/dev/net/tun',
       ...Object.entries(shared).map(([here, there]) => `--bind=${here}:${there}`),
     ];

@@ -17,7 +17,7 @@ export interface EngineViews {
   tunOut: Int32Array;
   /** statCount doubles */
   stats: Float64Array;
-  /** one word: CLOCK_MONOTONIC in ms (wraps), written by each wait */
+  /** two words: CLOCK_MONOTONIC in ms (wraps) and the ns within, written by each wait */
   clock: Int32Array;
   /** eventfd of this worker, or -1 */
   wakeFd: number;
@@ -47,6 +47,15 @@ export interface UdpOptions {
   bufferBytes: number;
 }
 
+export interface EchoRequest {
+  /** 4 or 16 bytes, network order */
+  address: Uint8Array;
+  identifier: number;
+  sequence: number;
+  /** echoTokenBytes to echoPayloadMax */
+  payloadBytes: number;
+}
+
 export interface Addon {
   /** Values of native/layout.h, by the names of LAYOUT. */
   layout: Readonly<Record<string, number>>;
@@ -70,6 +79,12 @@ export interface Addon {
   openProbe(options: { family: 4 | 6; interfaceIndex: number; mark: number }): number;
   /** True once a marked packet has left. */
   probeSeen(fd: number): boolean;
+  /** Opens an ICMP echo socket bound to an own address (4 or 16 bytes); `raw` is false for a ping socket. Throws like openTun. */
+  openEcho(family: 4 | 6, address: Uint8Array): { fd: number; raw: boolean };
+  /** Sends one request with DF set. CLOCK_MONOTONIC in ns when it left, or -errno (EMSGSIZE: larger than the device's MTU). */
+  echoSend(fd: number, token: Uint8Array, request: EchoRequest): number;
+  /** Rows (ECHO in layout.ts) of answers that carry the token, and of ICMP errors about requests; never waits. Count or -errno. */
+  echoReceive(fd: number, token: Uint8Array, rows: Float64Array): number;
   openWake(): number;
   wake(fd: number): void;
   close(fd: number): void;

@@ -1,6 +1,7 @@
 /**
  * A worker's counter block: doubles (exact to 2^53), written by one thread, read by any.
- * Order: what C counts (STAT_NAMES), what TypeScript counts (COUNTER_NAMES), drops by reason (DROP_NAMES).
+ * Order: what C counts (STAT_NAMES), what TypeScript counts (COUNTER_NAMES), batches by size for each direction (BATCH_BOUNDS),
+ * drops by reason (DROP_NAMES).
  * Two sums hold at the end of every breath:
  *   outPackets = sentPackets + all outbound drops      inPackets = deliveredPackets + all inbound drops
  */
@@ -28,7 +29,11 @@ export const COUNTER_NAMES = [
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
 export const COUNTERS_AT = LAYOUT.statCount;
-export const DROPS_AT = COUNTERS_AT + 16;
+/** Upper bounds of the buckets of batch sizes, in packets; one more bucket holds what is larger. */
+export const BATCH_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128] as const;
+export const BATCHES_OUT_AT = COUNTERS_AT + 16;
+export const BATCHES_IN_AT = BATCHES_OUT_AT + 16;
+export const DROPS_AT = BATCHES_IN_AT + 16;
 /** Doubles of one block, a multiple of 16 so that blocks never share a cache-line pair. */
 export const COUNTER_BLOCK = Math.ceil((DROPS_AT + DROP_NAMES.length) / 16) * 16;
 
@@ -37,9 +42,16 @@ export const COUNTER = Object.fromEntries(
   COUNTER_NAMES.map((name, i) => [name, COUNTERS_AT + i]),
 ) as Readonly<Record<CounterName, number>>;
 
+/** Bucket of a batch of `packets`, at least one. */
+export function batchBucket(packets: number): number {
+  return Math.min(BATCH_BOUNDS.length, 32 - Math.clz32(packets - 1));
+}
+
 export interface Totals {
   counters: Record<CounterName, number>;
   stats: Record<(typeof STAT_NAMES)[number], number>;
+  /** batches by size, in the order of BATCH_BOUNDS; their packets are outPackets and inPackets */
+  batches: { outbound: number[]; inbound: number[] };
   drops: { outbound: Record<string, number>; inbound: Record<string, number> };
 }
 
@@ -49,6 +61,8 @@ export function sumBlocks(blocks: readonly Float64Array[]): Totals {
     blocks.reduce((sum, block) => sum + (block[index] as number), 0);
   const named = <N extends string>(names: readonly N[], first: number): Record<N, number> =>
     Object.fromEntries(names.map((name, i) => [name, at(first + i)])) as Record<N, number>;
+  const buckets = (first: number): number[] =>
+    Array.from({ length: BATCH_BOUNDS.length + 1 }, (_, i) => at(first + i));
   const drops = named(DROP_NAMES, DROPS_AT);
   const of = (direction: string): Record<string, number> =>
     Object.fromEntries(
@@ -60,6 +74,7 @@ export function sumBlocks(blocks: readonly Float64Array[]): Totals {
   return {
     counters: named(COUNTER_NAMES, COUNTERS_AT),
     stats: named(STAT_NAMES, 0),
+    batches: { outbound: buckets(BATCHES_OUT_AT), inbound: buckets(BATCHES_IN_AT) },
     drops: { outbound: of('outbound'), inbound: of('inbound') },
   };
 }

@@ -4,7 +4,7 @@
  */
 export const LAYOUT = {
   magic: 0x77656674,
-  version: 2,
+  version: 3,
   slotHeadroom: 128,
   slotPayload: 65536,
   slotStride: 128 + 65536 + 64,
@@ -20,6 +20,9 @@ export const LAYOUT = {
   linksMax: 2,
   sendSocketsMax: 16,
   waitWake: 256,
+  echoRowDoubles: 10,
+  echoTokenBytes: 8,
+  echoPayloadMax: 65507,
 } as const;
 
 /** Columns of a row, one Int32 each; see native/layout.h for units. */
@@ -37,6 +40,17 @@ export const ROW = {
   result: 10,
   port: 11,
   address: 12,
+} as const;
+
+/** Columns of a row of echoReceive, doubles; see native/layout.h. */
+export const ECHO = {
+  sequence: 0,
+  errno: 1,
+  mtu: 2,
+  ttl: 3,
+  payloadBytes: 4,
+  atNs: 5,
+  address: 6,
 } as const;
 
 /** virtio_net_hdr values (include/uapi/linux/virtio_net.h). */
@@ -75,6 +89,7 @@ export const STAT_NAMES = [
   'badChecksum',
   'tunnelWrites',
   'tunnelFallbacks',
+  'waitNs',
 ] as const;
 
 /** Throws when the addon was built from another layout than this file. */

@@ -15,3 +15,13 @@ export const ICMP_PER_SECOND = 100;
 export const ICMP_BURST = 50;
 /** Descriptors taken over from the process before: two for each worker and family, and some that may be strange. */
 export const FDS_MAX = 512;
+/** Headers of dropped packets that a worker keeps per second, and at once: enough to see every kind, too few to cost anything. */
+export const DROP_SAMPLES_PER_SECOND = 200;
+export const DROP_SAMPLES_BURST = 50;
+/** Packets that a worker copies for a capture per second, and at once: some hundredths of a core. */
+export const CAPTURE_PER_SECOND = 20_000;
+export const CAPTURE_BURST = 2_000;
+/** ICMP echoes that a node sends per second, whoever asks for them: some 20 kB/s. */
+export const ECHOES_PER_SECOND = 200;
+/** Bytes of another daemon's row: a thousand cells take some 80 kB. */
+export const REACH_ANSWER_BYTES_MAX = 256 << 10;

@@ -33,10 +33,11 @@ export const HALF = {
 export const ENTRY = { peer: 0, bits: 1, address: 2 } as const;
 export const ENTRY_WORDS = 8;
 
-/** A peer: where its datagrams go. MAC as in shared/address.ts. */
-export const PEER = { address: 0, port: 4, macHigh: 5, macLow: 6, flags: 7 } as const;
+/** A peer: where its datagrams go. MAC as in shared/address.ts. The last word is the slot of its counters and, below, the flags. */
+export const PEER = { address: 0, port: 4, macHigh: 5, macLow: 6, slotAndFlags: 7 } as const;
 /** tunnelGso: the route to it leaves through a device that segments encapsulated packets itself */
 export const PEER_FLAG = { tunnelGso: 1 } as const;
+export const PEER_SLOT_SHIFT = 8;
 export const PEER_WORDS = 8;
 
 export const ROUTES_AT = 8 + 2 * PREFIX_LENGTHS_MAX;

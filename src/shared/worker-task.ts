@@ -1,5 +1,8 @@
 /** What the control thread hands to a forwarding thread (one piscina task that runs until it is told to stop). */
 import type { Mac, Prefix, Words } from './address.ts';
+import { CAPTURE_BYTES } from './capture.ts';
+import { SAMPLES_BYTES } from './drop-samples.ts';
+import { PEER_COUNTERS_BYTES } from './peer-counters.ts';
 
 /** Words of a worker's control block (Int32Array over shared memory). */
 export const WORD = {
@@ -11,11 +14,32 @@ export const WORD = {
   seenGeneration: 2,
   /** CLOCK_MONOTONIC in ms, written by each wait */
   clockMs: 3,
+  /** the ns within that ms */
+  clockNs: 4,
 } as const;
 export const CONTROL_WORDS = 16;
 
 /** run: go on · stop: return from the task · faults for tests: fail: throw · hang: sleep for ever */
 export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
+
+/** What a worker leaves for those who look; kept over its restarts. */
+export interface ObservationMemory {
+  /** shared/peer-counters.ts */
+  peerCounters: SharedArrayBuffer;
+  /** shared/drop-samples.ts */
+  dropSamples: SharedArrayBuffer;
+  /** shared/capture.ts */
+  capture: SharedArrayBuffer;
+}
+
+/** For one worker. Pages that nobody touches cost nothing. */
+export function createObservationMemory(): ObservationMemory {
+  return {
+    peerCounters: new SharedArrayBuffer(PEER_COUNTERS_BYTES),
+    dropSamples: new SharedArrayBuffer(SAMPLES_BYTES),
+    capture: new SharedArrayBuffer(CAPTURE_BYTES),
+  };
+}
 
 export type SourceCheck = 'lease' | 'vtep' | 'off';
 
@@ -59,6 +83,7 @@ export interface WorkerTask {
   counters: SharedArrayBuffer;
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
+  observation: ObservationMemory;
   encap:
     | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
     | { kind: 'udp'; port: number };

@@ -1,13 +1,14 @@
 /** Interface choice and device checks on canned `ip -j` output. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { configureDevice, queuePackets } from '../../src/control/host/device.ts';
 import type { Exec } from '../../src/control/host/exec.ts';
 import {
   findExternalInterface,
   type InterfaceWishes,
 } from '../../src/control/host/external-interface.ts';
 import { checkDevices, findPortHolder } from '../../src/control/host/preflight.ts';
-import { formatAddress, type Words } from '../../src/shared/address.ts';
+import { formatAddress, parseAddress, type Words } from '../../src/shared/address.ts';
 
 const address = (family: string, local: string, more: object = {}) => ({
   family,
@@ -157,4 +158,45 @@ test('the kernel vxlan device that holds the port is named, a device that is dow
   await assert.rejects(checkDevices(['flannel.1'], 8472, new Set(), run), {
     code: 'ERR_PORT_TAKEN',
   });
+});
+
+test('a device that is right is not touched; of another only what is wrong is changed', async () => {
+  const commands = async (link: object): Promise<string> => {
+    let batch = '';
+    const run: Exec = async (_command, args, input) => {
+      if (args[0] === '-batch') batch = input ?? '';
+      return args[0] === '-j' ? JSON.stringify([link]) : '';
+    };
+    const setup = { name: 'nosuch.1', family: 4, mtu: 1450, queuePackets: 4000 } as const;
+    await configureDevice({ ...setup, address: parseAddress('10.244.7.0') as Words }, run);
+    return batch;
+  };
+  const right = {
+    mtu: 1450,
+    txqlen: 4000,
+    flags: ['UP'],
+    addr_info: [{ ...address('inet', '10.244.7.0'), prefixlen: 32 }],
+  };
+  assert.equal(await commands(right), '');
+  const stale = { ...right, addr_info: [{ ...address('inet', '10.244.9.0'), prefixlen: 32 }] };
+  assert.equal(
+    await commands(stale),
+    'addr del 10.244.9.0/32 dev nosuch.1\naddr add 10.244.7.0/32 dev nosuch.1\n',
+  );
+  assert.equal(
+    await commands({ mtu: 1500, txqlen: 500, flags: [], addr_info: [] }),
+    [
+      'link set dev nosuch.1 mtu 1450',
+      'link set dev nosuch.1 txqueuelen 4000',
+      'addr add 10.244.7.0/32 dev nosuch.1',
+      'link set dev nosuch.1 up\n',
+    ].join('\n'),
+  );
+});
+
+test('queues are long where there is memory for it', () => {
+  const GB = 2 ** 30;
+  assert.equal(queuePackets(1, GB / 2), 1000);
+  assert.equal(queuePackets(2, 8 * GB), 2048);
+  assert.equal(queuePackets(2, 64 * GB), 4000);
 });

@@ -1,8 +1,9 @@
 /** Log lines: secrets, levels, repeats. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { formatLine, RepeatFilter } from '../../src/control/log.ts';
+import { RepeatLimiter } from '../../src/control/log-repeats.ts';
 
 const LOG = new URL('../../src/control/log.js', import.meta.url).href;
 
@@ -43,4 +44,42 @@ test('repeats are held back for ten minutes, in bounded memory', () => {
   assert.ok(filter.isNew('a'));
   for (let i = 0; i < 5_000; i++) filter.isNew(`x${i}`);
   assert.ok(filter.isNew('a'), 'the oldest are forgotten first');
+});
+
+test('a flood passes ten times, then once a minute with its count', () => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  try {
+    const limiter = new RepeatLimiter();
+    const told: number[] = [];
+    const flood = (count: number): number =>
+      Array.from({ length: count }, (_, i) =>
+        limiter.passes(50, `worker ${i} stopped`, (held) => told.push(held)),
+      ).filter(Boolean).length;
+    assert.equal(flood(100), 10);
+    assert.ok(
+      limiter.passes(40, 'worker 1 stopped', () => undefined),
+      'another level is another message',
+    );
+    assert.ok(limiter.passes(50, 'something else', () => undefined));
+    mock.timers.tick(60_000);
+    assert.deepEqual(told, [90]);
+    assert.equal(flood(50), 0, 'the flood goes on');
+    mock.timers.tick(60_000);
+    assert.deepEqual(told, [90, 50]);
+    mock.timers.tick(60_000);
+    assert.equal(flood(5), 5, 'a minute of silence');
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('the log itself is bounded; debug messages are not', () => {
+  const statement = `for (let i = 0; i < 1000; i++) { log.error({ i }, 'again ' + i); }
+    log.level = 'debug'; for (let i = 0; i < 20; i++) log.debug('detail');`;
+  const lines = say('auto', statement)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).msg as string);
+  assert.equal(lines.filter((msg) => msg.startsWith('again')).length, 10);
+  assert.equal(lines.filter((msg) => msg === 'detail').length, 20);
 });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Supervisor, type TaskSpec } from '../../src/control/supervisor.ts';
 import type { Addon } from '../../src/shared/addon.ts';
+import { createObservationMemory } from '../../src/shared/worker-task.ts';
 import { FAKE_EXIT, FAKE_HANG } from '../support/fake-worker.ts';
 import { keepLog, until } from '../support/log-lines.ts';
 
@@ -12,6 +13,7 @@ const BROKEN = path.join(import.meta.dirname, '../support/fake-broken-worker.js'
 const spec = (port = 0): TaskSpec => ({
   cpu: -1,
   table: new SharedArrayBuffer(4),
+  observation: createObservationMemory(),
   encap: { kind: 'udp', port },
   sourceCheck: 'lease',
   links: [],

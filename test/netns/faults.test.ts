@@ -89,16 +89,7 @@ describe('netns: faults while pods talk', () => {
     await first().start();
     assert.equal((await status()).lease.key, lease);
     assert.equal((await value()).stdout, before);
-    // The device was made anew, so the pod's own route is the kernel's business; the overlay answers again.
     await lab.waitForPeers();
-  });
-
-  it('leaves no device and no route behind', async () => {
-    await first().stop();
-    const { stdout } = await first().namespace.ip('-o', 'link', 'show');
-    assert.doesNotMatch(stdout, /flannel/);
-    assert.doesNotMatch((await first().namespace.ip('route')).stdout, /flannel/);
-    await first().start();
   });
 });
 

@@ -46,6 +46,8 @@ describe('netns: metrics', () => {
     assert.equal(sum(samples, 'weft_worker_up'), 2);
     assert.ok(sum(samples, 'weft_lease_expiry_timestamp_seconds') > Date.now() / 1000 + 80_000);
     assert.ok(sum(samples, 'weft_offload_enabled') > 3);
+    assert.ok(sum(samples, 'weft_table_generation') >= 1);
+    assert.ok(sum(samples, 'weft_table_published_timestamp_seconds') > Date.now() / 1000 - 600);
     for (const name of ['process_resident_memory_bytes', 'nodejs_eventloop_lag_seconds'])
       assert.ok(
         samples.some((sample) => sample.name === name),
@@ -66,6 +68,41 @@ describe('netns: metrics', () => {
         grown('weft_forwarded_packets_total') + grown('weft_dropped_packets_total'),
       );
     }
+  });
+
+  it('batches: buckets grow with their bounds, the last is the count, the sum is the packets', async () => {
+    const samples = await scrape();
+    for (const direction of ['outbound', 'inbound']) {
+      const buckets = samples.filter(
+        ({ name, labels }) =>
+          name === 'weft_batch_packets_bucket' && labels['direction'] === direction,
+      );
+      assert.deepEqual(
+        buckets.map(({ labels }) => labels['le']),
+        ['1', '2', '4', '8', '16', '32', '64', '128', '+Inf'],
+      );
+      const counts = buckets.map(({ value }) => value);
+      assert.deepEqual(
+        counts,
+        counts.toSorted((a, b) => a - b),
+      );
+      assert.equal(counts.at(-1), sum(samples, 'weft_batch_packets_count', { direction }));
+      assert.ok((counts.at(-1) ?? 0) > 0, direction);
+      const packets = sum(samples, 'weft_received_packets_total', { direction });
+      assert.equal(sum(samples, 'weft_batch_packets_sum', { direction }), packets);
+    }
+  });
+
+  it('forwarding threads that have little to do wait most of the time', async () => {
+    const begin = performance.now();
+    const before = await scrape();
+    assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20, intervalMs: 10 })).lossPct, 0);
+    const now = await scrape();
+    const seconds = (performance.now() - begin) / 1000;
+    const grown = (name: string): number => sum(now, name) - sum(before, name);
+    assert.ok(grown('weft_worker_breaths_total') > 0);
+    const waited = grown('weft_worker_wait_seconds_total');
+    assert.ok(waited > 0 && waited < 2 * (seconds + 1), `${waited} s of ${2 * seconds}`);
   });
 
   it('every metric is on its page', async () => {

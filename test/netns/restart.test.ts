@@ -14,12 +14,13 @@ import { KeptDaemon } from '../support/kept-daemon.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 
-/** 10 ms worth of packets at 1,000 a second. */
-const LOST_MAX = 10;
+/** A queue holds eight seconds of it: a start takes that long only on a machine that is far too busy. */
+const PER_SECOND = 500;
+/** 10 ms worth of packets. */
+const LOST_MAX = PER_SECOND / 100;
 
 interface Link {
   ifindex: number;
-  txqlen: number;
   linkinfo?: { info_data?: { numqueues?: number } };
 }
 
@@ -50,18 +51,21 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
   });
   after(() => lab?.close());
 
-  /** Numbered streams both ways and a TCP transfer while `disturb` runs. Returns what got lost. */
+  /** Numbered streams both ways and a TCP transfer while `disturb` runs; says what got lost. */
   async function underTraffic(name: string, disturb: () => Promise<void>): Promise<void> {
-    const out = await NumberedStream.start(lab.pod(0), lab.pod(1));
-    const back = await NumberedStream.start(lab.pod(1), lab.pod(0), { port: 7004 });
-    const transfer = transferHash(lab.pod(1), lab.pod(0), 400 << 20, { timeoutMs: 60_000 });
+    const out = await NumberedStream.start(lab.pod(0), lab.pod(1), { perSecond: PER_SECOND });
+    const back = await NumberedStream.start(lab.pod(1), lab.pod(0), {
+      perSecond: PER_SECOND,
+      port: 7004,
+    });
+    const transfer = transferHash(lab.pod(1), lab.pod(0), 200 << 20, { timeoutMs: 60_000 });
     await sleep(300);
     await disturb();
     assert.ok((await transfer).equal, 'the transfer is complete and right');
     const results = { out: await out.stop(), back: await back.stop() };
     console.log(`${name}: ${JSON.stringify(results)}`);
     for (const [way, { sent, lost, repeated }] of Object.entries(results)) {
-      assert.ok(sent > 1000, `${way}: the stream ran`);
+      assert.ok(sent > PER_SECOND / 2, `${way}: the stream ran`);
       assert.ok(lost <= LOST_MAX, `${way}: lost ${lost} of ${sent}`);
       assert.equal(repeated, 0, way);
     }
@@ -74,10 +78,6 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
     assert.equal(daemon.last.inherited, 4);
     assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
     assert.equal((await statusOf(first())).lease.key, earlier.lease.key);
-    await until(
-      'the queue is as long as before',
-      async () => (await deviceOf(lab))?.txqlen === 1000,
-    );
   });
 
   it('so does a crash: SIGKILL', async () => {
@@ -110,7 +110,7 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
     );
   });
 
-  it('another number of workers, another port: what does not fit is closed and leaves the store', async () => {
+  it('another number of workers: what does not fit is closed and leaves the store', async () => {
     await daemon.restart('--workers=1');
     await until('the second queue is gone', () => daemon.count(/^removed (tun|udp)-4-1 1$/) === 2);
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);

@@ -1,8 +1,18 @@
 /**
- * Feeds mutated real frames to a whole worker, both directions, and checks after each batch that every packet was counted once.
+ * Feeds mutated real frames to a whole worker, both directions, and checks after each batch that every packet was counted once, in
+ * the totals and for the peer, and that what was captured of them is in order.
  * Arguments: packets per direction, seed. Exits 0 and prints the totals, or throws.
  */
+import {
+  CAPTURE,
+  CAPTURE_HEADER,
+  CAPTURE_RING_BYTES,
+  RECORD,
+  RECORD_HEADER_BYTES,
+  SNAP_BYTES_MIN,
+} from '../../src/shared/capture.ts';
 import { LAYOUT } from '../../src/shared/layout.ts';
+import { PEER_COUNTER } from '../../src/shared/peer-counters.ts';
 import { pattern, tcpPacket, udpPacket } from '../support/packets.ts';
 import { readDatagrams } from '../support/pcap.ts';
 import { Rig } from '../support/rig.ts';
@@ -82,6 +92,45 @@ function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
   rig.takeTun();
 }
 
+/** Another side and filter than before, or none. */
+function orderCapture(words: Int32Array, session: number): void {
+  words[CAPTURE.snapBytes] = SNAP_BYTES_MIN + random(3000);
+  words[CAPTURE.slot4] = random(3) - 1;
+  words[CAPTURE.slot6] = -1;
+  words[CAPTURE.hasAddress] = random(4) === 0 ? 1 : 0;
+  words[CAPTURE.order] = (session << 2) | random(3);
+}
+
+function checkCapture(words: Int32Array, session: number): void {
+  const head = words[CAPTURE.head] as number;
+  let tail = words[CAPTURE.tail] as number;
+  while (tail !== head) {
+    const at = CAPTURE_HEADER + ((tail & (CAPTURE_RING_BYTES - 1)) >> 2);
+    const word = (name: keyof typeof RECORD): number => words[at + RECORD[name]] as number;
+    const bytes = word('bytes');
+    const isFiller = word('session') === 0;
+    const isRight =
+      word('session') === session &&
+      word('capturedBytes') <= word('packetBytes') &&
+      word('capturedBytes') + RECORD_HEADER_BYTES <= bytes;
+    if (bytes < 8 || bytes % 8 !== 0 || !(isFiller || isRight))
+      throw new Error(`bad record: ${words.slice(at, at + 6)}`);
+    tail = (tail + bytes) | 0;
+  }
+  words[CAPTURE.tail] = tail;
+}
+
+function checkPeer(rig: Rig): void {
+  const peer = new Float64Array(rig.observation.peerCounters);
+  const { counters } = rig.totals();
+  const received = counters.deliveredPackets + rig.drops('inTunRefused');
+  const isRight =
+    peer[PEER_COUNTER.sentPackets] === counters.sentPackets &&
+    peer[PEER_COUNTER.sentBytes] === counters.sentBytes &&
+    peer[PEER_COUNTER.receivedPackets] === received;
+  if (!isRight) throw new Error(`the peer's counters are not the totals: ${peer.slice(0, 8)}`);
+}
+
 for (const [kind, family] of [
   ['vxlan', 4],
   ['vxlan', 6],
@@ -94,8 +143,13 @@ for (const [kind, family] of [
   });
   const outer = corpus(kind, family);
   const inner = innerPackets(family);
+  const capture = new Int32Array(rig.observation.capture);
   for (let sent = 0; sent < packets / 3; sent += BATCH) {
+    const session = 1 + sent / BATCH;
+    orderCapture(capture, session);
     runBatch(rig, outer, inner);
+    checkCapture(capture, session);
+    checkPeer(rig);
     if (!rig.isBalanced())
       throw new Error(`a packet is not counted once: ${JSON.stringify(rig.totals())}`);
   }
@@ -106,6 +160,7 @@ for (const [kind, family] of [
   process.stdout.write(
     `${kind} IPv${family}: ${inPackets} in (${deliveredPackets} delivered), ${outPackets} out (${sentPackets} sent)\n`,
   );
+  if (capture[CAPTURE.head] === 0) throw new Error('nothing was captured');
   if (rig.far.bytes.length !== LAYOUT.poolSlots * LAYOUT.slotStride)
     throw new Error('pool changed');
   rig.close();

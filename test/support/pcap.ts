@@ -1,4 +1,4 @@
-/** Reads classic pcap files of Ethernet frames (little endian, microseconds). */
+/** Reads classic pcap files (little endian): of Ethernet frames with microseconds, and those that weft makes itself. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { projectRoot } from '../../src/shared/addon.ts';
@@ -45,4 +45,28 @@ function toDatagram(version: 4 | 6, source: Uint8Array, udp: Buffer): Datagram {
     payload: udp.subarray(8, Math.min(udp.length, udp.readUInt16BE(4))),
     payloadBytes: udp.readUInt16BE(4) - 8,
   };
+}
+
+export interface RawPacket {
+  /** ns since the epoch */
+  atNs: bigint;
+  /** real length; `bytes` may be less */
+  packetBytes: number;
+  bytes: Buffer;
+}
+
+/** Packets of a capture that weft made: ns, beginning with IP. Throws when it is not whole. */
+export function readRawPackets(file: Buffer): RawPacket[] {
+  if (file.readUInt32LE(0) !== 0xa1b23c4d || file.readUInt32LE(20) !== 101)
+    throw new Error('no pcap with nanoseconds and IP packets');
+  const packets: RawPacket[] = [];
+  for (let at = 24; at < file.length; ) {
+    const captured = file.readUInt32LE(at + 8);
+    const bytes = file.subarray(at + 16, at + 16 + captured);
+    if (bytes.length !== captured) throw new Error('the last packet is cut');
+    const atNs = BigInt(file.readUInt32LE(at)) * 1_000_000_000n + BigInt(file.readUInt32LE(at + 4));
+    packets.push({ atNs, packetBytes: file.readUInt32LE(at + 12), bytes });
+    at += 16 + captured;
+  }
+  return packets;
 }

@@ -27,7 +27,12 @@ import {
 import { DROP, type DropName } from '../../src/shared/drops.ts';
 import { FEATURES_ALL, LAYOUT, ROW } from '../../src/shared/layout.ts';
 import { halfAt, TABLE_BYTES } from '../../src/shared/table.ts';
-import { CONTROL_WORDS, type SourceCheck, type WorkerTask } from '../../src/shared/worker-task.ts';
+import {
+  CONTROL_WORDS,
+  createObservationMemory,
+  type SourceCheck,
+  type WorkerTask,
+} from '../../src/shared/worker-task.ts';
 
 export interface RigOptions {
   family?: 4 | 6;
@@ -63,6 +68,7 @@ export class Rig {
   readonly forwarder: Forwarder;
   readonly port: number;
   readonly table = new SharedArrayBuffer(TABLE_BYTES);
+  readonly observation = createObservationMemory();
   private readonly family: 4 | 6;
   private readonly nodeAddress: Words;
   private readonly fds: number[] = [];
@@ -95,7 +101,7 @@ export class Rig {
       udpIn: this.far.udpIn,
       tunOut: this.far.tunOut,
       stats: new Float64Array(LAYOUT.statCount),
-      clock: new Int32Array(1),
+      clock: new Int32Array(2),
       wakeFd: -1,
     });
     const farPorts = {
@@ -131,6 +137,7 @@ export class Rig {
       control: new SharedArrayBuffer(CONTROL_WORDS * 4),
       counters: this.counters.buffer as SharedArrayBuffer,
       table: this.table,
+      observation: this.observation,
       encap:
         options.kind === 'udp'
           ? { kind: 'udp', port: this.port }

@@ -1,41 +1,105 @@
-/** weft peers: the nodes this one sends to. */
-import type { Command } from 'commander';
+/** weft peers: the nodes this one sends to, and what went to and came from each. */
+import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { fetchPage } from '../client.ts';
-import { renderTable } from '../render.ts';
-import { addShow, type OnExit } from '../show.ts';
+import { renderAge, renderBytes, renderTable } from '../render.ts';
+import { addShow, fetchShape, type OnExit, type ShowOptions } from '../show.ts';
 
-export const peersShape = z.looseObject({
-  peers: z.array(
-    z.looseObject({
-      key: z.string(),
-      family: z.union([z.literal(4), z.literal(6)]),
-      subnet: z.string(),
-      publicIp: z.string(),
-      port: z.number(),
-      mac: z.string().nullable(),
-    }),
-  ),
+const peerShape = z.looseObject({
+  key: z.string(),
+  family: z.union([z.literal(4), z.literal(6)]),
+  subnet: z.string(),
+  publicIp: z.string(),
+  port: z.number(),
+  mac: z.string().nullable(),
+  sentPackets: z.number(),
+  sentBytes: z.number(),
+  receivedPackets: z.number(),
+  receivedBytes: z.number(),
+  lastHeardAt: z.string().nullable(),
+  /** of the newest round of probes, where the daemon sends them */
+  rttMs: z.number().nullable().optional(),
+  lossRatio: z.number().nullable().optional(),
 });
+export const peersShape = z.looseObject({ peers: z.array(peerShape) });
 export type PeersPage = z.infer<typeof peersShape>;
+type Peer = z.infer<typeof peerShape>;
+
+interface PeersOptions {
+  sort?: SortKey;
+  dump?: boolean;
+}
+
+/** Largest, newest or worst first; the daemon's order is that of the store. */
+const ORDERS = {
+  subnet: (a: Peer, b: Peer) => a.subnet.localeCompare(b.subnet, 'en', { numeric: true }),
+  heard: (a: Peer, b: Peer) => heardMs(b) - heardMs(a),
+  sent: (a: Peer, b: Peer) => b.sentBytes - a.sentBytes,
+  received: (a: Peer, b: Peer) => b.receivedBytes - a.receivedBytes,
+  rtt: (a: Peer, b: Peer) => (b.rttMs ?? -1) - (a.rttMs ?? -1),
+  loss: (a: Peer, b: Peer) => (b.lossRatio ?? -1) - (a.lossRatio ?? -1),
+} as const;
+type SortKey = keyof typeof ORDERS;
 
 export function addPeers(program: Command, onExit: OnExit): void {
-  addShow(program, onExit, {
+  let isDump = false;
+  addShow<typeof peersShape, PeersOptions>(program, onExit, {
     name: 'peers',
-    description: 'the nodes this one sends to',
+    description: 'the nodes this one sends to, and the traffic with each',
+    options: (command) =>
+      command
+        .addOption(new Option('--sort <by>', 'order').choices(Object.keys(ORDERS)))
+        .option('--dump', 'for scripts: columns with tabs between them, without a head'),
+    help: DUMP_HELP,
     shape: peersShape,
-    answer: ({ adminSocket }) => fetchPage(adminSocket, '/peers'),
-    render: renderPeers,
+    answer: async ({ adminSocket, sort, dump }: ShowOptions & PeersOptions) => {
+      isDump = dump === true;
+      const page = await fetchShape(adminSocket, '/peers', peersShape);
+      if (sort) page.peers.sort(ORDERS[sort]);
+      return page;
+    },
+    render: (page, _style, nowMs) => (isDump ? dumpPeers(page) : renderPeers(page, nowMs)),
   });
 }
 
-export function renderPeers({ peers }: PeersPage): string {
+const DUMP_HELP = `Columns of --dump, which stay as they are; "-" is unknown: key, family, subnet, node, port, VTEP MAC, last heard
+(seconds since 1970), packets sent, bytes sent, packets received, bytes received, round trip (ms), loss (0 to 1).`;
+
+export function renderPeers({ peers }: PeersPage, nowMs: number): string {
   if (peers.length === 0) return 'no peers: no other node holds a lease that this one can use';
   const rows = peers.map((peer) => [
     peer.subnet,
     peer.publicIp,
-    String(peer.port),
     peer.mac ?? '-',
+    peer.lastHeardAt === null ? '-' : `${renderAge(Math.max(0, nowMs - heardMs(peer)))} ago`,
+    renderBytes(peer.sentBytes),
+    renderBytes(peer.receivedBytes),
+    peer.rttMs == null ? '-' : `${peer.rttMs.toFixed(2)} ms`,
+    peer.lossRatio == null ? '-' : `${Math.round(peer.lossRatio * 100)}%`,
   ]);
-  return renderTable(['SUBNET', 'NODE', 'PORT', 'VTEP MAC'], rows);
+  const head = ['SUBNET', 'NODE', 'VTEP-MAC', 'HEARD', 'SENT', 'RECEIVED', 'RTT', 'LOSS'];
+  return renderTable(head, rows);
+}
+
+export function dumpPeers({ peers }: PeersPage): string {
+  const line = (peer: Peer): string =>
+    [
+      peer.key,
+      peer.family,
+      peer.subnet,
+      peer.publicIp,
+      peer.port,
+      peer.mac ?? '-',
+      peer.lastHeardAt === null ? '-' : Math.floor(heardMs(peer) / 1000),
+      peer.sentPackets,
+      peer.sentBytes,
+      peer.receivedPackets,
+      peer.receivedBytes,
+      peer.rttMs ?? '-',
+      peer.lossRatio ?? '-',
+    ].join('\t');
+  return peers.map(line).join('\n');
+}
+
+function heardMs({ lastHeardAt }: Peer): number {
+  return lastHeardAt === null ? 0 : Date.parse(lastHeardAt);
 }

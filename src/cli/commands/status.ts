@@ -1,108 +1,204 @@
 /** weft status: one screen about this node. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { DROP_REASONS, type DropName } from '../../shared/drops.ts';
 import { fetchPage } from '../client.ts';
-import { renderAge, renderBytes } from '../render.ts';
-import { addShow, type OnExit } from '../show.ts';
+import { dropLines, topDrops, warningLines } from '../health-text.ts';
+import { renderAge, renderBits, renderBytes, renderCount, sparkline } from '../render.ts';
+import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
+import {
+  historyShape,
+  type PeerFacts,
+  peerFactsPageShape,
+  type Sample,
+  type Status,
+  sampleShape,
+  statusShape,
+} from '../status-page.ts';
 import type { Style } from '../style.ts';
 
-/** A page of its own keys: unknown ones come from a newer daemon and are passed on. */
-const statusShape = z.looseObject({
-  healthy: z.boolean(),
-  version: z.string(),
-  startedAt: z.string(),
-  notReady: z.string().nullable(),
-  node: z
-    .object({
-      interface: z.string(),
-      publicIp: z.string().nullable(),
-      publicIpv6: z.string().nullable(),
-    })
-    .nullable(),
-  backend: z.string().nullable(),
-  devices: z.array(z.looseObject({ device: z.string(), mtu: z.number() })).optional(),
-  lease: z
-    .looseObject({ key: z.string(), state: z.string(), expiresAt: z.string().nullable() })
-    .nullable(),
-  store: z.looseObject({
-    name: z.string(),
-    ok: z.boolean(),
-    message: z.string(),
-    lastEventAt: z.string(),
-  }),
-  firewall: z.object({ ok: z.boolean(), problem: z.string() }).nullable(),
-  peers: z.looseObject({ total: z.number(), held: z.number() }),
-  offloads: z.array(z.string()).optional(),
-  workers: z.array(z.looseObject({ state: z.string(), restarts: z.number() })).optional(),
-  counters: z.record(z.string(), z.number()).optional(),
-  drops: z
-    .object({
-      outbound: z.record(z.string(), z.number()),
-      inbound: z.record(z.string(), z.number()),
-    })
+const SPARK_COLUMNS = 20;
+const TOP_DROPS = 3;
+const WIDTH = 100;
+/** A label and the blanks behind it. */
+const LABEL = 10;
+
+/** What the text shows besides the page; --json is the page alone. */
+const screenShape = statusShape.extend({
+  history: z.array(sampleShape).optional(),
+  reach: z
+    .object({ up: z.number(), rttMs: z.array(z.number()) })
+    .nullable()
     .optional(),
 });
-export type Status = z.infer<typeof statusShape>;
+export type Screen = z.infer<typeof screenShape>;
 
 export function addStatus(program: Command, onExit: OnExit): void {
-  addShow(program, onExit, {
+  const command = addShow(program, onExit, {
     name: 'status',
-    description: 'this node at a glance',
-    shape: statusShape,
-    answer: ({ adminSocket }) => fetchPage(adminSocket, '/status'),
+    description: 'this node at a glance: health, lease, traffic, drops, and what to do',
+    shape: screenShape,
+    answer: async ({ adminSocket, json }) => {
+      const page = await fetchPage(adminSocket, '/status');
+      if (json) return page;
+      const history = await fetchShape(adminSocket, '/history', historyShape).catch(
+        () => undefined,
+      );
+      const peers = await fetchShape(adminSocket, '/peers', peerFactsPageShape).catch(
+        () => undefined,
+      );
+      return { ...page, history: history?.samples, reach: reachOf(peers?.peers ?? []) };
+    },
     render: renderStatus,
     exitCode: ({ healthy }) => (healthy ? 0 : 1),
   });
+  promiseShape(command, statusShape);
 }
 
-export function renderStatus(status: Status, style: Style, nowMs: number): string {
-  const { store } = status;
-  const since = (time: string): string => renderAge(nowMs - Date.parse(time));
-  const verdict = status.healthy ? style.good('healthy') : style.bad('NOT HEALTHY');
-  const lines = [
-    `${verdict}   weft ${status.version}, up ${since(status.startedAt)}`,
-    ...(status.notReady ? [`not ready ${status.notReady}`] : []),
-    `store     ${store.name}: ${store.ok ? 'ok' : style.bad(`AWAY: ${store.message}`)}, last change ${since(store.lastEventAt)} ago`,
-    ...(status.lease && status.node ? nodeLines(status, nowMs) : []),
+/** Which peers answered the newest probes; null where nobody probes. */
+function reachOf(peers: readonly PeerFacts[]): Screen['reach'] {
+  const probed = peers.filter(({ lossRatio }) => typeof lossRatio === 'number');
+  if (probed.length === 0) return null;
+  const up = probed.filter(({ lossRatio }) => (lossRatio ?? 1) < 1);
+  return { up: up.length, rttMs: up.flatMap(({ rttMs }) => rttMs ?? []) };
+}
+
+export function renderStatus(
+  status: Screen,
+  style: Style,
+  nowMs: number,
+  width = Math.max(40, process.stdout.columns ?? WIDTH),
+): string {
+  const warnings = status.health ?? [];
+  const row = (label: string, text: string): string => `${style.dim(label.padEnd(LABEL))}${text}`;
+  const sections = [
+    [verdictLine(status, style, nowMs)],
+    warningLines(warnings, style, nowMs, width),
+    stateRows(status, style, nowMs).map(([label, text]) => row(label, text)),
+    status.lease && status.node ? trafficRows(status, style).map(([l, text]) => row(l, text)) : [],
+    dropSection(status, style, width),
   ];
-  return lines.join('\n');
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n');
 }
 
-/** What there is once the node has a lease. */
-function nodeLines(status: Status, nowMs: number): string[] {
-  const { node, lease, counters: c = {}, firewall, devices = [], workers = [] } = status;
-  const left = (time: string): string => `${renderAge(Date.parse(time) - nowMs)} left`;
-  const expiry = lease?.expiresAt == null ? 'permanent' : left(lease.expiresAt);
-  const traffic = (packets = 0, bytes = 0): string => `${packets} packets, ${renderBytes(bytes)}`;
-  const deviceList = devices.map((d) => `${d.device} mtu ${d.mtu}`).join(', ') || 'none';
-  return [
-    `node      ${[node?.publicIp, node?.publicIpv6].filter(Boolean).join(', ')} on ${node?.interface}`,
-    `lease     ${lease?.key} (${expiry}${lease?.state === 'held' ? '' : `; ${lease?.state?.toUpperCase()}`})`,
-    `device    ${deviceList} (${status.backend})`,
-    ...(firewall && !firewall.ok ? [`firewall  NOT IN PLACE: ${firewall.problem}`] : []),
-    `peers     ${status.peers.total}${status.peers.held > 0 ? ` (${status.peers.held} kept though their leases vanished)` : ''}`,
-    ...(workers.length === 0 ? [] : engineLines(status)),
-    `sent      ${traffic(c['sentPackets'], c['sentBytes'])}`,
-    `received  ${traffic(c['deliveredPackets'], c['deliveredBytes'])}`,
-    ...dropLines(status),
-  ];
+function verdictLine(status: Status, style: Style, nowMs: number): string {
+  const { healthy, health = [], notReady, version } = status;
+  const up = `weft ${version}, up ${renderAge(nowMs - Date.parse(status.startedAt))}`;
+  const noted =
+    health.length === 0 ? '' : `, ${health.length} warning${health.length > 1 ? 's' : ''}`;
+  if (!healthy) {
+    const why = notReady ? `: ${notReady}` : status.store.ok ? '' : ': the store is away';
+    return `${style.bad(style.bold('✗ NOT HEALTHY'))}${why}${noted}   ${style.dim(up)}`;
+  }
+  const verdict = health.length > 0 ? style.warn('! healthy') : style.good('● healthy');
+  return `${verdict}${noted}   ${style.dim(up)}`;
 }
 
-function engineLines({ workers = [], offloads = [] }: Status): string[] {
-  const states = workers.map(
-    (w) => `${w.state}${w.restarts > 0 ? ` (${w.restarts} restarts)` : ''}`,
+type Row = readonly [label: string, text: string];
+
+function stateRows(status: Status, style: Style, nowMs: number): Row[] {
+  const { store, node, lease, firewall, table, devices = [] } = status;
+  const ago = (time: string): string => `${renderAge(Math.max(0, nowMs - Date.parse(time)))} ago`;
+  const state = store.ok ? style.good('ok') : style.bad(`AWAY: ${store.message}`);
+  const rows: Row[] = [['store', `${store.name}  ${state}, last change ${ago(store.lastEventAt)}`]];
+  if (!node || !lease) return rows;
+  const addresses = [node.publicIp, node.publicIpv6].filter(Boolean).join(', ');
+  const held = lease.state === 'held' ? style.good('held') : style.bad(lease.state.toUpperCase());
+  const deviceText = devices.map(({ device, mtu }) => `${device} (MTU ${mtu})`).join(', ');
+  rows.unshift(
+    ['node', `${addresses} on ${node.interface}`],
+    [
+      'lease',
+      `${lease.key.replaceAll('-', '/').replace('&', ', ')}  ${held}, ${expiryOf(lease.expiresAt, nowMs)}`,
+    ],
+    ['backend', [status.backend, deviceText].filter(Boolean).join(', ')],
+    ['peers', peersText(status, style)],
   );
-  return [`workers   ${states.join(', ')}`, `offloads  ${offloads.join(' ') || 'off'}`];
+  if (firewall && !firewall.ok)
+    rows.push(['firewall', style.bad(`NOT IN PLACE: ${firewall.problem}`)]);
+  if (table) rows.push(['table', `generation ${table.generation}, ${ago(table.publishedAt)}`]);
+  return [...rows, ...engineRows(status, style)];
 }
 
-function dropLines(status: Status): string[] {
-  const all = Object.entries({ ...status.drops?.outbound, ...status.drops?.inbound });
-  return all
-    .filter(([, count]) => count > 0)
-    .sort((a, b) => b[1] - a[1])
-    .map(
-      ([name, count]) =>
-        `dropped   ${count} ${name}: ${DROP_REASONS[name as DropName]?.text ?? ''}`,
-    );
+function expiryOf(expiresAt: string | null, nowMs: number): string {
+  if (expiresAt === null) return 'permanent';
+  const leftMs = Date.parse(expiresAt) - nowMs;
+  return leftMs > 0 ? `${renderAge(leftMs)} left` : 'over';
+}
+
+function peersText({ peers, reach }: Screen, style: Style): string {
+  const rtt = reach && reach.rttMs.length > 0 ? `, round trip ${spread(reach.rttMs)} ms` : '';
+  const isAllUp = reach?.up === peers.total;
+  const up = reach ? `${reach.up}/${peers.total} up` : String(peers.total);
+  const held =
+    peers.held > 0 ? style.warn(`, ${peers.held} kept though their leases vanished`) : '';
+  return `${reach ? (isAllUp ? style.good(up) : style.warn(up)) : up}${rtt}${held}`;
+}
+
+function spread(values: readonly number[]): string {
+  const [least, most] = [Math.min(...values).toFixed(2), Math.max(...values).toFixed(2)];
+  return least === most ? least : `${least} to ${most}`;
+}
+
+function engineRows({ workers = [], offloads = [] }: Status, style: Style): Row[] {
+  if (workers.length === 0) return [];
+  const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  const states = new Map<string, number>();
+  for (const { state } of workers) states.set(state, (states.get(state) ?? 0) + 1);
+  const text = [...states].map(([state, count]) =>
+    state === 'running' ? `${count} running` : style.bad(`${count} ${state}`),
+  );
+  if (restarts > 0) text.push(style.warn(`${restarts} restart${restarts > 1 ? 's' : ''}`));
+  return [
+    ['workers', text.join(', ')],
+    ['offloads', offloads.join(' ') || style.warn('off')],
+  ];
+}
+
+function trafficRows({ rates, counters: c = {}, history = [] }: Screen, style: Style): Row[] {
+  const row = (
+    packets: number | undefined,
+    bytes: number | undefined,
+    curve: (sample: Sample) => number,
+    total: string,
+  ): string => {
+    const spark =
+      history.length > 0 ? `${style.good(sparkline(history.map(curve), SPARK_COLUMNS))}  ` : '';
+    const rate =
+      packets === undefined || bytes === undefined
+        ? ''
+        : `${`${renderCount(packets)} packets/s`.padStart(16)}  ${renderBits(bytes).padStart(12)}   `;
+    return `${spark}${rate}${style.dim(total)}`;
+  };
+  const total = (packets = 0, bytes = 0): string => `${packets} packets, ${renderBytes(bytes)}`;
+  return [
+    [
+      'sent',
+      row(
+        rates?.sentPacketsPerSecond,
+        rates?.sentBytesPerSecond,
+        (s) => s.sentBytes,
+        total(c['sentPackets'], c['sentBytes']),
+      ),
+    ],
+    [
+      'received',
+      row(
+        rates?.receivedPacketsPerSecond,
+        rates?.receivedBytesPerSecond,
+        (s) => s.receivedBytes,
+        total(c['deliveredPackets'], c['deliveredBytes']),
+      ),
+    ],
+  ];
+}
+
+function dropSection(status: Screen, style: Style, width: number): string[] {
+  const drops = topDrops(status.drops, TOP_DROPS);
+  if (drops.length === 0) return [];
+  const rate = status.rates?.droppedPacketsPerSecond ?? 0;
+  const head = `${style.dim('dropped'.padEnd(LABEL))}${rate > 0 ? style.warn(`${renderCount(rate)} packets/s`) : 'none now'}, most since the start:`;
+  return [head, ...dropLines(drops, style, width)];
 }

@@ -50,7 +50,14 @@ export class AllocBackend implements Backend {
   }
 
   status(): BackendStatus {
-    return { devices: [], offloads: [], tunnelGso: null, workers: [], totals: sumBlocks([]) };
+    return {
+      devices: [],
+      offloads: [],
+      tunnelGso: null,
+      workers: [],
+      table: null,
+      totals: sumBlocks([]),
+    };
   }
 
   failWorker(index: number): void {

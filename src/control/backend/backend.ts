@@ -9,6 +9,7 @@ import type { ExternalInterface } from '../host/external-interface.ts';
 import type { RouteKeeper } from '../host/routes.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import type { Log } from '../log.ts';
+import type { Observation } from '../observation.ts';
 import type { Peer } from '../peers.ts';
 import type { WorkerFault, WorkerStatus } from '../supervisor.ts';
 
@@ -44,16 +45,28 @@ export interface Backend {
   podMtu(): number;
   isForwarding(): boolean;
   status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
   failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;
 }
 
+/** Which publication of the route table is in force, and since when. */
+export interface TableStatus {
+  generation: number;
+  publishedAt: string;
+}
+
 export interface BackendStatus {
-  devices: { device: string; family: 4 | 6; mtu: number }[];
+  /** mac: the VTEP's, null where the wire carries none */
+  devices: { device: string; family: 4 | 6; mtu: number; mac: string | null }[];
   offloads: string[];
   tunnelGso: object | null;
   workers: WorkerStatus[];
+  /** the route table in force; null where there is none */
+  table: TableStatus | null;
   totals: Totals;
 }
 

@@ -8,19 +8,13 @@ import {
   parseMac,
   type Words,
 } from '../../shared/address.ts';
-import { sumBlocks } from '../../shared/counters.ts';
+import { sumBlocks, type Totals } from '../../shared/counters.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { FEATURE } from '../../shared/layout.ts';
 import { TABLE_BYTES } from '../../shared/table.ts';
 import type { LinkTask } from '../../shared/worker-task.ts';
 import { featureNames } from '../config/settings.ts';
-import {
-  configureDevice,
-  type DeviceSetup,
-  lookAtDevice,
-  narrowQueue,
-  widenQueue,
-} from '../host/device.ts';
+import { configureDevice, type DeviceSetup, lookAtDevice, queuePackets } from '../host/device.ts';
 import { egressOf } from '../host/egress.ts';
 import { exec } from '../host/exec.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
@@ -28,6 +22,7 @@ import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
 import { isOwnAddress } from '../lease/acquire.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
 import { decodeVxlanData } from '../lease/value.ts';
+import { Observation } from '../observation.ts';
 import type { Peer } from '../peers.ts';
 import {
   closePorts,
@@ -49,6 +44,7 @@ import {
   type BackendStatus,
   familiesOf,
   publicAttributes,
+  type TableStatus,
   underlayAddress,
 } from './backend.ts';
 
@@ -58,6 +54,7 @@ const UPLINK_CHECK_MS = 1_000;
 const NO_MAC: Mac = { high: 0, low: 0 };
 
 export class TunnelBackend implements Backend {
+  readonly observation: Observation;
   private readonly context: BackendContext;
   private readonly config: TunnelConfig;
   private readonly families: readonly (4 | 6)[];
@@ -66,17 +63,17 @@ export class TunnelBackend implements Backend {
   private uplink: Uplink | undefined;
   private supervisor: Supervisor | undefined;
   private publisher: TablePublisher | undefined;
-  /** counters of workers that an earlier set of ports had: totals never run backwards */
+  /** counters of workers that earlier sets of ports had, worker by worker: totals never run backwards */
   private past: Float64Array[] = [];
+  private table: TableStatus | null = null;
   private subnets: LeaseSubnets = {};
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
-  /** the queues may hold what came while the daemon was restarted */
-  private queuesAreWide = true;
 
   constructor(context: BackendContext, config: TunnelConfig) {
     this.context = context;
     this.config = config;
+    this.observation = new Observation(context.settings.workers);
     this.families = familiesOf(context.config);
   }
 
@@ -179,14 +176,18 @@ export class TunnelBackend implements Backend {
     const table = new SharedArrayBuffer(TABLE_BYTES);
     const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
     this.supervisor = supervisor;
-    this.publisher = new TablePublisher(table, () => supervisor.seenGenerations());
+    this.publisher = new TablePublisher(
+      table,
+      () => supervisor.seenGenerations(),
+      (next) => this.observation.ledger.assign(next),
+    );
     for (const { family, device } of this.ports) {
       const underlay = underlayAddress(this.context.external, family);
       const mac = this.macs[device] ?? NO_MAC;
       this.uplink?.setNode(family, { underlay, overlay: this.ownSubnet(family).words, mac });
     }
     this.peers = peers;
-    await this.publisher.publish(peers);
+    await this.publishTable();
     supervisor.start(
       Array.from({ length: settings.workers }, (_, index) => this.taskOf(index, table)),
     );
@@ -201,6 +202,7 @@ export class TunnelBackend implements Backend {
     return {
       cpu: -1,
       table,
+      observation: this.observation.memoryOf(index),
       encap:
         config.type === 'vxlan'
           ? { kind: 'vxlan', vni: config.vni, port: config.port, gbp: config.gbp }
@@ -249,7 +251,14 @@ export class TunnelBackend implements Backend {
 
   private setUpOf({ family, device }: FamilyPorts): DeviceSetup {
     const address: Words = this.ownSubnet(family).words;
-    return { name: device, family, address, mtu: this.deviceMtu(family) };
+    const queues = this.context.settings.workers;
+    return {
+      name: device,
+      family,
+      address,
+      mtu: this.deviceMtu(family),
+      queuePackets: queuePackets(queues),
+    };
   }
 
   private async setUpDevices(): Promise<void> {
@@ -290,8 +299,14 @@ export class TunnelBackend implements Backend {
 
   private async publish(peers: readonly Peer[]): Promise<void> {
     this.peers = peers;
-    await this.publisher?.publish(peers);
+    await this.publishTable();
     this.supervisor?.wakeAll();
+  }
+
+  private async publishTable(): Promise<void> {
+    const generation = await this.publisher?.publish(this.peers);
+    if (generation !== undefined)
+      this.table = { generation, publishedAt: new Date().toISOString() };
   }
 
   /** Routes, devices and firewall rules change without a word in the store. */
@@ -310,7 +325,6 @@ export class TunnelBackend implements Backend {
 
   async heal(): Promise<string> {
     const done: string[] = [];
-    await this.narrowQueues();
     for (const ports of this.ports) {
       const setup = this.setUpOf(ports);
       const state = await lookAtDevice(setup);
@@ -324,12 +338,6 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
-  }
-
-  private async narrowQueues(): Promise<void> {
-    if (!this.queuesAreWide || !this.isForwarding()) return;
-    this.queuesAreWide = false;
-    for (const { device } of this.ports) await narrowQueue(device);
   }
 
   async move(external: ExternalInterface): Promise<void> {
@@ -373,18 +381,31 @@ export class TunnelBackend implements Backend {
   }
 
   status(): BackendStatus {
-    const blocks = this.supervisor?.counterBlocks() ?? [];
     return {
       devices: this.ports.map(({ device, family }) => ({
         device,
         family,
         mtu: this.deviceMtu(family),
+        mac: this.config.type === 'udp' ? null : formatMac(this.macs[device] ?? NO_MAC),
       })),
       offloads: featureNames(this.features()),
       tunnelGso: this.uplink?.summary ?? null,
       workers: this.supervisor?.status() ?? [],
-      totals: sumBlocks([...this.past, ...blocks]),
+      table: this.table,
+      totals: sumBlocks(this.blocks()),
     };
+  }
+
+  private blocks(): Float64Array[] {
+    return [...this.past, ...(this.supervisor?.counterBlocks() ?? [])];
+  }
+
+  workerTotals(): Totals[] {
+    const { workers } = this.context.settings;
+    const blocks = this.blocks();
+    return Array.from({ length: workers }, (_, worker) =>
+      sumBlocks(blocks.filter((__, i) => i % workers === worker)),
+    );
   }
 
   failWorker(index: number, fault: WorkerFault): void {
@@ -393,18 +414,10 @@ export class TunnelBackend implements Backend {
 
   async close(): Promise<void> {
     clearInterval(this.uplinkCheck);
-    await this.prepareHandover();
+    this.observation.captures.close();
+    // What arrives before the next process reads waits in queues and sockets; without a store they end with us.
+    if (this.context.fds.outlivesUs) widenSockets(this.context.addon, this.ports);
     closePorts(this.context.addon, await this.stopForwarding());
-  }
-
-  /** What arrives before the next process reads waits in queues and sockets; without a store they end with us. */
-  private async prepareHandover(): Promise<void> {
-    const { addon, fds, log } = this.context;
-    if (!fds.outlivesUs) return;
-    widenSockets(addon, this.ports);
-    await Promise.all(this.ports.map(({ device }) => widenQueue(device))).catch((error) =>
-      log.warn(`queues not widened for the restart: ${messageOf(error)}`),
-    );
   }
 
   /** The ports that nobody uses any more. */

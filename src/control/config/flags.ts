@@ -9,8 +9,12 @@ import { environmentName, OPTIONS, type Option } from './options.ts';
 export type Value = string | boolean | number | readonly string[];
 export type Values = Readonly<Record<string, Value>>;
 
+/** Where each option's value comes from. */
+export type Origin = 'flag' | 'environment' | 'default';
+export type Origins = Readonly<Record<string, Origin>>;
+
 export type Parsed =
-  | { kind: 'run'; values: Values; warnings: string[] }
+  | { kind: 'run'; values: Values; origins: Origins; warnings: string[] }
   | { kind: 'help' }
   | { kind: 'version' };
 
@@ -22,12 +26,15 @@ export function parseFlags(words: readonly string[], environment: NodeJS.Process
   const given = runCommander(normal.filter((word) => word !== '--version=false'));
   const warnings: string[] = [];
   const values: Record<string, Value> = {};
+  const origins: Record<string, Origin> = {};
   for (const option of OPTIONS) {
-    const text = given.get(option.name);
-    values[option.name] =
-      text === undefined ? fromEnvironment(option, environment, warnings) : convert(option, text);
+    const { name } = option;
+    const text = given.get(name);
+    const found = text === undefined ? fromEnvironment(option, environment, warnings) : undefined;
+    values[name] = text === undefined ? (found ?? option.initial) : convert(option, text);
+    origins[name] = text !== undefined ? 'flag' : found === undefined ? 'default' : 'environment';
   }
-  return { kind: 'run', values, warnings };
+  return { kind: 'run', values, origins, warnings };
 }
 
 /** "-x" becomes "--x", booleans get their "=true", and everything behind the first other word is left out, as Go does. */
@@ -97,14 +104,14 @@ function fromEnvironment(
   option: Option,
   environment: NodeJS.ProcessEnv,
   warnings: string[],
-): Value {
+): Value | undefined {
   const name = environmentName(option);
   const text = environment[name];
-  if (!text) return option.initial;
+  if (!text) return undefined;
   const value = convertOne(option, text);
   if (value !== undefined) return value;
   warnings.push(`${name}: ${option.kind} expected; ignored`);
-  return option.initial;
+  return undefined;
 }
 
 function usage(message: string): WeftError {

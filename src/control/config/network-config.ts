@@ -105,6 +105,18 @@ const RULES = {
   6: { lengthMax: 126, networkMax: 124, usual: 64, usualUpTo: 62 },
 } as const;
 
+/** Keys that are read, as flannel spells them; any case is taken. */
+export const NETWORK_CONFIG_KEYS = {
+  top: (
+    'EnableIPv4 EnableIPv6 EnableNFTables Network IPv6Network SubnetLen SubnetMin SubnetMax IPv6SubnetLen IPv6SubnetMin ' +
+    'IPv6SubnetMax Backend'
+  ).split(' '),
+  backend:
+    'Type VNI Port MTU GBP Learning DirectRouting PreStartupCommand PostStartupCommand SubnetAddCommand SubnetRemoveCommand'.split(
+      ' ',
+    ),
+};
+
 function refuse(message: string): never {
   throw new WeftError('ERR_CONFIG', EXIT.config, `network config: ${message}`);
 }
@@ -135,6 +147,52 @@ export function parseNetworkConfig(text: string): NetworkConfig {
     refuse('the udp backend carries IPv4 only; use vxlan or EnableIPv6=false');
   }
   return config;
+}
+
+/** Everything that {@link parseNetworkConfig} would refuse, part by part; empty when the config can be used. */
+export function networkConfigProblems(text: string): string[] {
+  const problems: string[] = [];
+  const attempt = (work: () => unknown): void => {
+    try {
+      work();
+    } catch (error) {
+      const message = messageOf(error).replace(/^network config: /, '');
+      if (!problems.includes(message)) problems.push(message);
+    }
+  };
+  const json = lowerKeys(safeJson(text));
+  if (typeof json === 'object' && json !== null) {
+    // Each part alone, with the others left out or as they must be.
+    const { backend, ...families } = json as Record<string, unknown>;
+    const issues = [shape.safeParse(json), backendShape.safeParse(lowerKeys(backend ?? {}))];
+    const [top, under] = issues.map((result) => result.error?.issues ?? []);
+    for (const { path, message } of top ?? []) problems.push(`${path.join('.')}: ${message}`);
+    for (const { path, message } of under ?? [])
+      problems.push(`Backend.${path.join('.')}: ${message}`.replace(/\.:/, ':'));
+    if (under?.length === 0) attempt(() => parseBackend(backend));
+    if (top?.length === 0) {
+      const alone = (on: 4 | 6): string =>
+        JSON.stringify({
+          ...families,
+          enableipv4: on === 4,
+          enableipv6: on === 6,
+          backend: { type: 'alloc' },
+        });
+      const { enableipv4, enableipv6 } = shape.parse(json);
+      if (enableipv4) attempt(() => parseNetworkConfig(alone(4)));
+      if (enableipv6) attempt(() => parseNetworkConfig(alone(6)));
+    }
+  }
+  if (problems.length === 0) attempt(() => parseNetworkConfig(text));
+  return problems;
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Go's decoder takes keys in any case and the last of duplicates. */

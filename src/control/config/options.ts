@@ -133,12 +133,30 @@ export const OPTIONS: readonly Option[] = [
   own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro'),
   own('source-check', 'string', 'lease', 'what a received packet must prove: lease, vtep or off'),
   own('admin-socket', 'string', '/run/weft/weft.sock', 'unix socket for bin/weft'),
+  own(
+    'admin-listen',
+    'string',
+    '',
+    'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
+  ),
   own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
+  own(
+    'probe-seconds',
+    'number',
+    10,
+    'seconds between echoes to each peer, for RTT and loss in weft peers; 0 = only on demand',
+  ),
+  own(
+    'reach-port',
+    'number',
+    8474,
+    'TCP port on the overlay address where peers ask for weft ping --all; 0 = off',
+  ),
   own('log-format', 'string', 'auto', 'auto, text or json'),
   own('log-level', 'string', 'info', 'debug, info, warn or error'),
 ];
 
 /** FLANNELD_ and the name in capitals, "-" and "." as "_". */
-export function environmentName(option: Option): string {
+export function environmentName(option: Pick<Option, 'name'>): string {
   return `FLANNELD_${option.name.toUpperCase().replace(/[-.]/g, '_')}`;
 }

@@ -7,6 +7,7 @@ import { FEATURE, FEATURES_ALL, type FeatureName } from '../../shared/layout.ts'
 import { WORKERS_MAX } from '../../shared/limits.ts';
 import type { SourceCheck } from '../../shared/worker-task.ts';
 import { LOG_LEVELS, type LogLevel } from '../log.ts';
+import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
 import type { Values } from './flags.ts';
 import { OPTIONS, type Option } from './options.ts';
 
@@ -46,7 +47,13 @@ export interface Settings {
   features: number;
   sourceCheck: SourceCheck;
   adminSocket: string;
+  /** the web page; undefined = off */
+  adminListen: ListenAddress | undefined;
   stateFolder: string;
+  /** 0 = no echoes in the background */
+  probeMs: number;
+  /** 0 = peers can't ask what this node reaches */
+  reachPort: number;
   logFormat: 'auto' | 'text' | 'json';
   logLevel: LogLevel;
 }
@@ -107,7 +114,10 @@ export function toSettings(values: Values): Settings {
     features: parseOffload(values['offload'] as string),
     sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
     adminSocket: values['admin-socket'] as string,
+    adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
+    probeMs: numberIn(values, 'probe-seconds', 0, 86_400) * 1000,
+    reachPort: numberIn(values, 'reach-port', 0, 65_535),
     logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
     logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
   };

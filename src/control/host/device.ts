@@ -1,5 +1,6 @@
 /** The overlay's TUN device: address, MTU, up, sysctls. Its route is the route keeper's. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { formatAddress, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { type Exec, exec, ipJson } from './exec.ts';
@@ -9,6 +10,8 @@ export interface DeviceSetup {
   family: 4 | 6;
   address: Words;
   mtu: number;
+  /** length of each queue */
+  queuePackets: number;
 }
 
 interface LinkJson {
@@ -18,34 +21,48 @@ interface LinkJson {
   addr_info: { family: string; local?: string; prefixlen: number; scope?: string }[];
 }
 
-/** Packets that a queue holds. The kernel's own for TUN is 500. */
-const QUEUE_PACKETS = 1_000;
-/** While the daemon is restarted and nobody reads. */
-const HANDOVER_PACKETS = 10_000;
+const QUEUE_PACKETS_MIN = 1_000;
+const QUEUE_PACKETS_MAX = 4_000;
+const PACKET_BYTES_MAX = 65_536;
+/** At most this share of the memory may wait in queues, if all of it were super-packets. */
+const QUEUE_SHARE = 1 / 32;
+
+/** Packets that each of `queues` queues holds: seconds of a pod's traffic, for the time in which a daemon is restarted. */
+export function queuePackets(queues: number, memoryBytes = totalmem()): number {
+  const affordable = Math.floor((memoryBytes * QUEUE_SHARE) / PACKET_BYTES_MAX / queues);
+  return Math.min(QUEUE_PACKETS_MAX, Math.max(QUEUE_PACKETS_MIN, affordable));
+}
 
 /**
- * Configures the device, also one of an earlier run with another address. Returns warnings for what a restricted host refused and
- * forwarding does not need. A wide queue stays wide, because packets wait in it: see {@link narrowQueue}.
+ * Configures the device, also one of an earlier run with another address. What is right already is not touched: packets may be on
+ * their way, and the kernel drops some while it changes a queue. Returns warnings for what a restricted host refused and forwarding
+ * does not need.
  */
 export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Promise<string[]> {
-  const { name, family } = setup;
+  const { name } = setup;
   await run('ip', ['link', 'set', 'dev', name, 'addrgenmode', 'none']).catch(() => undefined); // no IPv6 in this kernel
   const warnings = await setSysctls(setup);
   const [link] = await ipJson<LinkJson>(['addr', 'show', 'dev', name], run);
+  const commands = link ? changesFor(setup, link) : [];
+  if (commands.length > 0) await run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
+  return warnings;
+}
+
+function changesFor(setup: DeviceSetup, link: LinkJson): string[] {
+  const { name, family, mtu, queuePackets: packets } = setup;
   const own = formatAddress(setup.address);
   const inet = family === 4 ? 'inet' : 'inet6';
-  const stale = (link?.addr_info ?? []).filter(
-    (a) => a.family === inet && a.scope === 'global' && a.local !== own,
-  );
-  const queue = (link?.txqlen ?? 0) < QUEUE_PACKETS ? ` txqueuelen ${QUEUE_PACKETS}` : '';
-  const commands = [
-    `link set dev ${name} mtu ${setup.mtu}${queue}`,
+  const present = link.addr_info.filter((a) => a.family === inet && a.scope === 'global');
+  const stale = present.filter(({ local }) => local !== own);
+  return [
+    ...(link.mtu === mtu ? [] : [`link set dev ${name} mtu ${mtu}`]),
+    ...(link.txqlen === packets ? [] : [`link set dev ${name} txqueuelen ${packets}`]),
     ...stale.map(({ local, prefixlen }) => `addr del ${local}/${prefixlen} dev ${name}`),
-    `addr replace ${own}/${family === 4 ? 32 : 128} dev ${name}`,
-    `link set dev ${name} up`,
+    ...(present.length > stale.length
+      ? []
+      : [`addr add ${own}/${family === 4 ? 32 : 128} dev ${name}`]),
+    ...(link.flags.includes('UP') ? [] : [`link set dev ${name} up`]),
   ];
-  await run('ip', [`-${family}`, '-batch', '-'], `${commands.join('\n')}\n`);
-  return warnings;
 }
 
 async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
@@ -66,16 +83,6 @@ async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
   } catch (error) {
     return [`${file}=${value} not set (${messageOf(error)}): ${purpose}`];
   }
-}
-
-/** Makes room for the packets that come until the next process reads. */
-export async function widenQueue(name: string, run: Exec = exec): Promise<void> {
-  await run('ip', ['link', 'set', 'dev', name, 'txqueuelen', `${HANDOVER_PACKETS}`]);
-}
-
-/** Back to normal. What does not fit any more is lost, so not before workers have read what waited. */
-export async function narrowQueue(name: string, run: Exec = exec): Promise<void> {
-  await run('ip', ['link', 'set', 'dev', name, 'txqueuelen', `${QUEUE_PACKETS}`]);
 }
 
 /** missing: the device is gone · changed: somebody took it down, changed its MTU or removed its address */

@@ -22,6 +22,7 @@ export type LeaseState = 'held' | 'lost' | 'taken';
 export class LeaseKeeper {
   lease: Lease;
   state: LeaseState = 'held';
+  readonly renewals = { ok: 0, failed: 0 };
   private readonly store: Store;
   private readonly marginMs: number;
   private readonly log: Log;
@@ -77,7 +78,12 @@ export class LeaseKeeper {
 
   private alarm(message: string): void {
     this.state = 'taken';
-    if (this.repeats.isNew(message)) this.log.error({ key: this.lease.key }, message);
+    this.say('error', message);
+  }
+
+  /** The same again only after a while. */
+  private say(level: 'warn' | 'error', message: string): void {
+    if (this.repeats.isNew(message)) this.log[level]({ key: this.lease.key }, message);
   }
 
   /** Takes over revision and expiry, also of a rewrite by other hands. */
@@ -97,7 +103,7 @@ export class LeaseKeeper {
       if (expiresAtMs !== undefined) this.lease = { ...this.lease, expiresAtMs };
       this.schedule();
     } catch (error) {
-      this.log.warn(`expiry of our lease not known: ${messageOf(error)}`);
+      this.say('warn', `expiry of our lease not known: ${messageOf(error)}`);
     }
   }
 
@@ -115,7 +121,7 @@ export class LeaseKeeper {
       this.log.warn({ key }, 'our lease was gone from the store; put it back');
       this.schedule();
     } catch (error) {
-      this.log.error(`our lease is gone and can't be put back: ${messageOf(error)}`);
+      this.say('error', `our lease is gone and can't be put back: ${messageOf(error)}`);
     } finally {
       this.writing = false;
     }
@@ -145,10 +151,12 @@ export class LeaseKeeper {
       if (!result.ok) throw new Error('the key changed meanwhile');
       this.lease = { ...this.lease, revision: result.revision };
       if (ttlMs !== undefined) this.lease.expiresAtMs = Date.now() + ttlMs;
+      this.renewals.ok++;
       this.log.info({ key: lease.key }, 'lease renewed');
       this.schedule();
     } catch (error) {
-      this.log.error(`lease not renewed, trying again in a minute: ${messageOf(error)}`);
+      this.renewals.failed++;
+      this.say('error', `lease not renewed, trying again every minute: ${messageOf(error)}`);
       clearTimeout(this.timer);
       if (!this.stopped) this.timer = setTimeout(() => void this.renew(), RETRY_MS);
     } finally {

@@ -28,6 +28,9 @@ export function statusPage(daemon: Daemon): object {
       ? { ok: daemon.rules.problem === '', problem: daemon.rules.problem }
       : null,
     peers: { total: daemon.peers.length, held: daemon.held },
+    health: daemon.watch.warnings(),
+    rates: daemon.watch.history.recent(),
+    table: null,
     ...plane,
     ...totals,
   };

@@ -12,6 +12,7 @@ import {
   hashWords,
   PEER,
   PEER_FLAG,
+  PEER_SLOT_SHIFT,
   PEER_WORDS,
   PEERS_AT,
   ROUTES_AT,
@@ -122,8 +123,13 @@ export class RouteTable {
 
   /** Whether super-packets to this peer may leave unsegmented. */
   hasTunnelGso(peer: number): boolean {
-    const flags = this.words[this.peerAt(peer) + PEER.flags] as number;
+    const flags = this.words[this.peerAt(peer) + PEER.slotAndFlags] as number;
     return (flags & PEER_FLAG.tunnelGso) !== 0;
+  }
+
+  /** Slot of this peer's counters: its own for as long as it is a peer. */
+  slotOf(peer: number): number {
+    return (this.words[this.peerAt(peer) + PEER.slotAndFlags] as number) >>> PEER_SLOT_SHIFT;
   }
 
   /** Copies a peer's address and port into a row (five words: port, then the address). */

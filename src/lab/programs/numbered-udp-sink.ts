@@ -1,9 +1,12 @@
 /**
  * Counts the numbered datagrams of numbered-udp-source: `numbered-udp-sink.js <address> <port>`. Prints {"listening":port}, and on
  * SIGTERM {"received":n,"repeated":n,"highest":n,"missing":n,"longestGapMs":n}: missing = numbers below the highest that never came,
- * highest = -1 if none came, longestGapMs = the longest time between two arrivals.
+ * highest = -1 if none came, longestGapMs = the longest time between two arrivals. Needs CAP_NET_ADMIN for a socket that holds what
+ * was held up and arrives at once.
  */
 import { createSocket } from 'node:dgram';
+import { loadAddon } from '../../shared/addon.ts';
+import { addressBytes, parseAddress } from '../../shared/address.ts';
 
 const [address = '::', port = '0'] = process.argv.slice(2);
 
@@ -13,11 +16,7 @@ let highest = -1;
 let longestGapMs = 0;
 let lastAtMs: number | undefined;
 
-const socket = createSocket({
-  type: address.includes(':') ? 'udp6' : 'udp4',
-  // What was held up during a restart arrives at once.
-  recvBufferSize: 4 << 20,
-});
+const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
 socket.on('message', (message) => {
   if (message.length < 4) return;
   const number = message.readUInt32BE();
@@ -40,6 +39,17 @@ function report(): void {
 }
 
 process.once('SIGTERM', report);
-socket.bind(Number(port), address, () => {
+const at = parseAddress(address);
+if (!at) throw new Error(`no address: ${address}`);
+const { fd } = loadAddon().openUdp({
+  family: address.includes(':') ? 6 : 4,
+  address: addressBytes(at),
+  port: Number(port),
+  reusePort: false,
+  gro: false,
+  dontFragment: true,
+  bufferBytes: 64 << 20,
+});
+socket.bind({ fd }, () => {
   process.stdout.write(`${JSON.stringify({ listening: Number(port) })}\n`);
 });

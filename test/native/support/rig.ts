@@ -24,7 +24,7 @@ export function makeViews(wakeFd = -1): EngineViews {
     udpIn: new Int32Array(shared(LAYOUT.udpInRows * LAYOUT.rowInts * 4)),
     tunOut: new Int32Array(shared(LAYOUT.tunOutRows * LAYOUT.rowInts * 4)),
     stats: new Float64Array(shared(LAYOUT.statCount * 8)),
-    clock: new Int32Array(shared(4)),
+    clock: new Int32Array(shared(8)),
     wakeFd,
   };
 }

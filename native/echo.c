@@ -1,0 +1,234 @@
+/*
+ * ICMP echo from one address of this node, IPv4 and IPv6: opens a socket, sends one request, reads what came back. Whether an
+ * answer is ours is proved by the token at the head of the payload; when it came is the kernel's own time stamp.
+ * Runs in the control thread, never in a worker.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "packet.h"
+
+/* netinet/icmp6.h clashes with linux/icmpv6.h; its filter is one bit per type, set = blocked. */
+#define ICMP6_FILTER_OPTION 1
+#define ECHO_HEADER 8
+#define SEQUENCE_AT 6
+#define NO_TTL (-1)
+
+static const int ON = 1;
+
+static double monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static socklen_t make_address(int family, const uint8_t *address, struct sockaddr_storage *out) {
+  memset(out, 0, sizeof *out);
+  if (family == AF_INET) {
+    struct sockaddr_in *in = (struct sockaddr_in *)out;
+    in->sin_family = AF_INET;
+    memcpy(&in->sin_addr, address, 4);
+    return sizeof *in;
+  }
+  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+  in6->sin6_family = AF_INET6;
+  memcpy(&in6->sin6_addr, address, 16);
+  return sizeof *in6;
+}
+
+/* ---- opening ---- */
+
+/* Only answers wake a raw socket; a ping socket gets nothing else anyway. */
+static int filter_replies(int fd, int family) {
+  if (family == AF_INET) {
+    uint32_t blocked = ~(1u << ICMP_ECHOREPLY);
+    return setsockopt(fd, SOL_RAW, ICMP_FILTER, &blocked, sizeof blocked);
+  }
+  uint32_t blocked[8];
+  memset(blocked, 0xff, sizeof blocked);
+  blocked[ICMPV6_ECHO_REPLY >> 5] &= ~(1u << (ICMPV6_ECHO_REPLY & 31));
+  return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER_OPTION, blocked, sizeof blocked);
+}
+
+/* Never in fragments, whatever path MTU the kernel believes in; errors of the way come to the socket's error queue. */
+static int set_options(int fd, int family, bool raw) {
+  if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &ON, sizeof ON) < 0) return -errno;
+  if (raw && filter_replies(fd, family) < 0) return -errno;
+  if (family == AF_INET) {
+    int probe = IP_PMTUDISC_PROBE;
+    if (setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe) < 0) return -errno;
+    if (setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &ON, sizeof ON) < 0) return -errno;
+    return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &ON, sizeof ON) < 0 ? -errno : 0;
+  }
+  int probe = IPV6_PMTUDISC_PROBE;
+  if (setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe) < 0) return -errno;
+  if (setsockopt(fd, IPPROTO_IPV6, IPV6_DONTFRAG, &ON, sizeof ON) < 0) return -errno;
+  if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &ON, sizeof ON) < 0) return -errno;
+  return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &ON, sizeof ON) < 0 ? -errno : 0;
+}
+
+int echo_open(int family, const uint8_t *address, bool *raw) {
+  const int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const int protocol = family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+  int fd = socket(family, SOCK_RAW | flags, protocol);
+  *raw = fd >= 0;
+  /* Without CAP_NET_RAW: a ping socket, where net.ipv4.ping_group_range allows it. */
+  if (fd < 0 && (errno == EPERM || errno == EACCES)) fd = socket(family, SOCK_DGRAM | flags, protocol);
+  if (fd < 0) return -errno;
+  struct sockaddr_storage local;
+  socklen_t bytes = make_address(family, address, &local);
+  int error = set_options(fd, family, *raw);
+  if (error == 0 && bind(fd, (struct sockaddr *)&local, bytes) < 0) error = -errno;
+  if (error == 0) return fd;
+  close(fd);
+  return error;
+}
+
+static int option_of(int fd, int option) {
+  int value = 0;
+  socklen_t bytes = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &bytes) < 0 ? -errno : value;
+}
+
+/* ---- sending ---- */
+
+double echo_send(int fd, const struct echo_request *request) {
+  int family = option_of(fd, SO_DOMAIN);
+  if (family < 0) return family;
+  static _Thread_local uint8_t packet[ECHO_HEADER + ECHO_PAYLOAD_MAX];
+  const size_t length = ECHO_HEADER + request->payload_bytes;
+  memset(packet, 0, ECHO_HEADER);
+  packet[0] = family == AF_INET ? ICMP_ECHO : ICMPV6_ECHO_REQUEST;
+  store_be16(packet + 4, request->identifier); /* the kernel writes its own into a ping socket's request */
+  store_be16(packet + SEQUENCE_AT, request->sequence);
+  memcpy(packet + ECHO_HEADER, request->token, ECHO_TOKEN_BYTES);
+  for (size_t i = ECHO_TOKEN_BYTES; i < request->payload_bytes; i++) packet[ECHO_HEADER + i] = (uint8_t)i;
+  /* The sum of ICMPv6 needs the source address: the kernel completes it. */
+  if (family == AF_INET) store_be16(packet + 2, (uint16_t)~checksum_fold(packet, length, 0));
+  struct sockaddr_storage to;
+  socklen_t to_bytes = make_address(family, request->address, &to);
+  option_of(fd, SO_ERROR); /* an error that an earlier request met is in the queue, and none of this one's business */
+  double sent_at = monotonic_ns();
+  ssize_t sent = sendto(fd, packet, length, 0, (struct sockaddr *)&to, to_bytes);
+  return sent < 0 ? -errno : sent_at;
+}
+
+/* ---- receiving ---- */
+
+struct arrival {
+  int ttl;
+  double stamp_ns; /* CLOCK_REALTIME; 0 = none */
+  struct sock_extended_err error;
+  bool has_error;
+};
+
+static struct arrival read_controls(struct msghdr *message) {
+  struct arrival found = {.ttl = NO_TTL};
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+    const bool ip = c->cmsg_level == IPPROTO_IP, ip6 = c->cmsg_level == IPPROTO_IPV6;
+    if ((ip && c->cmsg_type == IP_TTL) || (ip6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+      memcpy(&found.ttl, CMSG_DATA(c), sizeof found.ttl);
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+      struct timespec stamp;
+      memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+      found.stamp_ns = (double)stamp.tv_sec * 1e9 + (double)stamp.tv_nsec;
+    } else if ((ip && c->cmsg_type == IP_RECVERR) || (ip6 && c->cmsg_type == IPV6_RECVERR)) {
+      memcpy(&found.error, CMSG_DATA(c), sizeof found.error);
+      found.has_error = true;
+    }
+  }
+  return found;
+}
+
+/* The stamp on the monotonic clock: a step of the wall clock between sending and receiving then does no harm. */
+static double arrived_at(double stamp_ns) {
+  struct timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  double now = monotonic_ns();
+  double age = stamp_ns == 0 ? 0 : (double)wall.tv_sec * 1e9 + (double)wall.tv_nsec - stamp_ns;
+  return age > 0 && age < 1e9 ? now - age : now;
+}
+
+static void write_address(double *row, const struct sockaddr_storage *from) {
+  uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+  if (from->ss_family == AF_INET) {
+    memcpy(bytes + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+  } else {
+    memcpy(bytes, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+  }
+  for (int i = 0; i < 4; i++) row[ECHO_ADDRESS + i] = (double)(int32_t)load_be32(bytes + 4 * i);
+}
+
+struct reader {
+  int fd, family;
+  bool raw;
+  const uint8_t *token;
+};
+
+/* One answer of any kind, or one error of the way. 1 row filled, 0 not ours, -errno. */
+static int read_one(const struct reader *reader, int flags, double *row) {
+  static _Thread_local uint8_t packet[UINT16_MAX];
+  union {
+    char bytes[512];
+    struct cmsghdr align;
+  } controls;
+  struct sockaddr_storage from = {0};
+  struct iovec part = {packet, sizeof packet};
+  struct msghdr message = {.msg_name = &from,
+                           .msg_namelen = sizeof from,
+                           .msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = &controls,
+                           .msg_controllen = sizeof controls};
+  ssize_t length = recvmsg(reader->fd, &message, flags);
+  if (length < 0) return -errno;
+  struct arrival arrival = read_controls(&message);
+  const bool is_error = (flags & MSG_ERRQUEUE) != 0;
+  /* Of the families only IPv4's raw sockets hand out the IP header, and not in front of what an error quotes. */
+  size_t at = reader->raw && reader->family == AF_INET && !is_error && length > 0 ? (size_t)(packet[0] & 15) * 4 : 0;
+  if ((size_t)length < at + ECHO_HEADER) return 0;
+  const uint8_t *icmp = packet + at;
+  const size_t payload = (size_t)length - at - ECHO_HEADER;
+  if (is_error) {
+    const uint8_t origin = arrival.error.ee_origin;
+    if (!arrival.has_error || (origin != SO_EE_ORIGIN_ICMP && origin != SO_EE_ORIGIN_ICMP6)) return 0;
+    if (icmp[0] != (reader->family == AF_INET ? ICMP_ECHO : ICMPV6_ECHO_REQUEST)) return 0;
+    row[ECHO_ERRNO] = (double)arrival.error.ee_errno;
+    row[ECHO_MTU] = arrival.error.ee_errno == EMSGSIZE ? (double)arrival.error.ee_info : 0;
+  } else {
+    if (icmp[0] != (reader->family == AF_INET ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY)) return 0;
+    if (payload < ECHO_TOKEN_BYTES || memcmp(icmp + ECHO_HEADER, reader->token, ECHO_TOKEN_BYTES) != 0) return 0;
+    row[ECHO_ERRNO] = row[ECHO_MTU] = 0;
+  }
+  row[ECHO_SEQUENCE] = load_be16(icmp + SEQUENCE_AT);
+  row[ECHO_TTL] = arrival.ttl;
+  row[ECHO_PAYLOAD] = (double)payload;
+  row[ECHO_AT] = arrived_at(arrival.stamp_ns);
+  write_address(row, &from);
+  return 1;
+}
+
+int echo_receive(int fd, const uint8_t *token, double *rows, int row_count) {
+  struct reader reader = {fd, option_of(fd, SO_DOMAIN), option_of(fd, SO_TYPE) == SOCK_RAW, token};
+  if (reader.family < 0) return reader.family;
+  int filled = 0;
+  /* What is not ours costs its turn too: strangers can't keep us here. */
+  for (int turn = 0, flags = MSG_ERRQUEUE; turn < 4 * row_count && filled < row_count; turn++) {
+    int result = read_one(&reader, flags, rows + (size_t)filled * ECHO_ROW_DOUBLES);
+    if (result > 0) filled++;
+    if (result == -EAGAIN && flags == 0) break;
+    if (result == -EAGAIN) flags = 0;
+    else if (result == -EBADF || result == -ENOTSOCK) return result;
+    else if (result < 0) option_of(fd, SO_ERROR);
+  }
+  return filled;
+}

@@ -1,0 +1,119 @@
+/** weft routes get ADDRESS: which way a packet to an address takes, like `ip route get`. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { fetchPage } from '../client.ts';
+import { addShow, type OnExit } from '../show.ts';
+import type { Style } from '../style.ts';
+
+const kernelShape = z.looseObject({
+  device: z.string().nullable(),
+  gateway: z.string().nullable(),
+  source: z.string().nullable(),
+  problem: z.string().nullable(),
+});
+type KernelRoute = z.infer<typeof kernelShape>;
+
+export const routeShape = z.looseObject({
+  address: z.string(),
+  family: z.union([z.literal(4), z.literal(6)]),
+  /** outside the overlay · own subnet · leased by no node · a peer's, encapsulated (peer) or by a plain route (direct) */
+  way: z.enum(['outside', 'own', 'unleased', 'peer', 'direct']),
+  network: z.string().nullable(),
+  ownSubnet: z.string().nullable(),
+  peer: z.looseObject({ key: z.string(), subnet: z.string(), publicIp: z.string() }).nullable(),
+  kernel: kernelShape,
+  encapsulation: z
+    .looseObject({
+      type: z.enum(['vxlan', 'udp']),
+      source: z.string().nullable(),
+      destination: z.string(),
+      port: z.number(),
+      vni: z.number().optional(),
+      sourceMac: z.string().nullable().optional(),
+      destinationMac: z.string().optional(),
+      overheadBytes: z.number(),
+    })
+    .nullable(),
+  underlay: kernelShape.nullable(),
+  mtu: z.number().nullable(),
+  podMtu: z.number(),
+});
+export type RouteAnswer = z.infer<typeof routeShape>;
+
+export function addRoutes(program: Command, onExit: OnExit): void {
+  const routes = program.command('routes').description('which way packets take').exitOverride();
+  addShow(routes, onExit, {
+    name: 'get',
+    description: 'which way a packet to an address takes, like "ip route get"',
+    argument: ['<address>', 'an IP address'],
+    help: 'Exit code 1 when no way leads there.',
+    shape: routeShape,
+    answer: ({ adminSocket }, address) =>
+      fetchPage(adminSocket, `/routes?address=${encodeURIComponent(address ?? '')}`),
+    render: renderRoute,
+    exitCode: ({ way, kernel }) => (way === 'unleased' || kernel.problem !== null ? 1 : 0),
+  });
+}
+
+export function renderRoute(route: RouteAnswer, style: Style): string {
+  const { address, way, peer, kernel } = route;
+  const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}`;
+  const host = line('kernel', kernelText(kernel, style));
+  switch (way) {
+    case 'outside':
+      return [
+        `${style.bold(address)} is ${style.warn('outside the overlay')}${route.network ? ` (${route.network})` : ''}: the kernel's own routing decides`,
+        host,
+      ].join('\n');
+    case 'own':
+      return [
+        `${style.bold(address)} is in ${style.good("this node's own subnet")} ${route.ownSubnet}: it stays on this host`,
+        host,
+      ].join('\n');
+    case 'unleased':
+      return [
+        `${style.bold(address)} is ${style.bad('leased by no node')}: weftd answers with ICMP unreachable (drop reason outNoRoute)`,
+        line('network', route.network ?? '-'),
+        host,
+      ].join('\n');
+    case 'direct':
+      return [
+        `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} by a plain route, not encapsulated`,
+        line('peer', `${peer?.subnet} of ${peer?.publicIp}`),
+        host,
+      ].join('\n');
+    case 'peer':
+      return [
+        `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} dev ${kernel.device ?? '?'}`,
+        ...(kernel.problem === null ? [] : [host]),
+        line('peer', `${peer?.subnet} of ${peer?.publicIp}`),
+        ...encapsulationLines(route, line, style),
+        line('mtu', `${route.mtu} bytes; pods are told ${route.podMtu}`),
+      ].join('\n');
+  }
+}
+
+function encapsulationLines(
+  { encapsulation: header, underlay }: RouteAnswer,
+  line: (label: string, text: string) => string,
+  style: Style,
+): string[] {
+  if (!header) return [];
+  const { type, source, destination, port, overheadBytes } = header;
+  const macs = header.destinationMac
+    ? [line('ethernet', `${header.sourceMac ?? '?'} > ${header.destinationMac}`)]
+    : [];
+  const what = type === 'vxlan' ? `VXLAN, VNI ${header.vni}` : 'flannel-UDP';
+  return [
+    line('header', `${what}, ${overheadBytes} bytes in front of each packet`),
+    ...macs,
+    line('outer', `${source ?? '?'} > ${destination}, UDP port ${port}`),
+    ...(underlay ? [line('underlay', kernelText(underlay, style))] : []),
+  ];
+}
+
+function kernelText({ device, gateway, source, problem }: KernelRoute, style: Style): string {
+  if (problem !== null) return style.bad(problem);
+  const via = gateway ? `via ${gateway} ` : '';
+  return `${via}dev ${device ?? '?'}${source ? ` src ${source}` : ''}`;
+}

@@ -1,0 +1,159 @@
+/** ICMP echoes from the overlay device's address: the way that pods' packets take, answered by any peer's kernel. */
+import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
+import type { Addon } from '../../shared/addon.ts';
+import { addressBytes, familyOf, sameWords, type Words } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { ECHO, LAYOUT } from '../../shared/layout.ts';
+import { ECHOES_PER_SECOND } from '../../shared/limits.ts';
+
+const POLL_MS = 2;
+const ROWS = 64;
+const SEQUENCES = 0x10000;
+/** The error that says "too large for the way": only with it a node on the way names an MTU. */
+const EMSGSIZE = 90;
+
+export type EchoResult =
+  | { state: 'answered'; rttMs: number; ttl: number | null; payloadBytes: number }
+  | { state: 'lost' }
+  /** not sent, or turned back on the way; `mtu` where somebody named what would pass */
+  | { state: 'refused'; why: string; mtu: number | null };
+
+export interface EchoOptions {
+  /** bytes behind the echo header */
+  payloadBytes: number;
+  timeoutMs: number;
+}
+
+/** What echoes need of the addon; tests of others replace it. */
+export type EchoAddon = Pick<Addon, 'openEcho' | 'echoSend' | 'echoReceive' | 'close'>;
+
+interface Pending {
+  address: Words;
+  sentAtNs: number;
+  deadlineMs: number;
+  done: (result: EchoResult) => void;
+}
+
+/** Sends from the given addresses, each socket opened at its first use. Echoes of all callers share one pace. */
+export class EchoSender {
+  private readonly addon: EchoAddon;
+  private readonly sources: Readonly<Partial<Record<4 | 6, Words>>>;
+  private readonly token = new Uint8Array(randomBytes(LAYOUT.echoTokenBytes));
+  private readonly identifier = randomInt(SEQUENCES);
+  private readonly rows = new Float64Array(ROWS * LAYOUT.echoRowDoubles);
+  private readonly fds = new Map<4 | 6, number>();
+  private readonly pending = new Map<number, Pending>();
+  private sequence = 0;
+  private nextAtMs = 0;
+  private poll: NodeJS.Timeout | undefined;
+  private isClosed = false;
+
+  constructor(addon: EchoAddon, sources: Readonly<Partial<Record<4 | 6, Words>>>) {
+    this.addon = addon;
+    this.sources = sources;
+  }
+
+  /** One echo; never rejects. Waits for its turn first: at most ECHOES_PER_SECOND leave this node. */
+  async send(address: Words, { payloadBytes, timeoutMs }: EchoOptions): Promise<EchoResult> {
+    await this.turn();
+    if (this.isClosed) return { state: 'lost' };
+    try {
+      const fd = this.open(familyOf(address));
+      const sequence = this.freeSequence();
+      const { identifier } = this;
+      const request = { address: addressBytes(address), identifier, sequence, payloadBytes };
+      const sentAtNs = this.addon.echoSend(fd, this.token, request);
+      if (sentAtNs < 0) return refusal(-sentAtNs, 0);
+      return await new Promise((done) => {
+        const deadlineMs = performance.now() + timeoutMs;
+        this.pending.set(sequence, { address, sentAtNs, deadlineMs, done });
+        this.poll ??= setTimeout(() => this.collect(), 0);
+      });
+    } catch (error) {
+      return { state: 'refused', why: messageOf(error), mtu: null };
+    }
+  }
+
+  /** Ends all that is pending as lost. */
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.poll);
+    for (const { done } of this.pending.values()) done({ state: 'lost' });
+    this.pending.clear();
+    for (const fd of this.fds.values()) this.addon.close(fd);
+    this.fds.clear();
+  }
+
+  private async turn(): Promise<void> {
+    const now = performance.now();
+    const at = Math.max(now, this.nextAtMs);
+    this.nextAtMs = at + 1000 / ECHOES_PER_SECOND;
+    if (at > now) await sleep(at - now);
+  }
+
+  /** The socket stays right when the device is made anew: it is bound to the address, which the lease gives. */
+  private open(family: 4 | 6): number {
+    const known = this.fds.get(family);
+    if (known !== undefined) return known;
+    const source = this.sources[family];
+    if (!source) throw new Error(`this node has no IPv${family} in the overlay`);
+    const { fd } = this.addon.openEcho(family, addressBytes(source));
+    this.fds.set(family, fd);
+    return fd;
+  }
+
+  private freeSequence(): number {
+    do this.sequence = (this.sequence + 1) % SEQUENCES;
+    while (this.pending.has(this.sequence));
+    return this.sequence;
+  }
+
+  private collect(): void {
+    this.poll = undefined;
+    for (const fd of this.fds.values()) {
+      const count = this.addon.echoReceive(fd, this.token, this.rows);
+      for (let i = 0; i < count; i++) this.take(i * LAYOUT.echoRowDoubles);
+    }
+    const now = performance.now();
+    for (const [sequence, { deadlineMs }] of this.pending)
+      if (deadlineMs <= now) this.finish(sequence, { state: 'lost' });
+    if (this.pending.size > 0) this.poll = setTimeout(() => this.collect(), POLL_MS);
+  }
+
+  /** A row counts only for the peer that was asked: others may have seen the token. */
+  private take(at: number): void {
+    const column = (index: number): number => this.rows[at + index] as number;
+    const from = [0, 1, 2, 3].map((i) => column(ECHO.address + i)) as unknown as Words;
+    const sequence = column(ECHO.sequence);
+    const pending = this.pending.get(sequence);
+    if (!pending || !sameWords(pending.address, from)) return;
+    const errno = column(ECHO.errno);
+    const ttl = column(ECHO.ttl);
+    const rttMs = Math.max(0, column(ECHO.atNs) - pending.sentAtNs) / 1e6;
+    const answer: EchoResult = {
+      state: 'answered',
+      rttMs: Math.round(rttMs * 1e4) / 1e4,
+      ttl: ttl < 0 ? null : ttl,
+      payloadBytes: column(ECHO.payloadBytes),
+    };
+    this.finish(sequence, errno === 0 ? answer : refusal(errno, column(ECHO.mtu)));
+  }
+
+  private finish(sequence: number, result: EchoResult): void {
+    this.pending.get(sequence)?.done(result);
+    this.pending.delete(sequence);
+  }
+}
+
+function refusal(errno: number, mtu: number): EchoResult {
+  const name = getSystemErrorName(-errno);
+  const text: Record<string, string> = {
+    EMSGSIZE: 'too large for the way without fragments',
+    EHOSTUNREACH: 'host unreachable',
+    ENETUNREACH: 'network unreachable',
+  };
+  const why = text[name] ?? name;
+  return { state: 'refused', why, mtu: errno === EMSGSIZE && mtu > 0 ? mtu : null };
+}

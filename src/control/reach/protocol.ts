@@ -1,0 +1,85 @@
+/**
+ * What daemons say to each other about reachability: one line of JSON each way over TCP, between overlay addresses.
+ *   question: {"weft":"reach","version":1}            your row
+ *             {"weft":"reach","version":1,"of":KEY}   the row of a peer of yours that I can't reach (one hop, never further)
+ *   answer:   {"weft":"reach","version":1,"key":KEY,"cells":[[KEY, family, state, rttMs, lossRatio], …]} or {…,"error":…}
+ */
+import type net from 'node:net';
+import { z } from 'zod';
+import { REACH_ANSWER_BYTES_MAX } from '../../shared/limits.ts';
+import { ROUND_PEERS_MAX, type RowCell } from './row.ts';
+
+export const QUESTION_BYTES_MAX = 512;
+const VERSION = 1;
+const HEAD = { weft: 'reach', version: VERSION } as const;
+
+const key = z.string().min(1).max(100);
+const head = { weft: z.literal('reach'), version: z.literal(VERSION) };
+const questionShape = z.strictObject({ ...head, of: key.optional() });
+const cellShape = z.tuple([
+  key,
+  z.union([z.literal(4), z.literal(6)]),
+  z.enum(['ok', 'lost', 'unknown']),
+  z.number().min(0).max(1e6).nullable(),
+  z.number().min(0).max(1).nullable(),
+]);
+const answerShape = z.union([
+  z.object({ ...head, key, cells: z.array(cellShape).max(ROUND_PEERS_MAX) }),
+  z.object({ ...head, error: z.string().max(200) }),
+]);
+
+export type Question = { of?: string | undefined };
+export interface Row {
+  /** whose */
+  key: string;
+  cells: RowCell[];
+}
+
+export function formatQuestion(of?: string): string {
+  return `${JSON.stringify({ ...HEAD, ...(of !== undefined && { of }) })}\n`;
+}
+
+/** Throws when it is none. */
+export function parseQuestion(line: string): Question {
+  return questionShape.parse(JSON.parse(line));
+}
+
+/** What nobody looked at is left out. */
+export function formatRow({ key: whose, cells }: Row): string {
+  const known = cells.filter(({ state }) => state !== 'unknown').slice(0, ROUND_PEERS_MAX);
+  const short = known.map((c) => [c.key, c.family, c.state, c.rttMs, c.lossRatio]);
+  return `${JSON.stringify({ ...HEAD, key: whose, cells: short })}\n`;
+}
+
+export function formatRefusal(error: string): string {
+  return `${JSON.stringify({ ...HEAD, error: error.slice(0, 200) })}\n`;
+}
+
+/** Throws when it is none, or a refusal. */
+export function parseRow(line: string): Row {
+  const answer = answerShape.parse(JSON.parse(line));
+  if ('error' in answer) throw new Error(answer.error);
+  const cells = answer.cells.map(([peer, family, state, rttMs, lossRatio]) => {
+    return { key: peer, family, state, rttMs, lossRatio };
+  });
+  return { key: answer.key, cells };
+}
+
+/** The first line that a socket says; rejects when it is too long or the connection ends before. The caller sets the deadline. */
+export function readLine(socket: net.Socket, bytesMax = REACH_ANSWER_BYTES_MAX): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    socket.on('data', (part: Buffer) => {
+      const end = part.indexOf(10);
+      bytes += end < 0 ? part.length : end;
+      parts.push(end < 0 ? part : part.subarray(0, end));
+      if (end < 0 && bytes <= bytesMax) return;
+      socket.pause();
+      if (bytes > bytesMax) reject(new Error(`more than ${bytesMax} bytes without a line end`));
+      else resolve(Buffer.concat(parts).toString('utf8'));
+    });
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('the connection ended before a whole line')));
+  });
+}

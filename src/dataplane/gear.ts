@@ -1,0 +1,17 @@
+/** What both directions of all links of a worker share. */
+import type { Addon } from '../shared/addon.ts';
+import type { Drops } from './drop.ts';
+import type { Pool } from './pool.ts';
+import type { RouteTable } from './routes/table.ts';
+
+export interface Gear {
+  addon: Addon;
+  engine: number;
+  pool: Pool;
+  table: RouteTable;
+  control: Int32Array;
+  counters: Float64Array;
+  /** layout: shared/peer-counters.ts */
+  peerCounters: Float64Array;
+  drops: Drops;
+}
