@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { renderDoctorPage } from '../src/cli/doctor/page.ts';
 import { renderDrops } from '../src/cli/drops-page.ts';
 import { projectRoot } from '../src/shared/addon.ts';
 
@@ -77,4 +78,8 @@ test('every dependency has its reason, and the lockfile names no host', () => {
 
 test('the page of drop reasons is up to date', () => {
   assert.equal(read('docs/reference/drops.md'), renderDrops());
+});
+
+test("the page of the doctor's checks is up to date", () => {
+  assert.equal(read('docs/reference/doctor.md'), renderDoctorPage());
 });

@@ -5,6 +5,7 @@ import type { OnExit } from '../show.ts';
 import { addBench } from './bench.ts';
 import { addCleanup } from './cleanup.ts';
 import { addDockerOpts } from './docker-opts.ts';
+import { addDoctor } from './doctor.ts';
 import { addPeers } from './peers.ts';
 import { addStatus } from './status.ts';
 
@@ -16,6 +17,7 @@ export function createProgram(onExit: OnExit): Command {
     .exitOverride();
   addStatus(program, onExit);
   addPeers(program, onExit);
+  addDoctor(program, onExit);
   addBench(program, onExit);
   addCleanup(program);
   addDockerOpts(program);
