@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { CHECKS } from '../../src/cli/doctor/run.ts';
 import { addVeth } from '../../src/lab/fabric.ts';
 import type { KernelNode } from '../../src/lab/kernel-node.ts';
 import { Lab } from '../../src/lab/lab.ts';
@@ -18,6 +19,10 @@ interface Row {
 }
 
 const table: string[] = [];
+/** All that looks at this host and the store only, for set-ups where the peers have no part: no waiting for answers. */
+const LOCAL = `--only=${CHECKS.filter(({ network }) => !network)
+  .map(({ id }) => id)
+  .join()}`;
 
 describe('netns: the doctor', () => {
   let lab: Lab;
@@ -98,14 +103,19 @@ describe('netns: the doctor', () => {
 
   it('1 no tun device', async () => {
     const hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
-    assertFound('no /dev/net/tun', await doctor([], hide), 'tun-device', /modprobe tun/);
+    assertFound('no /dev/net/tun', await doctor([LOCAL], hide), 'tun-device', /modprobe tun/);
   });
 
   it('2 no capability', async () => {
     const drop = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
-    assertFound('no CAP_NET_ADMIN', await doctor([], drop), 'capabilities', /NET_ADMIN/, 'fail', [
-      'forward-policy',
-    ]);
+    assertFound(
+      'no CAP_NET_ADMIN',
+      await doctor([LOCAL], drop),
+      'capabilities',
+      /NET_ADMIN/,
+      'fail',
+      ['forward-policy'],
+    );
   });
 
   it('4 MTU too high: a CNI bridge, then the network config', async () => {
@@ -114,12 +124,17 @@ describe('netns: the doctor', () => {
     assert.ok(own);
     await node().namespace.ip('link', 'add', 'cni0', 'mtu', '1500', 'type', 'bridge');
     await node().namespace.ip('addr', 'add', address, 'dev', 'cni0');
-    assertFound('CNI bridge with MTU 1500', await doctor(), 'mtu-chain', /link set cni0 mtu 1450/);
+    assertFound(
+      'CNI bridge with MTU 1500',
+      await doctor([LOCAL]),
+      'mtu-chain',
+      /link set cni0 mtu 1450/,
+    );
     await node().namespace.ip('link', 'delete', 'cni0');
     const config = path.join(lab.storeDir, 'config');
     const backend = { Type: 'vxlan', MTU: 9000 };
     writeFileSync(config, JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }));
-    assertFound('Backend.MTU 9000', await doctor(), 'mtu-chain', /Backend\.MTU to 1500/);
+    assertFound('Backend.MTU 9000', await doctor([LOCAL]), 'mtu-chain', /Backend\.MTU to 1500/);
     delete (backend as { MTU?: number }).MTU;
     writeFileSync(config, JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }));
   });
@@ -170,10 +185,14 @@ describe('netns: the doctor', () => {
   });
 
   it('6 wrong interface', async () => {
-    await node().namespace.ip('link', 'add', 'wan0', 'type', 'dummy');
+    await node().namespace.ip('link', 'add', 'wan0', 'type', 'veth', 'peer', 'name', 'wan0p');
     await node().namespace.ip('addr', 'add', '198.51.100.5/24', 'dev', 'wan0');
+    await node().namespace.ip('link', 'set', 'wan0p', 'up');
     await node().namespace.ip('link', 'set', 'wan0', 'up');
-    const found = await doctor(flags('--iface=wan0').filter((word) => word !== '--iface=eth0'));
+    const found = await doctor([
+      LOCAL,
+      ...flags('--iface=wan0').filter((word) => word !== '--iface=eth0'),
+    ]);
     assertFound('--iface of another network', found, 'interface-choice', /--iface=eth0/);
     await node().namespace.ip('link', 'delete', 'wan0');
   });
@@ -185,9 +204,14 @@ describe('netns: the doctor', () => {
       BackendData: { VNI: 1, VtepMAC: '02:00:00:00:00:77' },
     });
     await lab.board.write('10.244.200.0-24', value);
-    assertFound('two leases, one PublicIP', await doctor(), 'duplicate-public-ip', /--iface/, 'fail', [
-      'overlay-reach',
-    ]);
+    assertFound(
+      'two leases, one PublicIP',
+      await doctor([LOCAL]),
+      'duplicate-public-ip',
+      /--iface/,
+      'fail',
+      ['overlay-reach'],
+    );
     await lab.board.remove('10.244.200.0-24');
   });
 
@@ -203,7 +227,7 @@ describe('netns: the doctor', () => {
   it('9 junk config, no config', async () => {
     const folder = path.join(lab.scope.tempDir, 'junk');
     mkdirSync(path.join(folder, 'subnets'), { recursive: true });
-    const words = flags(`--store=file:${folder}`);
+    const words = [LOCAL, ...flags(`--store=file:${folder}`)];
     assertFound('no network config', await doctor(words), 'network-config', /write there/);
     writeFileSync(path.join(folder, 'config'), '{"Network":"10.244.0.0');
     assertFound('junk config', await doctor(words), 'network-config', /the shape is/);
@@ -211,7 +235,12 @@ describe('netns: the doctor', () => {
 
   it('10 ip_forward off', async () => {
     await node().namespace.sysctl({ 'net/ipv4/ip_forward': 0 });
-    assertFound('ip_forward = 0', await doctor(), 'ip-forward', /sysctl -w net\.ipv4\.ip_forward=1/);
+    assertFound(
+      'ip_forward = 0',
+      await doctor([LOCAL]),
+      'ip-forward',
+      /sysctl -w net\.ipv4\.ip_forward=1/,
+    );
     await node().namespace.sysctl({ 'net/ipv4/ip_forward': 1 });
   });
 
@@ -219,7 +248,12 @@ describe('netns: the doctor', () => {
     await node().restart({ flags: ['--iptables-forward-rules=false'] });
     await iptables('-F', 'FORWARD');
     await iptables('-P', 'FORWARD', 'DROP');
-    assertFound('FORWARD policy DROP', await doctor(), 'forward-policy', /iptables -P FORWARD/);
+    assertFound(
+      'FORWARD policy DROP',
+      await doctor([LOCAL]),
+      'forward-policy',
+      /iptables -P FORWARD/,
+    );
     await iptables('-P', 'FORWARD', 'ACCEPT');
     await node().restart({ flags: [] });
     await lab.waitForPeers();
@@ -227,8 +261,9 @@ describe('netns: the doctor', () => {
 
   it('12 a peer that holds our old MAC', async () => {
     await kernel().stopFollowing();
-    const neighbour = (await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1'))
-      .stdout.match(/10\.\d+\.\d+\.\d+/)?.[0] as string;
+    const neighbour = (
+      await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')
+    ).stdout.match(/10\.\d+\.\d+\.\d+/)?.[0] as string;
     const old = '02:00:00:00:00:99';
     const peer = kernel().namespace;
     await peer.ip('neigh', 'replace', neighbour, 'lladdr', old, 'dev', 'flannel.1');
@@ -239,21 +274,22 @@ describe('netns: the doctor', () => {
       'overlay-reach',
       'drops',
     ]);
-    const mac = (await node().namespace.exec('cat', [path.join(node().stateDir, 'state.json')]))
-      .stdout.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)?.[0] as string;
+    const mac = (
+      await node().namespace.exec('cat', [path.join(node().stateDir, 'state.json')])
+    ).stdout.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)?.[0] as string;
     await peer.ip('neigh', 'replace', neighbour, 'lladdr', mac, 'dev', 'flannel.1');
     await lab.waitForPeers();
   });
 
   it('13 Network overlaps a route of the host', async () => {
     await node().namespace.ip('route', 'add', '10.244.128.0/17', 'dev', 'eth0');
-    assertFound('host route inside Network', await doctor(), 'network-overlap', /Network/);
+    assertFound('host route inside Network', await doctor([LOCAL]), 'network-overlap', /Network/);
     await node().namespace.ip('route', 'delete', '10.244.128.0/17');
   });
 
   it('15 strict reverse path filter', async () => {
     await node().namespace.sysctl({ 'net/ipv4/conf/flannel.1/rp_filter': 1 });
-    const found = await doctor();
+    const found = await doctor([LOCAL]);
     assertFound('rp_filter = 1', found, 'rp-filter', /flannel\.1\/rp_filter=2/, 'warn');
     await node().namespace.sysctl({ 'net/ipv4/conf/flannel.1/rp_filter': 0 });
   });
@@ -266,9 +302,14 @@ describe('netns: the doctor', () => {
     await until('the daemon sees it', async () =>
       JSON.stringify(await node().status()).includes('"taken"'),
     );
-    assertFound('lease taken by another node', await doctor(), 'lease-state', /restart weftd/, 'fail', [
-      'daemon',
-    ]);
+    assertFound(
+      'lease taken by another node',
+      await doctor(),
+      'lease-state',
+      /restart weftd/,
+      'fail',
+      ['daemon'],
+    );
     await lab.board.write(lease.key, value);
   });
 
@@ -278,14 +319,14 @@ describe('netns: the doctor', () => {
     const squatter = node().namespace.spawn(process.execPath, ['-e', script]);
     await squatter.waitForOutput(/bound/, 10_000);
     const follows = ['daemon'];
-    const byProcess = await doctor(flags());
+    const byProcess = await doctor([LOCAL, ...flags()]);
     const kill = new RegExp(`kill ${squatter.pid}`);
     assertFound('UDP 8472 held by a process', byProcess, 'port-taken', kill, 'fail', follows);
     await squatter.stop();
     const device = ['type', 'vxlan', 'id', '77', 'dev', 'eth0', 'dstport', '8472'];
     await node().namespace.ip('link', 'add', 'vx77', ...device);
     await node().namespace.ip('link', 'set', 'vx77', 'up');
-    const byKernel = await doctor(flags());
+    const byKernel = await doctor([LOCAL, ...flags()]);
     const fix = /^ip link delete vx77$/;
     assertFound('UDP 8472 held by kernel vxlan', byKernel, 'port-taken', fix, 'fail', follows);
     await node().namespace.ip('link', 'delete', 'vx77');

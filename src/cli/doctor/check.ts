@@ -19,6 +19,8 @@ export interface Check {
   /** the worst that it reports: info checks only tell */
   severity: 'fail' | 'warn' | 'info';
   title: string;
+  /** Sends to the peers, or judges what came back: runs behind the others, so that these do not disturb it. */
+  network?: true;
   /** Changes nothing. What it throws is told as "skipped"; it has {@link LIMIT_MS}. */
   run(site: Site): Finding | Promise<Finding>;
 }

@@ -83,7 +83,7 @@ async function askAlone(site: Site, peer: PeerView, source: string): Promise<Sus
 function answers(address: string, source?: string): Promise<boolean> {
   const family = address.includes(':') ? '-6' : '-4';
   const from = source === undefined ? [] : ['-I', source];
-  const words = [family, '-n', '-q', '-c', '2', '-i', '0.2', '-W', '1', ...from, address];
+  const words = [family, '-n', '-q', '-c', '2', '-i', '0.2', '-W', '0.8', ...from, address];
   return new Promise((resolve, reject) => {
     execFile('ping', words, { timeout: 4_000 }, (error, _stdout, stderr) => {
       if (error?.code === 'ENOENT')

@@ -121,6 +121,7 @@ export const PATH_CHECKS: readonly Check[] = [
     id: 'underlay-reach',
     group: 'underlay',
     severity: 'warn',
+    network: true,
     title: 'peers below the overlay',
     run: async (site) => judgeReach(await site.overlay()),
   },
@@ -128,6 +129,7 @@ export const PATH_CHECKS: readonly Check[] = [
     id: 'underlay-path-mtu',
     group: 'underlay',
     severity: 'fail',
+    network: true,
     title: 'path MTU',
     run: checkPaths,
   },
@@ -135,6 +137,7 @@ export const PATH_CHECKS: readonly Check[] = [
     id: 'udp-shape',
     group: 'underlay',
     severity: 'fail',
+    network: true,
     title: 'plain and VXLAN-shaped UDP',
     run: async (site) => {
       const { port } = await overlayOf(site);
@@ -153,6 +156,7 @@ export const PATH_CHECKS: readonly Check[] = [
     id: 'overlay-reach',
     group: 'overlay',
     severity: 'fail',
+    network: true,
     title: 'peers through the overlay',
     run: async (site) => {
       const { port } = await overlayOf(site);
@@ -163,6 +167,7 @@ export const PATH_CHECKS: readonly Check[] = [
     id: 'stale-mac',
     group: 'overlay',
     severity: 'fail',
+    network: true,
     title: "peers' idea of our MAC",
     run: async (site) => {
       const status = await site.daemon();

@@ -116,6 +116,7 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     id: 'drops',
     group: 'program',
     severity: 'warn',
+    network: true,
     title: 'drops',
     run: async (site) => {
       const before = await site.daemon();

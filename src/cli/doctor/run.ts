@@ -31,18 +31,37 @@ export type Result = {
   fix: string | null;
 };
 
+/** What checks share is read first and asked of the peers in between, so that a check's time is its own. */
 export async function runChecks(site: Site, checks: readonly Check[]): Promise<Result[]> {
-  return Promise.all(checks.map((check) => runCheck(site, check)));
+  const shared = [site.status(), site.external(), site.ownLease(), site.links()];
+  await atMost(Promise.allSettled(shared), undefined);
+  const found = new Map<Check, Result>();
+  const run = async (check: Check): Promise<unknown> =>
+    found.set(check, await runCheck(site, check));
+  await Promise.all(checks.filter(({ network }) => !network).map(run));
+  const late = checks.filter(({ network }) => network);
+  if (late.length > 0) await atMost(Promise.allSettled([site.overlay()]), undefined);
+  await Promise.all(late.map(run));
+  return checks.map((check) => found.get(check) as Result);
 }
 
 async function runCheck(site: Site, check: Check): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Finding>((resolve) => {
-    timer = setTimeout(resolve, LIMIT_MS, skipped(`no result in ${LIMIT_MS / 1000} s`));
-  });
   const work = (async () => check.run(site))().catch((error: unknown) => skipped(messageOf(error)));
-  const { status, text, fix } = await Promise.race([work, late]);
-  clearTimeout(timer);
+  const late: Finding = skipped(`no result in ${LIMIT_MS / 1000} s`);
+  const { status, text, fix } = await atMost<Finding>(work, late);
   const { id, group, severity, title } = check;
   return { id, group, status, severity, title, text: text.replaceAll('\n', ' '), fix: fix ?? null };
+}
+
+/** The result, or `otherwise` when it takes longer than a check may. */
+async function atMost<T>(work: Promise<T>, otherwise: T): Promise<T>;
+async function atMost<T>(work: Promise<T>, otherwise: undefined): Promise<T | undefined>;
+async function atMost<T>(work: Promise<T>, otherwise: T | undefined): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T | undefined>((resolve) => {
+    timer = setTimeout(resolve, LIMIT_MS, otherwise);
+  });
+  const first = await Promise.race([work, late]);
+  clearTimeout(timer);
+  return first;
 }
