@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { CHECKS } from '../../src/cli/doctor/run.ts';
+import { CHECKS, CHECKS } from '../../src/cli/doctor/run.ts';
 import { addVeth } from '../../src/lab/fabric.ts';
 import type { KernelNode } from '../../src/lab/kernel-node.ts';
 import { Lab } from '../../src/lab/lab.ts';
 import { projectBinary } from '../../src/lab/root.ts';
 import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 
 interface Row {
@@ -119,9 +120,7 @@ describe('netns: the doctor', () => {
   });
 
   it('4 MTU too high: a CNI bridge, then the network config', async () => {
-    const own = node().network.subnet4 as NonNullable<WeftNode['network']['subnet4']>;
     const address = `${(await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')).stdout.match(/(\d+\.\d+\.\d+)\./)?.[1]}.77/32`;
-    assert.ok(own);
     await node().namespace.ip('link', 'add', 'cni0', 'mtu', '1500', 'type', 'bridge');
     await node().namespace.ip('addr', 'add', address, 'dev', 'cni0');
     assertFound(
@@ -295,12 +294,13 @@ describe('netns: the doctor', () => {
   });
 
   it('14 the own lease is in the hands of another node', async () => {
-    const { lease } = (await node().status()) as { lease: { key: string } };
+    const { lease } = await statusOf(node());
     const value = (await lab.board.read()).get(lease.key) as string;
     const foreign = value.replace('10.99.0.1', '10.99.0.77');
     await lab.board.write(lease.key, foreign);
-    await until('the daemon sees it', async () =>
-      JSON.stringify(await node().status()).includes('"taken"'),
+    await until(
+      'the daemon sees it',
+      async () => (await statusOf(node())).lease.state === 'taken',
     );
     assertFound(
       'lease taken by another node',

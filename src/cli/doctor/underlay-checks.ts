@@ -1,5 +1,6 @@
 /** Checks of the underlay: the interface, its addresses, who else uses the overlay's numbers. */
 import { egressOf } from '../../control/host/egress.ts';
+import { readSubnetEnv } from '../../control/subnet-env.ts';
 import {
   formatAddress,
   type Prefix,
@@ -9,7 +10,7 @@ import {
 } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
-import type { RouteJson } from './site.ts';
+import type { RouteJson, Site } from './site.ts';
 
 const PEERS_MAX = 64;
 /** What every machine of the usual virtual machine managers has behind its NAT. */
@@ -117,8 +118,13 @@ export const UNDERLAY_CHECKS: readonly Check[] = [
       const network = (await site.config())?.ipv4?.network;
       if (!network) return skipped('no IPv4 network');
       const { devices } = await overlayOf(site);
-      const own = (await site.ownLease())?.subnet4;
+      const own = (await site.ownLease())?.subnet4 ?? (await previousSubnet(site));
       return judgeNetworkOverlap(network, own, await site.routes(), [...devices.values()]);
     },
   },
 ];
+
+/** Pods of the last run are still there when its lease is not. */
+async function previousSubnet({ settings }: Site): Promise<Prefix | undefined> {
+  return settings && (await readSubnetEnv(settings.subnetFile)).subnets?.subnet4;
+}
