@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { CHECKS, CHECKS } from '../../src/cli/doctor/run.ts';
+import { CHECKS } from '../../src/cli/doctor/run.ts';
 import { addVeth } from '../../src/lab/fabric.ts';
 import type { KernelNode } from '../../src/lab/kernel-node.ts';
 import { Lab } from '../../src/lab/lab.ts';
@@ -298,10 +298,7 @@ describe('netns: the doctor', () => {
     const value = (await lab.board.read()).get(lease.key) as string;
     const foreign = value.replace('10.99.0.1', '10.99.0.77');
     await lab.board.write(lease.key, foreign);
-    await until(
-      'the daemon sees it',
-      async () => (await statusOf(node())).lease.state === 'taken',
-    );
+    await until('the daemon sees it', async () => (await statusOf(node())).lease.state === 'taken');
     assertFound(
       'lease taken by another node',
       await doctor(),
