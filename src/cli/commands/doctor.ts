@@ -1,6 +1,6 @@
 /** weft doctor: what is wrong on this node, and what to do about it; with and without a running daemon. */
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
@@ -43,7 +43,7 @@ const shape = z.looseObject({
 export type DoctorAnswer = z.infer<typeof shape>;
 
 interface Extra {
-  only?: string;
+  only?: string[];
   list?: boolean;
   envFile?: string;
 }
@@ -55,7 +55,7 @@ export function addDoctor(program: Command, onExit: OnExit): void {
     argument: ['[flags...]', "behind --: weftd's flags, judged as the daemon would take them"],
     options: (added) =>
       added
-        .option('--only <ids>', 'only these checks, comma between')
+        .option('--only <ids>', 'only these checks, comma between', parseIds)
         .option('--list', 'the checks, without running them')
         .option('--env-file <path>', `FLANNELD_ variables (default: ${ENVIRONMENT_FILE})`),
     help: 'Exit code 1 when a check failed. The settings are those behind --, else those of the running daemon, else --env-file.',
@@ -76,7 +76,8 @@ async function answer(
   words: readonly string[],
   isSocketGiven: boolean,
 ): Promise<DoctorAnswer> {
-  const checks = chosen(options.only);
+  const { only } = options;
+  const checks = only ? CHECKS.filter(({ id }) => only.includes(id)) : CHECKS;
   if (options.list) {
     const rows = checks.map(({ id, group, severity, title }) => {
       return { id, group, status: 'skipped' as const, severity, title, text: 'listed', fix: null };
@@ -95,15 +96,11 @@ function answerOf(settings: string, checks: DoctorAnswer['checks']): DoctorAnswe
   return { schemaVersion: SCHEMA_VERSION, settings, checks, summary };
 }
 
-function chosen(only: string | undefined): typeof CHECKS {
-  if (only === undefined) return CHECKS;
-  const ids = only.split(',').map((id) => id.trim());
+function parseIds(text: string): string[] {
+  const ids = text.split(',').map((id) => id.trim());
   const unknown = ids.find((id) => !CHECKS.some((check) => check.id === id));
-  if (unknown !== undefined) {
-    const message = `doctor: no check is called ${unknown}; see weft doctor --list`;
-    throw new WeftError('ERR_USAGE', EXIT.usage, message);
-  }
-  return CHECKS.filter(({ id }) => ids.includes(id));
+  if (unknown === undefined) return ids;
+  throw new InvalidArgumentError(`No check is called ${unknown}; see weft doctor --list.`);
 }
 
 async function judgedSettings(
@@ -119,7 +116,7 @@ async function judgedSettings(
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (envFile === undefined) return undefined;
     const message = `doctor: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`;
-    throw new WeftError('ERR_USAGE', EXIT.usage, message);
+    throw new WeftError('ERR_ENVIRONMENT_FILE', EXIT.failure, message);
   });
   const environment = { ...process.env, ...parseEnvironmentFile(text ?? '') };
   const sources = [
