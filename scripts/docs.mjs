@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createProgram } from '../dist/src/cli/commands/all.js';
+import { renderDoctorPage } from '../dist/src/cli/doctor/page.js';
 import { renderDrops } from '../dist/src/cli/drops-page.js';
 import { jsonSchemas, renderJsonPage } from '../dist/src/cli/json-page.js';
 import { renderCommandsPage, renderWeftPage } from '../dist/src/cli/man-page.js';
@@ -18,6 +19,7 @@ const program = createProgram(() => undefined);
 mkdirSync(path.join(docs, 'man'), { recursive: true });
 mkdirSync(schemaFolder, { recursive: true });
 writeFileSync(path.join(docs, 'reference/drops.md'), renderDrops());
+writeFileSync(path.join(docs, 'reference/doctor.md'), renderDoctorPage());
 writeFileSync(path.join(docs, 'reference/options.md'), renderOptionsPage());
 writeFileSync(path.join(docs, 'reference/commands.md'), renderCommandsPage(program));
 writeFileSync(path.join(docs, 'reference/json.md'), renderJsonPage(program));

@@ -44,6 +44,9 @@ function say(text) {
 
 function run(command, args) {
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  // What is compiled while packages are installed (raw-socket, optional) takes the running Node's own headers: no download.
+  const prefix = path.join(process.execPath, '../..');
+  if (existsSync(path.join(prefix, 'include/node/node.h'))) environment.npm_config_nodedir = prefix;
   execFileSync(command, args, {
     cwd: root,
     env: environment,

@@ -9,6 +9,7 @@ import { addCleanup } from './cleanup.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
+import { addDoctor } from './doctor.ts';
 import { addDrops } from './drops.ts';
 import { addInstall } from './install.ts';
 import { addPeers } from './peers.ts';
@@ -29,6 +30,7 @@ export function createProgram(onExit: OnExit): Command {
   addRoutes(program, onExit);
   addDrops(program, onExit);
   addPing(program, onExit);
+  addDoctor(program, onExit);
   addTop(program, onExit);
   addCapture(program);
   addTopology(program, onExit);

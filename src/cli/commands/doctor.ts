@@ -1,0 +1,127 @@
+/** weft doctor: what is wrong on this node, and what to do about it; with and without a running daemon. */
+import { readFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { z } from 'zod';
+import { EXIT, WeftError } from '../../shared/errors.ts';
+import { fetchPage } from '../client.ts';
+import { renderDoctor } from '../doctor/render.ts';
+import { CHECKS, runChecks } from '../doctor/run.ts';
+import {
+  type Judged,
+  judgeSettings,
+  parseEnvironmentFile,
+  settingsOfProcess,
+} from '../doctor/settings.ts';
+import { Site } from '../doctor/site.ts';
+import { addShow, type OnExit, type ShowOptions } from '../show.ts';
+
+const ENVIRONMENT_FILE = '/etc/default/weftd';
+const SCHEMA_VERSION = 1;
+
+const shape = z.looseObject({
+  schemaVersion: z.literal(SCHEMA_VERSION),
+  /** where the settings that were judged come from */
+  settings: z.string(),
+  checks: z.array(
+    z.looseObject({
+      id: z.string(),
+      group: z.string(),
+      status: z.enum(['ok', 'warn', 'fail', 'skipped']),
+      severity: z.enum(['fail', 'warn', 'info']),
+      title: z.string(),
+      text: z.string(),
+      fix: z.string().nullable(),
+    }),
+  ),
+  summary: z.looseObject({
+    ok: z.number(),
+    warn: z.number(),
+    fail: z.number(),
+    skipped: z.number(),
+  }),
+});
+export type DoctorAnswer = z.infer<typeof shape>;
+
+interface Extra {
+  only?: string[];
+  list?: boolean;
+  envFile?: string;
+}
+
+export function addDoctor(program: Command, onExit: OnExit): void {
+  const command: Command = addShow<typeof shape, Extra>(program, onExit, {
+    name: 'doctor',
+    description: 'what is wrong on this node, and what to do about it; works without a daemon too',
+    argument: ['[flags...]', "behind --: weftd's flags, judged as the daemon would take them"],
+    options: (added) =>
+      added
+        .option('--only <ids>', 'only these checks, comma between', parseIds)
+        .option('--list', 'the checks, without running them')
+        .option('--env-file <path>', `FLANNELD_ variables (default: ${ENVIRONMENT_FILE})`),
+    help: 'Exit code 1 when a check failed. The settings are those behind --, else those of the running daemon, else --env-file.',
+    shape,
+    answer: async (options, flags) => {
+      const isSocketGiven = command.getOptionValueSource('adminSocket') === 'cli';
+      const words = (flags as unknown as string[] | undefined) ?? [];
+      return answer(options, words, isSocketGiven);
+    },
+    render: renderDoctor,
+    exitCode: ({ summary, checks }) =>
+      summary.fail > 0 && checks.some(({ status }) => status === 'fail') ? 1 : 0,
+  });
+}
+
+async function answer(
+  options: ShowOptions & Extra,
+  words: readonly string[],
+  isSocketGiven: boolean,
+): Promise<DoctorAnswer> {
+  const { only } = options;
+  const checks = only ? CHECKS.filter(({ id }) => only.includes(id)) : CHECKS;
+  if (options.list) {
+    const rows = checks.map(({ id, group, severity, title }) => {
+      return { id, group, status: 'skipped' as const, severity, title, text: 'listed', fix: null };
+    });
+    return answerOf('not read', rows);
+  }
+  const judged = await judgedSettings(options, words);
+  const socket =
+    isSocketGiven || !judged.settings ? options.adminSocket : judged.settings.adminSocket;
+  return answerOf(judged.origin, await runChecks(new Site(judged, socket), checks));
+}
+
+function answerOf(settings: string, checks: DoctorAnswer['checks']): DoctorAnswer {
+  const summary = { ok: 0, warn: 0, fail: 0, skipped: 0 };
+  for (const { status } of checks) summary[status]++;
+  return { schemaVersion: SCHEMA_VERSION, settings, checks, summary };
+}
+
+function parseIds(text: string): string[] {
+  const ids = text.split(',').map((id) => id.trim());
+  const unknown = ids.find((id) => !CHECKS.some((check) => check.id === id));
+  if (unknown === undefined) return ids;
+  throw new InvalidArgumentError(`No check is called ${unknown}; see weft doctor --list.`);
+}
+
+async function judgedSettings(
+  { adminSocket, envFile }: ShowOptions & Extra,
+  words: readonly string[],
+): Promise<Judged> {
+  if (words.length === 0 && envFile === undefined) {
+    const status = await fetchPage(adminSocket, '/status').catch(() => ({ pid: undefined }));
+    const running = await settingsOfProcess(Number(status.pid));
+    if (running) return running;
+  }
+  const file = envFile ?? ENVIRONMENT_FILE;
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (envFile === undefined) return undefined;
+    const message = `doctor: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`;
+    throw new WeftError('ERR_ENVIRONMENT_FILE', EXIT.failure, message);
+  });
+  const environment = { ...process.env, ...parseEnvironmentFile(text ?? '') };
+  const sources = [
+    ...(words.length > 0 ? ['the flags behind --'] : []),
+    ...(text === undefined ? [] : [file]),
+  ];
+  return judgeSettings(words, environment, sources.join(' and ') || 'the defaults');
+}

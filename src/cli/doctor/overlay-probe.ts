@@ -1,0 +1,96 @@
+/**
+ * Echo requests to the peers, below and through the overlay, and what the daemon counted meanwhile. Peers that answer below and not
+ * through the overlay are asked once more, one after the other: what grows then is theirs.
+ */
+import { execFile } from 'node:child_process';
+import { formatAddress } from '../../shared/address.ts';
+import { overlayOf } from './overlay.ts';
+import type { PeerView, Site, StatusPage } from './site.ts';
+
+export const PEERS_PROBED = 8;
+const SUSPECTS_MAX = 2;
+
+export interface PeerProbe {
+  peer: PeerView;
+  underlay: boolean;
+  /** undefined: not asked, no daemon or no device */
+  overlay: boolean | undefined;
+}
+
+/** While only this peer was asked. */
+export interface Suspect {
+  peer: PeerView;
+  sent: number;
+  received: number;
+  wrongMac: number;
+}
+
+export interface OverlayProbe {
+  peers: PeerProbe[];
+  suspects: Suspect[];
+  /** why nothing was asked, '' otherwise */
+  problem: string;
+}
+
+export async function probeOverlay(site: Site): Promise<OverlayProbe> {
+  const peers = (await site.peers()).slice(0, PEERS_PROBED);
+  const source = (await site.daemon()) ? await overlaySource(site) : undefined;
+  const ask = async (peer: PeerView): Promise<PeerProbe> => {
+    const [underlay, overlay] = await Promise.all([
+      answers(peer.publicIp),
+      source === undefined ? undefined : answers(peer.overlay, source),
+    ]);
+    return { peer, underlay, overlay };
+  };
+  try {
+    const probes = await Promise.all(peers.map(ask));
+    const silent = probes.filter(({ underlay, overlay }) => underlay && overlay === false);
+    const suspects: Suspect[] = [];
+    for (const { peer } of silent.slice(0, SUSPECTS_MAX)) {
+      const suspect = await askAlone(site, peer, source as string);
+      if (suspect) suspects.push(suspect);
+    }
+    return { peers: probes, suspects, problem: '' };
+  } catch (error) {
+    return { peers: [], suspects: [], problem: (error as Error).message };
+  }
+}
+
+/** The address of this node's overlay device: peers answer to it. */
+async function overlaySource(site: Site): Promise<string | undefined> {
+  const { devices } = await overlayOf(site);
+  const lease = await site.ownLease();
+  const subnet = lease?.subnet4 ?? lease?.subnet6;
+  return devices.size > 0 && subnet ? formatAddress(subnet.words) : undefined;
+}
+
+async function askAlone(site: Site, peer: PeerView, source: string): Promise<Suspect | undefined> {
+  const before = await site.freshStatus();
+  await answers(peer.overlay, source);
+  const after = await site.freshStatus();
+  if ('error' in before || 'error' in after) return undefined;
+  const grown = (of: (page: StatusPage) => number | undefined): number =>
+    (of(after as StatusPage) ?? 0) - (of(before as StatusPage) ?? 0);
+  return {
+    peer,
+    sent: grown((page) => page.counters?.['sentPackets']),
+    received: grown((page) => page.counters?.['inPackets']),
+    wrongMac: grown((page) => page.drops?.inbound['inWrongMac']),
+  };
+}
+
+/** True when one of two echo requests is answered. Throws when ping can't be run. */
+function answers(address: string, source?: string): Promise<boolean> {
+  const family = address.includes(':') ? '-6' : '-4';
+  const from = source === undefined ? [] : ['-I', source];
+  const words = [family, '-n', '-q', '-c', '2', '-i', '0.2', '-W', '0.8', ...from, address];
+  return new Promise((resolve, reject) => {
+    execFile('ping', words, { timeout: 4_000 }, (error, _stdout, stderr) => {
+      if (error?.code === 'ENOENT')
+        reject(new Error('ping is missing: apt-get install iputils-ping'));
+      else if (/not permitted|permission denied/i.test(stderr))
+        reject(new Error('ping may not open a raw socket here; run as root'));
+      else resolve(!error);
+    });
+  });
+}

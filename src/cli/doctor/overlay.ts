@@ -1,0 +1,29 @@
+/** The overlay's devices and figures on this node, from the network config. */
+import { deviceName } from '../../control/ports.ts';
+import { formatPrefix } from '../../shared/address.ts';
+import type { Site } from './site.ts';
+
+export interface Overlay {
+  /** by family */
+  devices: Map<4 | 6, string>;
+  /** UDP port; undefined where there is none */
+  port: number | undefined;
+  /** bytes in front of a pod's packet */
+  overheadBytes: number;
+  networks: string[];
+}
+
+/** Empty where there is no usable config. */
+export async function overlayOf(site: Site): Promise<Overlay> {
+  const none = { devices: new Map(), port: undefined, overheadBytes: 0, networks: [] };
+  const config = await site.config();
+  if (!config) return none;
+  const { backend, ipv4, ipv6 } = config;
+  const networks = [ipv4, ipv6].flatMap((range) => (range ? formatPrefix(range.network) : []));
+  if (backend.type !== 'vxlan' && backend.type !== 'udp') return { ...none, networks };
+  const devices = new Map<4 | 6, string>();
+  if (ipv4) devices.set(4, deviceName(backend, 4));
+  if (ipv6) devices.set(6, deviceName(backend, 6));
+  const overheadBytes = backend.type === 'udp' ? 28 : ipv6 ? 70 : 50;
+  return { devices, port: backend.port, overheadBytes, networks };
+}

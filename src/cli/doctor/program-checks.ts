@@ -1,0 +1,161 @@
+/** Checks of the program itself and of the daemon that runs. */
+import { access, constants } from 'node:fs/promises';
+import { loadAddon } from '../../shared/addon.ts';
+import { DROP_REASONS, type DropName } from '../../shared/drops.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { renderAge } from '../render.ts';
+import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
+import type { Judged } from './settings.ts';
+import type { StatusPage } from './site.ts';
+
+const EVENT_AGE_MS = 300_000;
+const NO_DAEMON = 'no daemon answers';
+
+export function judgeNode(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return ok(`Node ${version}`);
+  return fail(`Node ${version}; weft needs 20.19 or newer`, 'install Node 22 or 24');
+}
+
+export function judgeFlags({ problem, warnings, origin }: Judged): Finding {
+  if (problem !== '') return fail(`${problem} (from ${origin})`, 'correct the flag: weftd --help');
+  if (warnings.length === 0) return ok(`from ${origin}`);
+  return warn(someOf(warnings), 'remove or correct them: docs/reference/options.md');
+}
+
+export function judgeWorkers(workers: NonNullable<StatusPage['workers']>): Finding {
+  const bad = workers.flatMap(({ state }, i) => (state === 'running' ? [] : `${i} (${state})`));
+  if (bad.length > 0)
+    return fail(
+      `forwarding threads not running: ${bad.join(', ')} of ${workers.length}`,
+      'systemctl restart weftd; look at its log first: journalctl -u weftd',
+    );
+  const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  if (restarts === 0) return ok(`${workers.length} running, none was restarted`);
+  return warn(`${restarts} restarts of ${workers.length} threads`, 'journalctl -u weftd -p err');
+}
+
+/** `before` and `after`: all drops at two moments. Only what grows is a problem of now. */
+export function judgeDrops(
+  before: Readonly<Record<string, number>>,
+  after: Readonly<Record<string, number>>,
+): Finding {
+  const growing = Object.keys(after)
+    .map((name) => ({ name, more: (after[name] ?? 0) - (before[name] ?? 0) }))
+    .filter(({ name, more }) => more > 0 && name !== 'outMulticast')
+    .sort((a, b) => b.more - a.more);
+  const total = Object.values(after).reduce((sum, count) => sum + count, 0);
+  const [top] = growing;
+  if (!top) return ok(`none while the doctor looked; ${total} since the start`);
+  const list = growing.map(({ name, more }) => `${name} +${more}`);
+  const advice = DROP_REASONS[top.name as DropName]?.advice ?? 'weft drops';
+  return warn(`growing: ${someOf(list)}`, advice);
+}
+
+export const PROGRAM_CHECKS: readonly Check[] = [
+  {
+    id: 'node-version',
+    group: 'program',
+    severity: 'fail',
+    title: 'Node',
+    run: () => judgeNode(process.versions.node),
+  },
+  {
+    id: 'native-addon',
+    group: 'program',
+    severity: 'fail',
+    title: 'native addon',
+    run: () => {
+      try {
+        return ok(`loads, checksums by ${loadAddon().checksumName()}`);
+      } catch (error) {
+        return fail(messageOf(error), 'npm run setup');
+      }
+    },
+  },
+  {
+    id: 'settings',
+    group: 'program',
+    severity: 'fail',
+    title: 'flags and variables',
+    run: (site) => judgeFlags(site.judged),
+  },
+  {
+    id: 'daemon',
+    group: 'program',
+    severity: 'warn',
+    title: 'daemon',
+    run: async (site) => {
+      const status = await site.status();
+      if (!('error' in status)) {
+        const page = status as StatusPage;
+        if (page.healthy) return ok(`weftd runs (process ${page.pid}), healthy`);
+        const why = page.notReady ?? page.store.message;
+        return warn(`weftd runs, not healthy: ${why}`, 'see the failed checks; weft status');
+      }
+      const code = await access(site.adminSocket, constants.W_OK).then(
+        () => '',
+        (error: NodeJS.ErrnoException) => error.code,
+      );
+      if (code === 'EACCES') return warn(`${site.adminSocket}: no permission`, 'sudo weft doctor');
+      return warn(`no weftd answers at ${site.adminSocket}`, 'systemctl start weftd');
+    },
+  },
+  {
+    id: 'workers',
+    group: 'program',
+    severity: 'fail',
+    title: 'forwarding threads',
+    run: async (site) => {
+      const status = await site.daemon();
+      if (!status) return skipped(NO_DAEMON);
+      return status.workers ? judgeWorkers(status.workers) : skipped('this backend has none');
+    },
+  },
+  {
+    id: 'drops',
+    group: 'program',
+    severity: 'warn',
+    network: true,
+    title: 'drops',
+    run: async (site) => {
+      const before = await site.daemon();
+      if (!before?.drops) return skipped(NO_DAEMON);
+      await site.overlay();
+      const after = await site.freshStatus();
+      if ('error' in after) return skipped(NO_DAEMON);
+      const page = after as StatusPage;
+      return judgeDrops(allDrops(before), allDrops(page));
+    },
+  },
+  {
+    id: 'offloads',
+    group: 'program',
+    severity: 'info',
+    title: 'kernel features in use',
+    run: async (site) => {
+      const status = await site.daemon();
+      return status?.offloads ? ok(status.offloads.join(', ')) : skipped(NO_DAEMON);
+    },
+  },
+  {
+    id: 'store-events',
+    group: 'store',
+    severity: 'warn',
+    title: 'watch of the store',
+    run: async (site) => {
+      const status = await site.daemon();
+      if (!status) return skipped(NO_DAEMON);
+      const ageMs = Date.now() - Date.parse(status.store.lastEventAt);
+      const age = `last event ${renderAge(ageMs)} ago`;
+      if (status.store.ok) return ok(age);
+      const text = `the daemon has lost its store (${status.store.message}); ${age}`;
+      const fix = 'bring the store back; forwarding goes on with the last table';
+      return ageMs > EVENT_AGE_MS ? fail(text, fix) : warn(text, fix);
+    },
+  },
+];
+
+function allDrops({ drops }: StatusPage): Record<string, number> {
+  return { ...drops?.outbound, ...drops?.inbound };
+}

@@ -1,0 +1,67 @@
+/** All checks, and a run of them: together, each with its own limit; one that fails does not hold up the others. */
+import { messageOf } from '../../shared/errors.ts';
+import { type Check, type Finding, GROUPS, LIMIT_MS, type Status, skipped } from './check.ts';
+import { DEVICE_CHECKS } from './device-checks.ts';
+import { FIREWALL_CHECKS } from './firewall-checks.ts';
+import { HOST_CHECKS } from './host-checks.ts';
+import { PATH_CHECKS } from './path-checks.ts';
+import { PROGRAM_CHECKS } from './program-checks.ts';
+import type { Site } from './site.ts';
+import { STORE_CHECKS } from './store-checks.ts';
+import { UNDERLAY_CHECKS } from './underlay-checks.ts';
+
+/** In the order in which they are shown: by group, then as they stand in their files. */
+export const CHECKS: readonly Check[] = [
+  ...PROGRAM_CHECKS,
+  ...HOST_CHECKS,
+  ...STORE_CHECKS,
+  ...UNDERLAY_CHECKS,
+  ...PATH_CHECKS,
+  ...DEVICE_CHECKS,
+  ...FIREWALL_CHECKS,
+].sort((a, b) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group));
+
+export type Result = {
+  id: string;
+  group: string;
+  status: Status;
+  severity: Check['severity'];
+  title: string;
+  text: string;
+  fix: string | null;
+};
+
+/** What checks share is read first and asked of the peers in between, so that a check's time is its own. */
+export async function runChecks(site: Site, checks: readonly Check[]): Promise<Result[]> {
+  const shared = [site.status(), site.external(), site.ownLease(), site.links()];
+  await atMost(Promise.allSettled(shared), undefined);
+  const found = new Map<Check, Result>();
+  const run = async (check: Check): Promise<unknown> =>
+    found.set(check, await runCheck(site, check));
+  await Promise.all(checks.filter(({ network }) => !network).map(run));
+  const late = checks.filter(({ network }) => network);
+  if (late.length > 0) await atMost(Promise.allSettled([site.overlay()]), undefined);
+  await Promise.all(late.map(run));
+  return checks.map((check) => found.get(check) as Result);
+}
+
+async function runCheck(site: Site, check: Check): Promise<Result> {
+  const work = (async () => check.run(site))().catch((error: unknown) => skipped(messageOf(error)));
+  const late: Finding = skipped(`no result in ${LIMIT_MS / 1000} s`);
+  const { status, text, fix } = await atMost<Finding>(work, late);
+  const { id, group, severity, title } = check;
+  return { id, group, status, severity, title, text: text.replaceAll('\n', ' '), fix: fix ?? null };
+}
+
+/** The result, or `otherwise` when it takes longer than a check may. */
+async function atMost<T>(work: Promise<T>, otherwise: T): Promise<T>;
+async function atMost<T>(work: Promise<T>, otherwise: undefined): Promise<T | undefined>;
+async function atMost<T>(work: Promise<T>, otherwise: T | undefined): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T | undefined>((resolve) => {
+    timer = setTimeout(resolve, LIMIT_MS, otherwise);
+  });
+  const first = await Promise.race([work, late]);
+  clearTimeout(timer);
+  return first;
+}

@@ -1,0 +1,189 @@
+/** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { type NetworkConfig, parseNetworkConfig } from '../../control/config/network-config.ts';
+import type { Settings } from '../../control/config/settings.ts';
+import { exec, ipJson } from '../../control/host/exec.ts';
+import {
+  type ExternalInterface,
+  findExternalInterface,
+} from '../../control/host/external-interface.ts';
+import { parseLeases } from '../../control/lease/acquire.ts';
+import type { Lease } from '../../control/lease/lease.ts';
+import { createStore } from '../../control/store/create.ts';
+import type { Snapshot } from '../../control/store/store.ts';
+import { formatAddress, sameWords } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { fetchPage } from '../client.ts';
+import { type OverlayProbe, probeOverlay } from './overlay-probe.ts';
+import type { Judged } from './settings.ts';
+
+const counts = z.record(z.string(), z.number());
+const statusShape = z.looseObject({
+  healthy: z.boolean(),
+  notReady: z.string().nullable(),
+  pid: z.number(),
+  lease: z
+    .looseObject({ key: z.string(), state: z.string(), expiresAt: z.string().nullable() })
+    .nullable(),
+  store: z.looseObject({ ok: z.boolean(), message: z.string(), lastEventAt: z.string() }),
+  devices: z.array(z.looseObject({ device: z.string(), mtu: z.number() })).optional(),
+  offloads: z.array(z.string()).optional(),
+  workers: z.array(z.looseObject({ state: z.string(), restarts: z.number() })).optional(),
+  counters: counts.optional(),
+  stats: counts.optional(),
+  drops: z.looseObject({ outbound: counts, inbound: counts }).optional(),
+});
+export type StatusPage = z.infer<typeof statusShape>;
+
+export interface LinkJson {
+  ifname: string;
+  mtu: number;
+  flags: string[];
+  linkinfo?: { info_kind?: string; info_data?: { port?: number } };
+  addr_info: { family: string; local: string; prefixlen: number }[];
+}
+export interface RouteJson {
+  dst: string;
+  dev?: string;
+  protocol?: string;
+}
+
+/** The store as it was found, or why not. */
+export type StoreView =
+  | { error: string }
+  | { name: string; place: string; config: string | undefined; snapshot: Snapshot; tookMs: number };
+
+/** Another node, by its lease. */
+export interface PeerView {
+  key: string;
+  publicIp: string;
+  /** address of its overlay device */
+  overlay: string;
+}
+
+export class Site {
+  readonly judged: Judged;
+  readonly adminSocket: string;
+
+  constructor(judged: Judged, adminSocket: string) {
+    this.judged = judged;
+    this.adminSocket = adminSocket;
+  }
+
+  get settings(): Settings | undefined {
+    return this.judged.settings;
+  }
+
+  readonly status = once(() => this.freshStatus());
+  /** The daemon's own page, or why it can't be had. */
+  async freshStatus(): Promise<StatusPage | { error: string }> {
+    try {
+      return statusShape.parse(await fetchPage(this.adminSocket, '/status'));
+    } catch (error) {
+      return { error: messageOf(error) };
+    }
+  }
+
+  /** undefined where no daemon answers */
+  async daemon(): Promise<StatusPage | undefined> {
+    const status = await this.status();
+    return 'error' in status ? undefined : (status as StatusPage);
+  }
+
+  readonly store = once(async (): Promise<StoreView> => {
+    if (!this.settings) return { error: 'the settings can not be used' };
+    try {
+      const store = await createStore(this.settings.store);
+      try {
+        const config = await store.readConfig();
+        const snapshot = await store.list();
+        // The first call pays for the connection, and for this process's own start.
+        const startedMs = performance.now();
+        await store.readConfig();
+        const tookMs = performance.now() - startedMs;
+        return { name: store.name, place: store.configPlace, config, snapshot, tookMs };
+      } finally {
+        await store.close();
+      }
+    } catch (error) {
+      return { error: messageOf(error) };
+    }
+  });
+
+  readonly config = once(async (): Promise<NetworkConfig | undefined> => {
+    const view = await this.store();
+    if ('error' in view || view.config === undefined) return undefined;
+    try {
+      return parseNetworkConfig(view.config);
+    } catch {
+      return undefined;
+    }
+  });
+
+  readonly leases = once(async (): Promise<Lease[]> => {
+    const view = await this.store();
+    return 'error' in view ? [] : parseLeases(view.snapshot);
+  });
+
+  readonly external = once(async (): Promise<ExternalInterface | { error: string }> => {
+    if (!this.settings) return { error: 'the settings can not be used' };
+    const { interfaces, interfacePatterns, canReach, publicIp, publicIpv6 } = this.settings;
+    const config = await this.config();
+    const wishes = { interfaces, patterns: interfacePatterns, canReach, publicIp, publicIpv6 };
+    try {
+      const wants4 = config ? config.ipv4 !== undefined : true;
+      return await findExternalInterface({
+        ...wishes,
+        wants4,
+        wants6: config?.ipv6 !== undefined,
+      });
+    } catch (error) {
+      return { error: messageOf(error) };
+    }
+  });
+
+  readonly ownLease = once(async (): Promise<Lease | undefined> => {
+    const key = (await this.daemon())?.lease?.key;
+    const leases = await this.leases();
+    if (key) return leases.find((lease) => lease.key === key);
+    const external = await this.external();
+    if ('error' in external || !external.public4) return undefined;
+    const own = external.public4;
+    return leases.find(({ attributes: { publicIp4 } }) => publicIp4 && sameWords(publicIp4, own));
+  });
+
+  /** The other nodes, IPv4 where they have it. */
+  readonly peers = once(async (): Promise<PeerView[]> => {
+    const own = await this.ownLease();
+    return (await this.leases()).flatMap((lease) => {
+      const { publicIp4, publicIp6 } = lease.attributes;
+      const address = publicIp4 ?? publicIp6;
+      const subnet = publicIp4 ? lease.subnet4 : lease.subnet6;
+      if (lease.key === own?.key || !address || !subnet) return [];
+      const overlay = formatAddress(subnet.words);
+      return { key: lease.key, publicIp: formatAddress(address), overlay };
+    });
+  });
+
+  readonly links = once(() => ipJson<LinkJson>(['-d', 'addr', 'show']));
+  readonly routes = once(() => ipJson<RouteJson>(['route', 'show']));
+  readonly overlay = once((): Promise<OverlayProbe> => probeOverlay(this));
+  readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
+}
+
+/** A file of /proc or /sys without its line end; undefined when it is not there. */
+export async function readKernel(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  );
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

@@ -1,0 +1,256 @@
+/** Checks of the store, the network config and the leases in it. */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { parseNetworkConfig } from '../../control/config/network-config.ts';
+import type { StoreSettings } from '../../control/config/settings.ts';
+import { junkKeys } from '../../control/lease/acquire.ts';
+import type { Lease } from '../../control/lease/lease.ts';
+import { readSubnetEnv } from '../../control/subnet-env.ts';
+import { formatAddress, formatPrefix, type Prefix, prefixContains } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { renderAge } from '../render.ts';
+import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
+import type { StoreView } from './site.ts';
+
+const SLOW_MS = 500;
+const SKEW_MS = 30_000;
+const LEASE_MS = 86_400_000;
+const EXPIRING_MS = 900_000;
+const CLOCK_WAIT_MS = 2_000;
+
+export function judgeStore(view: StoreView): Finding {
+  if ('error' in view) {
+    const isFile = /file:/.test(view.error);
+    return fail(
+      view.error,
+      isFile
+        ? 'make or mount the folder that --store names'
+        : 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
+    );
+  }
+  const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${view.snapshot.leases.length} leases`;
+  return view.tookMs > SLOW_MS ? warn(took, "look at etcd's disk and the way to it") : ok(took);
+}
+
+export function judgeConfig(place: string, text: string | undefined): Finding {
+  const example = '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}';
+  if (text === undefined) return fail(`no network config at ${place}`, `write there: ${example}`);
+  try {
+    const { backend, ipv4, ipv6 } = parseNetworkConfig(text);
+    const networks = [ipv4, ipv6].flatMap((range) => (range ? formatPrefix(range.network) : []));
+    return ok(`${networks.join(' and ')} by ${backend.type}`);
+  } catch (error) {
+    return fail(`${place}: ${messageOf(error)}`, `correct it; the shape is ${example}`);
+  }
+}
+
+/** `aheadMs`: how far others' clocks are ahead of ours; negative when behind. */
+export function judgeClock(aheadMs: number, how: string): Finding {
+  const figures = `${(Math.abs(aheadMs) / 1000).toFixed(0)} s`;
+  if (Math.abs(aheadMs) < SKEW_MS) return ok(`within ${SKEW_MS / 1000} s, by ${how}`);
+  return warn(
+    `this node's clock is ${figures} ${aheadMs > 0 ? 'behind' : 'ahead'}, by ${how}: leases expire at the wrong time`,
+    'timedatectl set-ntp true',
+  );
+}
+
+export function judgeDuplicates(leases: readonly Lease[]): Finding {
+  const holders = new Map<string, string[]>();
+  for (const { key, attributes } of leases) {
+    for (const words of [attributes.publicIp4, attributes.publicIp6]) {
+      if (!words) continue;
+      const address = formatAddress(words);
+      holders.set(address, [...(holders.get(address) ?? []), key]);
+    }
+  }
+  const shared = [...holders].filter(([, keys]) => keys.length > 1);
+  if (shared.length === 0) return ok(`${leases.length} leases, each with its own`);
+  const list = shared.map(([address, keys]) => `${address} is in ${someOf(keys)}`);
+  return fail(
+    `${someOf(list)}: answers go to one of them only`,
+    'give each node its own address: --iface or --public-ip; then delete the stale key from the store',
+  );
+}
+
+export function judgeLeaseOverlap(leases: readonly Lease[]): Finding {
+  const all = leases.flatMap(({ key, subnet4, subnet6 }) =>
+    [subnet4, subnet6].flatMap((subnet) => (subnet ? [{ key, subnet }] : [])),
+  );
+  // Sorted by address a subnet can only overlap its neighbours in the order, which keeps large tables quick.
+  const order = (prefix: Prefix): string =>
+    prefix.words.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
+  all.sort(
+    (a, b) => order(a.subnet).localeCompare(order(b.subnet)) || a.subnet.bits - b.subnet.bits,
+  );
+  const clashes: string[] = [];
+  let widest = all[0];
+  for (const next of all.slice(1)) {
+    if (widest && prefixContains(widest.subnet, next.subnet.words) && widest.key !== next.key)
+      clashes.push(`${widest.key} and ${next.key}`);
+    else widest = next;
+  }
+  if (clashes.length === 0) return ok('no two leases overlap');
+  return fail(
+    `overlapping: ${someOf(clashes)}`,
+    'delete one of each pair from the store; its node takes a new subnet when it is restarted',
+  );
+}
+
+export interface LeaseFacts {
+  key: string;
+  /** of the running daemon, '' without one */
+  state: string;
+  expiresAtMs: number | undefined;
+}
+
+export function judgeLease(facts: LeaseFacts | undefined, nowMs: number): Finding {
+  if (!facts) return skipped('this node has no lease yet');
+  const { key, state, expiresAtMs } = facts;
+  if (state === 'taken')
+    return fail(
+      `${key} is in another node's hands`,
+      'two nodes have one public address, or a subnet was given twice: see duplicate-public-ip; then restart weftd',
+    );
+  if (state !== '' && state !== 'held')
+    return fail(`${key} is ${state}`, 'bring the store back, or restart weftd');
+  if (expiresAtMs === undefined) return ok(`${key}, without expiry`);
+  const leftMs = expiresAtMs - nowMs;
+  const left = leftMs > 0 ? `ends in ${renderAge(leftMs)}` : `ended ${renderAge(-leftMs)} ago`;
+  if (leftMs > EXPIRING_MS) return ok(`${key}, ${left}`);
+  return (leftMs > 0 ? warn : fail)(
+    `${key} ${left} and was not renewed`,
+    state === '' ? 'systemctl start weftd' : "look at the store and this node's clock",
+  );
+}
+
+/** `file`: the subnet in the file, `lease`: the one in the store; undefined = none. */
+export function judgeSubnetFile(
+  name: string,
+  file: string | undefined,
+  lease: string | undefined,
+  isRunning: boolean,
+): Finding {
+  if (lease === undefined) return skipped('this node has no lease yet');
+  const fix = isRunning ? 'systemctl restart weftd' : 'systemctl start weftd';
+  if (file === undefined) return fail(`${name} is missing or has no subnet: no pod can start`, fix);
+  if (file === lease) return ok(`${name} says ${file}, as the lease`);
+  return fail(`${name} says ${file}, the lease ${lease}`, fix);
+}
+
+export const STORE_CHECKS: readonly Check[] = [
+  {
+    id: 'store-reachable',
+    group: 'store',
+    severity: 'fail',
+    title: 'store',
+    run: async (site) => judgeStore(await site.store()),
+  },
+  {
+    id: 'network-config',
+    group: 'store',
+    severity: 'fail',
+    title: 'network config',
+    run: async (site) => {
+      const view = await site.store();
+      return 'error' in view ? skipped('no store') : judgeConfig(view.place, view.config);
+    },
+  },
+  {
+    id: 'store-clock',
+    group: 'store',
+    severity: 'warn',
+    title: 'clock',
+    run: async (site) => {
+      const view = await site.store();
+      if ('error' in view || !site.settings) return skipped('no store');
+      const late = (await site.leases()).map(
+        (lease) => (lease.expiresAtMs ?? 0) - Date.now() - LEASE_MS,
+      );
+      const ahead = Math.max(0, ...late);
+      if (ahead > SKEW_MS) return judgeClock(ahead, 'the end of the newest lease');
+      return clockOf(site.settings.store);
+    },
+  },
+  {
+    id: 'junk-leases',
+    group: 'store',
+    severity: 'warn',
+    title: 'lease values',
+    run: async (site) => {
+      const view = await site.store();
+      if ('error' in view) return skipped('no store');
+      await site.leases();
+      const junk = junkKeys(view.snapshot);
+      if (junk.length === 0) return ok('all can be read');
+      return warn(`can't be read: ${someOf(junk)}`, 'delete these keys from the store');
+    },
+  },
+  {
+    id: 'duplicate-public-ip',
+    group: 'store',
+    severity: 'fail',
+    title: 'public addresses',
+    run: async (site) => judgeDuplicates(await site.leases()),
+  },
+  {
+    id: 'lease-overlap',
+    group: 'store',
+    severity: 'fail',
+    title: 'subnets',
+    run: async (site) => judgeLeaseOverlap(await site.leases()),
+  },
+  {
+    id: 'lease-state',
+    group: 'store',
+    severity: 'fail',
+    title: 'own lease',
+    run: async (site) => {
+      const held = (await site.daemon())?.lease;
+      const stored = await site.ownLease();
+      const key = held?.key ?? stored?.key;
+      if (key === undefined) return judgeLease(undefined, 0);
+      const known = held?.expiresAt ? Date.parse(held.expiresAt) : undefined;
+      const facts = { key, state: held?.state ?? '', expiresAtMs: stored?.expiresAtMs ?? known };
+      return judgeLease(facts, Date.now());
+    },
+  },
+  {
+    id: 'subnet-file',
+    group: 'store',
+    severity: 'fail',
+    title: 'subnet.env',
+    run: async (site) => {
+      if (!site.settings) return skipped('no settings');
+      const { subnetFile } = site.settings;
+      const text = (prefix: Prefix | undefined): string | undefined =>
+        prefix && formatPrefix(prefix);
+      const { subnets } = await readSubnetEnv(subnetFile);
+      const lease = await site.ownLease();
+      const isRunning = (await site.daemon()) !== undefined;
+      return judgeSubnetFile(
+        subnetFile,
+        text(subnets?.subnet4 ?? subnets?.subnet6),
+        text(lease?.subnet4 ?? lease?.subnet6),
+        isRunning,
+      );
+    },
+  },
+];
+
+async function clockOf(store: StoreSettings): Promise<Finding> {
+  if (store.kind === 'file') {
+    const folder = path.join(store.folder, 'subnets');
+    const names = (await readdir(folder)).slice(-200);
+    const times = await Promise.all(names.map((name) => stat(path.join(folder, name))));
+    const newest = Math.max(0, ...times.map(({ mtimeMs }) => mtimeMs));
+    // A file's time is never ahead of the clock that wrote it; behind it says nothing.
+    return judgeClock(Math.max(0, newest - Date.now()), "the files' times");
+  }
+  const endpoint = store.endpoints.find((each) => each.startsWith('http:'));
+  if (!endpoint) return skipped('etcd speaks TLS only: its clock is not asked');
+  const signal = AbortSignal.timeout(CLOCK_WAIT_MS);
+  const answer = await fetch(`${endpoint}/version`, { signal, method: 'HEAD' });
+  const date = Date.parse(answer.headers.get('date') ?? '');
+  if (Number.isNaN(date)) return skipped('etcd does not tell its time');
+  return judgeClock(date - Date.now(), "etcd's own");
+}

@@ -1,0 +1,57 @@
+/**
+ * What UDP can honestly be asked: a datagram to a closed port comes back as "port unreachable", so one that is answered so has passed.
+ * A VXLAN-shaped datagram to a closed port must pass as a plain one does. The VXLAN port itself answers nothing while somebody
+ * listens there; "port unreachable" from it means that nobody does.
+ */
+import { createSocket } from 'node:dgram';
+
+const WAIT_MS = 600;
+/** Ports of traceroute: nobody listens there. */
+const CLOSED_PORT = 33_534;
+
+export interface UdpAnswers {
+  plain: boolean;
+  shaped: boolean;
+  /** the VXLAN port said that nobody listens */
+  portRefused: boolean;
+}
+
+/** A VXLAN header (VNI 1) and an empty Ethernet frame of an unused type: no receiver does anything with it. */
+export function shapedPayload(): Buffer {
+  const frame = Buffer.alloc(8 + 60);
+  frame[0] = 0x08;
+  frame[6] = 1;
+  frame[8] = 0x02;
+  frame[14] = 0x02;
+  frame.writeUInt16BE(0x88b5, 20);
+  return frame;
+}
+
+export async function probeUdp(address: string, port: number): Promise<UdpAnswers> {
+  const plain = Buffer.alloc(68, 'weft doctor ');
+  const portRefused = await isRefused(address, port, plain);
+  // Two tries: kernels limit how many ICMP errors they send.
+  const twice = async (payload: Buffer, at: number): Promise<boolean> =>
+    (await isRefused(address, at, payload)) || isRefused(address, at, payload);
+  const [isPlain, isShaped] = await Promise.all([
+    twice(plain, CLOSED_PORT),
+    twice(shapedPayload(), CLOSED_PORT + 1),
+  ]);
+  return { plain: isPlain, shaped: isShaped, portRefused };
+}
+
+function isRefused(address: string, port: number, payload: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const end = (refused: boolean): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners();
+      socket.on('error', () => undefined);
+      socket.close();
+      resolve(refused);
+    };
+    const timer = setTimeout(end, WAIT_MS, false);
+    socket.on('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED'));
+    socket.connect(port, address, () => socket.send(payload, () => undefined));
+  });
+}

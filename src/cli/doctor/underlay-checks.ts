@@ -1,0 +1,130 @@
+/** Checks of the underlay: the interface, its addresses, who else uses the overlay's numbers. */
+import { egressOf } from '../../control/host/egress.ts';
+import { readSubnetEnv } from '../../control/subnet-env.ts';
+import {
+  formatAddress,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  prefixContains,
+} from '../../shared/address.ts';
+import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
+import { overlayOf } from './overlay.ts';
+import type { RouteJson, Site } from './site.ts';
+
+const PEERS_MAX = 64;
+/** What every machine of the usual virtual machine managers has behind its NAT. */
+const NAT_ADDRESSES = ['10.0.2.15', '192.168.64.2'];
+/** weft's own routes carry this protocol number. */
+const OWN_PROTOCOL = '86';
+
+export interface PeerEgress {
+  address: string;
+  /** undefined: no route */
+  device: string | undefined;
+}
+
+export function judgeInterface(
+  name: string,
+  reason: string,
+  peers: readonly PeerEgress[],
+): Finding {
+  const lost = peers.filter(({ device }) => device === undefined);
+  if (lost.length > 0)
+    return fail(
+      `no route to ${someOf(lost.map(({ address }) => address))}`,
+      `ip route get ${lost[0]?.address}; add the route, or choose the right --iface`,
+    );
+  const others = peers.filter(({ device }) => device !== name);
+  const [first] = others;
+  if (!first) return ok(`${name}: ${reason}; ${peers.length} peers are reached through it`);
+  const list = someOf(others.map(({ address, device }) => `${address} through ${device}`));
+  return fail(
+    `weftd takes ${name} (${reason}), but reaches ${list}`,
+    `--iface=${first.device} (FLANNELD_IFACE=${first.device}), then restart weftd`,
+  );
+}
+
+export function judgeNat(address: string): Finding {
+  if (!NAT_ADDRESSES.includes(address)) return ok(address);
+  return warn(
+    `${address} is what every such virtual machine has behind its NAT: peers can't send there`,
+    "--iface=<the machines' common interface>, for example eth1",
+  );
+}
+
+/** Routes of the host that lie in the overlay's network, or around it, and are not the overlay's own. */
+export function judgeNetworkOverlap(
+  network: Prefix,
+  own: Prefix | undefined,
+  routes: readonly RouteJson[],
+  devices: readonly string[],
+): Finding {
+  const clashes = routes.filter(({ dst, dev, protocol }) => {
+    if (dst === 'default' || protocol === OWN_PROTOCOL) return false;
+    if (dev !== undefined && devices.includes(dev)) return false;
+    const prefix = parsePrefix(dst.includes('/') ? dst : `${dst}/32`);
+    if (!prefix || (own && prefixContains(own, prefix.words) && prefix.bits >= own.bits))
+      return false;
+    return prefixContains(network, prefix.words) || prefixContains(prefix, network.words);
+  });
+  if (clashes.length === 0) return ok('the host has no other route there');
+  const list = clashes.map(({ dst, dev }) => `${dst} dev ${dev ?? 'none'}`);
+  return fail(
+    `Network overlaps with routes of this host: ${someOf(list)}`,
+    'choose another Network in the network config, or remove the route: ip route delete',
+  );
+}
+
+export const UNDERLAY_CHECKS: readonly Check[] = [
+  {
+    id: 'interface-choice',
+    group: 'underlay',
+    severity: 'fail',
+    title: 'interface',
+    run: async (site) => {
+      const external = await site.external();
+      if ('error' in external)
+        return fail(external.error, 'name one that is there: --iface (ip -br addr)');
+      const addresses = (await site.peers()).slice(0, PEERS_MAX).map(({ publicIp }) => publicIp);
+      const found = await egressOf(
+        addresses.map((text) => parseAddress(text)).filter((words) => words !== undefined),
+      );
+      const own = new Set((await site.links()).flatMap((l) => l.addr_info.map((a) => a.local)));
+      const peers = addresses
+        .filter((address) => !own.has(address))
+        .map((address) => ({ address, device: found.get(address)?.device }));
+      return judgeInterface(external.name, external.reason, peers);
+    },
+  },
+  {
+    id: 'nat-address',
+    group: 'underlay',
+    severity: 'warn',
+    title: 'public address',
+    run: async (site) => {
+      const external = await site.external();
+      if ('error' in external) return skipped('no interface');
+      const address = external.public4 ?? external.public6;
+      return address ? judgeNat(formatAddress(address)) : skipped('no address');
+    },
+  },
+  {
+    id: 'network-overlap',
+    group: 'underlay',
+    severity: 'fail',
+    title: "the overlay's network",
+    run: async (site) => {
+      const network = (await site.config())?.ipv4?.network;
+      if (!network) return skipped('no IPv4 network');
+      const { devices } = await overlayOf(site);
+      const own = (await site.ownLease())?.subnet4 ?? (await previousSubnet(site));
+      return judgeNetworkOverlap(network, own, await site.routes(), [...devices.values()]);
+    },
+  },
+];
+
+/** Pods of the last run are still there when its lease is not. */
+async function previousSubnet({ settings }: Site): Promise<Prefix | undefined> {
+  return settings && (await readSubnetEnv(settings.subnetFile)).subnets?.subnet4;
+}

@@ -1,0 +1,331 @@
+/** Hosts that are broken in one way each, for real, in namespaces: the doctor names the cause and the fix, and nothing on a sound one. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { CHECKS } from '../../src/cli/doctor/run.ts';
+import { addVeth } from '../../src/lab/fabric.ts';
+import type { KernelNode } from '../../src/lab/kernel-node.ts';
+import { Lab } from '../../src/lab/lab.ts';
+import { projectBinary } from '../../src/lab/root.ts';
+import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { statusOf } from '../support/node-status.ts';
+import { until } from '../support/until.ts';
+
+interface Row {
+  id: string;
+  status: string;
+  text: string;
+  fix: string | null;
+}
+
+const table: string[] = [];
+/** All that looks at this host and the store only, for set-ups where the peers have no part: no waiting for answers. */
+const LOCAL = `--only=${CHECKS.filter(({ network }) => !network)
+  .map(({ id }) => id)
+  .join()}`;
+
+describe('netns: the doctor', () => {
+  let lab: Lab;
+  const node = (): WeftNode => lab.weftNodes[0] as WeftNode;
+  const kernel = (): KernelNode => lab.kernelNodes[0] as KernelNode;
+  const nft = (...words: string[]) => node().namespace.exec('nft', words);
+  const iptables = (...words: string[]) => node().namespace.exec('iptables', words);
+
+  /** The whole doctor, as a process in the node's namespace. `wrap`: a command in front of it. */
+  async function doctor(
+    words: readonly string[] = [],
+    wrap: readonly string[] = [],
+    socket = node().adminSocket,
+  ): Promise<{ code: number; rows: Row[] }> {
+    const line = [...wrap, process.execPath, projectBinary('weft'), 'doctor', '--json'];
+    const all = [...line, '--admin-socket', socket, ...words];
+    const options = { allowFailure: true, timeoutMs: 30_000 };
+    const { code, stdout, stderr } = await node().namespace.exec(
+      all[0] as string,
+      all.slice(1),
+      options,
+    );
+    assert.ok(stdout.startsWith('{'), stderr);
+    const { checks } = JSON.parse(stdout) as { checks: Row[] };
+    return { code, rows: checks };
+  }
+
+  const flags = (...more: string[]): string[] => [
+    '--',
+    `--store=file:${lab.storeDir}`,
+    '--iface=eth0',
+    `--subnet-file=${node().subnetFile}`,
+    `--admin-socket=${node().adminSocket}`,
+    ...more,
+  ];
+
+  /** Exactly this one is reported, but for those that follow from it. */
+  function assertFound(
+    setup: string,
+    { code, rows }: { code: number; rows: Row[] },
+    id: string,
+    fix: RegExp,
+    status: 'fail' | 'warn' = 'fail',
+    follows: readonly string[] = [],
+  ): void {
+    const found = rows.find((row) => row.id === id);
+    const bad = rows.filter((row) => row.status === 'fail' || row.status === 'warn');
+    const told = bad.map((row) => `${row.id} ${row.status}: ${row.text} → ${row.fix}`).join('\n');
+    assert.equal(found?.status, status, `${setup}: ${found?.text}\n${told}`);
+    assert.match(found?.fix ?? '', fix);
+    assert.doesNotMatch(found?.fix ?? '', /\n/);
+    const others = bad.filter((row) => row.id !== id && !follows.includes(row.id));
+    assert.deepEqual(others, [], `${setup}: others too\n${told}`);
+    assert.equal(code, bad.some((row) => row.status === 'fail') ? 1 : 0);
+    table.push(`${setup.padEnd(34)} ${id}: ${found?.text}`);
+  }
+
+  before(async () => {
+    lab = await Lab.build({
+      nodes: [{ kind: 'weft' }, { kind: 'weft' }, { kind: 'kernel' }],
+    });
+  });
+  after(async () => {
+    process.stdout.write(`${table.join('\n')}\n`);
+    await lab?.close();
+  });
+
+  it('a sound node: nothing fails, the settings are those of the running daemon', async () => {
+    const { code, rows } = await doctor();
+    const bad = rows.filter(({ status }) => status === 'fail' || status === 'warn');
+    assert.deepEqual(bad, []);
+    assert.equal(code, 0);
+    const ids = ['settings', 'underlay-path-mtu', 'overlay-reach', 'mtu-chain', 'forward-policy'];
+    for (const id of ids) assert.equal(rows.find((row) => row.id === id)?.status, 'ok', id);
+    assert.match(rows.find(({ id }) => id === 'settings')?.text ?? '', /weftd, process \d+/);
+    assert.match(rows.find(({ id }) => id === 'underlay-path-mtu')?.text ?? '', /3 paths|2 paths/);
+  });
+
+  it('1 no tun device', async () => {
+    const hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
+    assertFound('no /dev/net/tun', await doctor([LOCAL], hide), 'tun-device', /modprobe tun/);
+  });
+
+  it('2 no capability', async () => {
+    const drop = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
+    assertFound(
+      'no CAP_NET_ADMIN',
+      await doctor([LOCAL], drop),
+      'capabilities',
+      /NET_ADMIN/,
+      'fail',
+      ['forward-policy'],
+    );
+  });
+
+  it('4 MTU too high: a CNI bridge, then the network config', async () => {
+    const address = `${(await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')).stdout.match(/(\d+\.\d+\.\d+)\./)?.[1]}.77/32`;
+    await node().namespace.ip('link', 'add', 'cni0', 'mtu', '1500', 'type', 'bridge');
+    await node().namespace.ip('addr', 'add', address, 'dev', 'cni0');
+    assertFound(
+      'CNI bridge with MTU 1500',
+      await doctor([LOCAL]),
+      'mtu-chain',
+      /link set cni0 mtu 1450/,
+    );
+    await node().namespace.ip('link', 'delete', 'cni0');
+    const config = path.join(lab.storeDir, 'config');
+    const backend = { Type: 'vxlan', MTU: 9000 };
+    writeFileSync(config, JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }));
+    assertFound('Backend.MTU 9000', await doctor([LOCAL]), 'mtu-chain', /Backend\.MTU to 1500/);
+    delete (backend as { MTU?: number }).MTU;
+    writeFileSync(config, JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }));
+  });
+
+  it('4 a smaller MTU in the middle of a path', async () => {
+    // The third node is reached through the second, over a link of 1400 bytes.
+    const [, second, third] = lab.nodes;
+    assert.ok(second && third);
+    await addVeth(second.namespace, 'mid', third.namespace, 'mid');
+    for (const [space, address] of [
+      [second.namespace, '192.0.2.1/24'],
+      [third.namespace, '192.0.2.2/24'],
+    ] as const) {
+      await space.ip('addr', 'add', address, 'dev', 'mid');
+      await space.ip('link', 'set', 'mid', 'mtu', '1400', 'up');
+    }
+    const to3 = `${third.underlay.address4}/32`;
+    const to1 = `${node().underlay.address4}/32`;
+    await node().namespace.ip('route', 'add', to3, 'via', second.underlay.address4);
+    await second.namespace.ip('route', 'add', to3, 'via', '192.0.2.2');
+    await third.namespace.ip('route', 'add', to1, 'via', '192.0.2.1');
+    const found = await doctor();
+    assertFound('a link of 1400 bytes', found, 'underlay-path-mtu', /Backend\.MTU to 1400/);
+    await node().namespace.ip('route', 'delete', to3);
+    await second.namespace.ip('route', 'delete', to3);
+    await third.namespace.ip('route', 'delete', to1);
+    await second.namespace.ip('link', 'delete', 'mid');
+  });
+
+  it('5 one-way firewall: here, and at the far end', async () => {
+    await nft('add', 'table', 'inet', 'broken');
+    const hook = '{ type filter hook input priority 0; }';
+    await nft('add', 'chain', 'inet', 'broken', 'in', hook);
+    await nft('add', 'rule', 'inet', 'broken', 'in', 'udp', 'dport', '8472', 'drop');
+    assertFound('UDP 8472 dropped here', await doctor(), 'overlay-reach', /8472/, 'fail', [
+      'port-blocked',
+    ]);
+    await nft('delete', 'table', 'inet', 'broken');
+    const far = (...words: string[]) => kernel().namespace.exec('nft', words);
+    await far('add', 'table', 'inet', 'broken');
+    await far('add', 'chain', 'inet', 'broken', 'in', hook);
+    await far('add', 'rule', 'inet', 'broken', 'in', 'udp', 'dport', '8472', 'drop');
+    const found = await doctor();
+    assertFound('UDP 8472 dropped at a peer', found, 'overlay-reach', /allow UDP 8472/);
+    const text = found.rows.find(({ id }) => id === 'overlay-reach')?.text ?? '';
+    assert.match(text, /asking 10\.99\.0\.3: sent \d+, received 0/);
+    await far('delete', 'table', 'inet', 'broken');
+  });
+
+  it('6 wrong interface', async () => {
+    await node().namespace.ip('link', 'add', 'wan0', 'type', 'veth', 'peer', 'name', 'wan0p');
+    await node().namespace.ip('addr', 'add', '198.51.100.5/24', 'dev', 'wan0');
+    await node().namespace.ip('link', 'set', 'wan0p', 'up');
+    await node().namespace.ip('link', 'set', 'wan0', 'up');
+    const found = await doctor([
+      LOCAL,
+      ...flags('--iface=wan0').filter((word) => word !== '--iface=eth0'),
+    ]);
+    assertFound('--iface of another network', found, 'interface-choice', /--iface=eth0/);
+    await node().namespace.ip('link', 'delete', 'wan0');
+  });
+
+  it('7 duplicate public IP', async () => {
+    const value = JSON.stringify({
+      PublicIP: '10.99.0.2',
+      BackendType: 'vxlan',
+      BackendData: { VNI: 1, VtepMAC: '02:00:00:00:00:77' },
+    });
+    await lab.board.write('10.244.200.0-24', value);
+    assertFound(
+      'two leases, one PublicIP',
+      await doctor([LOCAL]),
+      'duplicate-public-ip',
+      /--iface/,
+      'fail',
+      ['overlay-reach'],
+    );
+    await lab.board.remove('10.244.200.0-24');
+  });
+
+  it('8 store away: etcd, folder', async () => {
+    const away = ['--', '--iface=eth0', `--admin-socket=${node().adminSocket}`];
+    const etcd = await doctor([...away, '--etcd-endpoints=http://127.0.0.1:2999']);
+    const follows = ['mtu-chain'];
+    assertFound('etcd away', etcd, 'store-reachable', /etcd/, 'fail', follows);
+    const folder = await doctor([...away, '--store=file:/nonexistent/weft']);
+    assertFound('store folder missing', folder, 'store-reachable', /--store/, 'fail', follows);
+  });
+
+  it('9 junk config, no config', async () => {
+    const folder = path.join(lab.scope.tempDir, 'junk');
+    mkdirSync(path.join(folder, 'subnets'), { recursive: true });
+    const words = [LOCAL, ...flags(`--store=file:${folder}`)];
+    assertFound('no network config', await doctor(words), 'network-config', /write there/);
+    writeFileSync(path.join(folder, 'config'), '{"Network":"10.244.0.0');
+    assertFound('junk config', await doctor(words), 'network-config', /the shape is/);
+  });
+
+  it('10 ip_forward off', async () => {
+    await node().namespace.sysctl({ 'net/ipv4/ip_forward': 0 });
+    assertFound(
+      'ip_forward = 0',
+      await doctor([LOCAL]),
+      'ip-forward',
+      /sysctl -w net\.ipv4\.ip_forward=1/,
+    );
+    await node().namespace.sysctl({ 'net/ipv4/ip_forward': 1 });
+  });
+
+  it('11 FORWARD policy DROP', async () => {
+    await node().restart({ flags: ['--iptables-forward-rules=false'] });
+    await iptables('-F', 'FORWARD');
+    await iptables('-P', 'FORWARD', 'DROP');
+    assertFound(
+      'FORWARD policy DROP',
+      await doctor([LOCAL]),
+      'forward-policy',
+      /iptables -P FORWARD/,
+    );
+    await iptables('-P', 'FORWARD', 'ACCEPT');
+    await node().restart({ flags: [] });
+    await lab.waitForPeers();
+  });
+
+  it('12 a peer that holds our old MAC', async () => {
+    await kernel().stopFollowing();
+    const neighbour = (
+      await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')
+    ).stdout.match(/10\.\d+\.\d+\.\d+/)?.[0] as string;
+    const old = '02:00:00:00:00:99';
+    const peer = kernel().namespace;
+    await peer.ip('neigh', 'replace', neighbour, 'lladdr', old, 'dev', 'flannel.1');
+    const entry = ['fdb', 'replace', old, 'dev', 'flannel.1', 'dst', '10.99.0.1'];
+    await peer.exec('bridge', entry);
+    const found = await doctor();
+    assertFound('peer with a stale MAC', found, 'stale-mac', /on 10\.99\.0\.3/, 'fail', [
+      'overlay-reach',
+      'drops',
+    ]);
+    const mac = (
+      await node().namespace.exec('cat', [path.join(node().stateDir, 'state.json')])
+    ).stdout.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)?.[0] as string;
+    await peer.ip('neigh', 'replace', neighbour, 'lladdr', mac, 'dev', 'flannel.1');
+    await lab.waitForPeers();
+  });
+
+  it('13 Network overlaps a route of the host', async () => {
+    await node().namespace.ip('route', 'add', '10.244.128.0/17', 'dev', 'eth0');
+    assertFound('host route inside Network', await doctor([LOCAL]), 'network-overlap', /Network/);
+    await node().namespace.ip('route', 'delete', '10.244.128.0/17');
+  });
+
+  it('15 strict reverse path filter', async () => {
+    await node().namespace.sysctl({ 'net/ipv4/conf/flannel.1/rp_filter': 1 });
+    const found = await doctor([LOCAL]);
+    assertFound('rp_filter = 1', found, 'rp-filter', /flannel\.1\/rp_filter=2/, 'warn');
+    await node().namespace.sysctl({ 'net/ipv4/conf/flannel.1/rp_filter': 0 });
+  });
+
+  it('14 the own lease is in the hands of another node', async () => {
+    const { lease } = await statusOf(node());
+    const value = (await lab.board.read()).get(lease.key) as string;
+    const foreign = value.replace('10.99.0.1', '10.99.0.77');
+    await lab.board.write(lease.key, foreign);
+    await until('the daemon sees it', async () => (await statusOf(node())).lease.state === 'taken');
+    assertFound(
+      'lease taken by another node',
+      await doctor(),
+      'lease-state',
+      /restart weftd/,
+      'fail',
+      ['daemon'],
+    );
+    await lab.board.write(lease.key, value);
+  });
+
+  it('3 port taken: by a process, by a kernel vxlan device', async () => {
+    await node().stop();
+    const script = `require('dgram').createSocket('udp4').bind(8472, () => console.log('bound')).unref; setInterval(() => {}, 1e6)`;
+    const squatter = node().namespace.spawn(process.execPath, ['-e', script]);
+    await squatter.waitForOutput(/bound/, 10_000);
+    const follows = ['daemon'];
+    const byProcess = await doctor([LOCAL, ...flags()]);
+    const kill = new RegExp(`kill ${squatter.pid}`);
+    assertFound('UDP 8472 held by a process', byProcess, 'port-taken', kill, 'fail', follows);
+    await squatter.stop();
+    const device = ['type', 'vxlan', 'id', '77', 'dev', 'eth0', 'dstport', '8472'];
+    await node().namespace.ip('link', 'add', 'vx77', ...device);
+    await node().namespace.ip('link', 'set', 'vx77', 'up');
+    const byKernel = await doctor([LOCAL, ...flags()]);
+    const fix = /^ip link delete vx77$/;
+    assertFound('UDP 8472 held by kernel vxlan', byKernel, 'port-taken', fix, 'fail', follows);
+    await node().namespace.ip('link', 'delete', 'vx77');
+  });
+});
