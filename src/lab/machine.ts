@@ -51,7 +51,11 @@ export class Machine {
     ];
     const process = new LabProcess('systemd-nspawn', words, {
       // systemd of today boots on the unified hierarchy only.
-      environment: { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
+      environment: {
+        SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1',
+        // A real host's /proc/sys/net can be written to; nspawn gives that only to private networks of its own.
+        SYSTEMD_NSPAWN_API_VFS_WRITABLE: 'network',
+      },
     });
     const machine = new Machine(namespace, root, process);
     scope.cleanup.defer(`machine ${name}`, () => process.stop(10_000));

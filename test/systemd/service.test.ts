@@ -24,7 +24,7 @@ import { until } from '../support/until.ts';
 /** 10 ms worth of packets at 1,000 a second. */
 const LOST_MAX = 10;
 /** What `systemd-analyze security` may say: 0 is best, 10 worst. */
-const EXPOSURE_MAX = 2;
+const EXPOSURE_MAX = 2.5;
 const DROP_IN = '/etc/systemd/system/weftd.service.d/test.conf';
 const SUBNET_FILE = '/run/flannel/subnet.env';
 
@@ -68,9 +68,12 @@ describe('systemd: the Debian package in a booted Debian', () => {
     const [n1, n2] = [await scope.namespace('n1'), await scope.namespace('n2')];
     await buildFabric(scope, [n1, n2], { shape: 'point-to-point' });
     store = path.join(scope.tempDir, 'store');
-    mkdirSync(path.join(store, 'subnets'), { recursive: true });
+    // Two users share it: this side's root and the machine's weft.
+    for (const part of ['', 'subnets', 'leases']) {
+      mkdirSync(path.join(store, part), { recursive: true });
+      chmodSync(path.join(store, part), 0o777);
+    }
     writeFileSync(path.join(store, 'config'), JSON.stringify(networkConfig('vxlan', [4])));
-    for (const folder of [store, path.join(store, 'subnets')]) chmodSync(folder, 0o777);
     machine = await Machine.boot(scope, {
       name: 'deb',
       namespace: n1,
