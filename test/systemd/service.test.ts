@@ -107,7 +107,7 @@ describe('systemd: the Debian package in a booted Debian', () => {
     const { stdout } = await machine.exec('ps', ['-o', 'user=', '-p', await mainPid()]);
     assert.equal(stdout.trim(), 'weft');
     const status = await machine.exec('weft', ['status']);
-    assert.match(status.stdout, /^healthy/);
+    assert.match(status.stdout, /^\S healthy /);
     const log = await machine.journal('weftd');
     assert.doesNotMatch(log, /not set|not in place|Permission denied/, log);
   });
@@ -238,7 +238,9 @@ describe('systemd: the Debian package in a booted Debian', () => {
     const verify = await machine.exec('systemd-analyze', ['verify', 'weftd.service'], {
       allowFailure: true,
     });
-    assert.doesNotMatch(verify.stderr, /weftd\.service/);
+    // This Debian has no man pages; the test of the pages is another.
+    const complaints = verify.stderr.split('\n').filter((line) => !line.includes("Command 'man "));
+    assert.doesNotMatch(complaints.join('\n'), /weftd\.service/);
   });
 
   it('stop leaves subnet.env and the lease; removal leaves nothing of the program, purge nothing at all', async () => {
