@@ -106,4 +106,7 @@ function addNode(root: string): void {
   const folder = path.dirname(path.dirname(realpathSync(npm)));
   cpSync(folder, path.join(local, 'lib/node_modules/npm'), { recursive: true });
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', path.join(local, 'bin/npm'));
+  // npm trusts the authorities of Node alone; a build sees this machine's (see build), which may be more.
+  mkdirSync(path.join(local, 'etc'), { recursive: true });
+  writeFileSync(path.join(local, 'etc/npmrc'), 'cafile=/etc/ssl/certs/ca-certificates.crt\n');
 }

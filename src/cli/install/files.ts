@@ -71,7 +71,8 @@ export async function installedFolders(): Promise<InstalledFolder[]> {
     to: path.join(PROGRAM_FOLDER, name),
     skips,
   });
-  const isOfDevelopment = (file: string): boolean => /\.(map|d\.[cm]?ts|ts)$/.test(file);
+  const isOfDevelopment = (file: string): boolean =>
+    /(^(test|tests|benchmarks)(\/|$))|\.(map|d\.[cm]?ts|ts)$/.test(file);
   const packages = await productionPackages();
   return [
     folder('bin', () => false),
