@@ -17,7 +17,7 @@ const weft = { kind: 'weft' };
 const lab = await Lab.build({
   nodes: [weft, weft, weft, { kind: 'kernel' }, weft],
   workers: 2,
-  flags: ['--admin-listen=8474'],
+  flags: ['--admin-listen=8475'],
 });
 let opened;
 try {
@@ -32,7 +32,7 @@ try {
   opened = await openBrowser(lab.nodes[0].namespace);
   const page = await opened.browser.newPage({ viewport: { width: 1360, height: 960 } });
   const complaints = complaintsOf(page);
-  await page.goto('http://127.0.0.1:8474/');
+  await page.goto('http://127.0.0.1:8475/');
   await page
     .locator('.flow:not([hidden])')
     .first()

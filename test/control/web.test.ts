@@ -8,7 +8,7 @@ import { refusalOf } from '../../src/control/web/guard.ts';
 import { startWeb } from '../../src/control/web/server.ts';
 import { freePorts } from '../../src/lab/etcd.ts';
 
-const PORT = 8474;
+const PORT = 8475;
 
 const pages: Pages = {
   '/status': (query) => ({ healthy: true, asked: query.toString() }),
@@ -58,43 +58,43 @@ function ask(options: http.RequestOptions): Promise<Answer> {
 test('names: only loopback with our port, whatever DNS says', () => {
   const status = (host: string | undefined, port = PORT): number =>
     refusalOf('GET', host === undefined ? {} : { host }, port)?.status ?? 200;
-  for (const host of ['127.0.0.1:8474', '127.9.9.9:8474', 'localhost:8474', 'LOCALHOST:8474'])
+  for (const host of ['127.0.0.1:8475', '127.9.9.9:8475', 'localhost:8475', 'LOCALHOST:8475'])
     assert.equal(status(host), 200, host);
-  assert.equal(status('[::1]:8474'), 200);
+  assert.equal(status('[::1]:8475'), 200);
   assert.equal(status('localhost', 80), 200, 'the port of http is not written');
   for (const host of [
     undefined,
     '',
     'localhost',
     '127.0.0.1:8475',
-    'attacker.example:8474',
-    'localhost.attacker.example:8474',
-    '127.0.0.1.attacker.example:8474',
-    'attacker.example:8474@127.0.0.1:8474',
-    '127.0.0.1:8474@attacker.example',
-    '127.0.0.1:8474:8474',
-    '127.1:8474',
-    '2130706433:8474',
-    '[::ffff:127.0.0.1]:8474',
+    'attacker.example:8475',
+    'localhost.attacker.example:8475',
+    '127.0.0.1.attacker.example:8475',
+    'attacker.example:8475@127.0.0.1:8475',
+    '127.0.0.1:8475@attacker.example',
+    '127.0.0.1:8475:8475',
+    '127.1:8475',
+    '2130706433:8475',
+    '[::ffff:127.0.0.1]:8475',
     '[::1',
-    '10.0.0.1:8474',
-    '0.0.0.0:8474',
+    '10.0.0.1:8475',
+    '0.0.0.0:8475',
   ])
     assert.equal(status(host), 403, String(host));
 });
 
 test('other sites are refused, and every method but GET and HEAD', () => {
-  const host = '127.0.0.1:8474';
+  const host = '127.0.0.1:8475';
   const status = (headers: http.IncomingHttpHeaders, method = 'GET'): number =>
     refusalOf(method, { host, ...headers }, PORT)?.status ?? 200;
   assert.equal(status({}), 200);
-  assert.equal(status({ origin: 'http://127.0.0.1:8474', 'sec-fetch-site': 'same-origin' }), 200);
+  assert.equal(status({ origin: 'http://127.0.0.1:8475', 'sec-fetch-site': 'same-origin' }), 200);
   assert.equal(status({ 'sec-fetch-site': 'none' }), 200, 'typed or bookmarked');
   for (const origin of [
     'null',
-    'https://127.0.0.1:8474',
+    'https://127.0.0.1:8475',
     'http://127.0.0.1:1',
-    'http://localhost:8474',
+    'http://localhost:8475',
     'http://a.example',
   ])
     assert.equal(status({ origin }), 403, origin);
@@ -203,11 +203,11 @@ test('a taken port is named', async () => {
 
 test('--admin-listen: off, a port, or a loopback address with a port; nothing else', () => {
   assert.equal(parseAdminListen(''), undefined);
-  assert.deepEqual(parseAdminListen('8474'), { address: '127.0.0.1', port: 8474 });
+  assert.deepEqual(parseAdminListen('8475'), { address: '127.0.0.1', port: 8475 });
   assert.deepEqual(parseAdminListen('127.0.0.2:80'), { address: '127.0.0.2', port: 80 });
-  assert.deepEqual(parseAdminListen('[::1]:8474'), { address: '::1', port: 8474 });
-  for (const open of ['0.0.0.0:8474', '[::]:8474', '10.0.0.1:8474', '[::ffff:127.0.0.1]:8474'])
+  assert.deepEqual(parseAdminListen('[::1]:8475'), { address: '::1', port: 8475 });
+  for (const open of ['0.0.0.0:8475', '[::]:8475', '10.0.0.1:8475', '[::ffff:127.0.0.1]:8475'])
     assert.throws(() => parseAdminListen(open), { exitCode: 2, message: /no loopback address/ });
-  for (const bad of ['0', '65536', ':8474', 'localhost:8474', '127.0.0.1', '::1:8474', '127.1:80'])
+  for (const bad of ['0', '65536', ':8475', 'localhost:8475', '127.0.0.1', '::1:8475', '127.1:80'])
     assert.throws(() => parseAdminListen(bad), { exitCode: 2, message: /--admin-listen/ });
 });

@@ -9,7 +9,7 @@ import { complaintsOf, type LabBrowser, openBrowser } from '../support/browser.t
 import { startDrops, startLoads } from '../support/lab-traffic.ts';
 import { until } from '../support/until.ts';
 
-const ADDRESS = 'http://127.0.0.1:8474/';
+const ADDRESS = 'http://127.0.0.1:8475/';
 const HOSTILE = '<img src=x onerror="globalThis.owned=1"><script>globalThis.owned=1</script>';
 
 describe('netns: web page in Chromium', () => {
@@ -25,7 +25,7 @@ describe('netns: web page in Chromium', () => {
 
   before(async () => {
     const weft = { kind: 'weft' } as const;
-    const flags = ['--admin-listen=8474'];
+    const flags = ['--admin-listen=8475'];
     lab = await Lab.build({ nodes: [weft, weft, { kind: 'kernel' }], flags });
     await startLoads(lab, [
       { from: 0, to: 1, rate: '8M' },

@@ -7,12 +7,12 @@ export interface ListenAddress {
   port: number;
 }
 
-/** "" (off), "8474", "127.0.0.1:8474" or "[::1]:8474". Throws WeftError ERR_USAGE. */
+/** "" (off), "8475", "127.0.0.1:8475" or "[::1]:8475". Throws WeftError ERR_USAGE. */
 export function parseAdminListen(text: string): ListenAddress | undefined {
   if (text === '') return undefined;
   const form =
     /^(?:(?<four>[0-9.]+):|\[(?<six>[0-9a-f:.]+)\]:)?(?<port>\d{1,5})$/i.exec(text)?.groups ??
-    refuse(text, 'must be a port, 127.0.0.1:8474 or [::1]:8474');
+    refuse(text, 'must be a port, 127.0.0.1:8475 or [::1]:8475');
   const address = form['four'] ?? form['six'] ?? '127.0.0.1';
   const port = Number(form['port']);
   if (port < 1 || port > 65_535) refuse(text, 'the port must be 1 to 65535');
