@@ -10,7 +10,7 @@ import { judgeDrops, judgeNode } from '../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../src/cli/doctor/raw-echo.ts';
 import { CHECKS } from '../../src/cli/doctor/run.ts';
 import { judgeSettings, parseEnvironmentFile } from '../../src/cli/doctor/settings.ts';
-import { judgeClock, judgeLease } from '../../src/cli/doctor/store-checks.ts';
+import { judgeClock, judgeLease, judgeNoLease } from '../../src/cli/doctor/store-checks.ts';
 import { judgeInterface, judgeNat } from '../../src/cli/doctor/underlay-checks.ts';
 import { slowChecksum } from '../support/packets.ts';
 
@@ -92,6 +92,8 @@ test('interface, NAT, clock, lease', () => {
   assert.equal(judgeLease({ key: 'k', state: 'taken', expiresAtMs: undefined }, 0).status, 'fail');
   assert.equal(judgeLease({ key: 'k', state: 'held', expiresAtMs: 60_000 }, 0).status, 'warn');
   assert.equal(judgeLease({ key: 'k', state: '', expiresAtMs: 0 }, 60_000).status, 'fail');
+  assert.equal(judgeNoLease(undefined, []).status, 'skipped');
+  assert.equal(judgeNoLease({}, []).status, 'warn');
 });
 
 test('drops: what grows is told with its advice, what lies in the past is not', () => {

@@ -194,7 +194,7 @@ test('notify without a socket says so', () => {
   process.env['NOTIFY_SOCKET'] = 'relative';
   assert.throws(() => addon.notify('READY=1'), { code: 'EINVAL' });
   process.env['NOTIFY_SOCKET'] = '@weft-test-nobody-listens';
-  assert.throws(() => addon.notify('READY=1'), { code: 'ECONNREFUSED', syscall: 'sendto' });
+  assert.throws(() => addon.notify('READY=1'), { code: 'ECONNREFUSED', syscall: 'sendmsg' });
   if (saved === undefined) delete process.env['NOTIFY_SOCKET'];
   else process.env['NOTIFY_SOCKET'] = saved;
 });

@@ -94,7 +94,9 @@ describe('netns: host-gw', () => {
 describe('netns: DirectRouting', () => {
   let lab: Lab;
   before(async () => {
-    lab = await Lab.build({ nodes: [WEFT, WEFT], backendOptions: { DirectRouting: true } });
+    // Without probes of its own: the test counts what goes through the tunnel.
+    const flags = ['--probe-seconds=0'];
+    lab = await Lab.build({ nodes: [WEFT, WEFT], backendOptions: { DirectRouting: true }, flags });
   });
   after(() => lab?.close());
 

@@ -105,6 +105,9 @@ describe('netns: the doctor', () => {
   it('1 no tun device', async () => {
     const hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /dev/net && exec "$@"', 'sh'];
     assertFound('no /dev/net/tun', await doctor([LOCAL], hide), 'tun-device', /modprobe tun/);
+    const mask = 'mount --bind /dev/null /dev/net/tun && exec "$@"';
+    const other = ['unshare', '-m', 'sh', '-c', mask, 'sh'];
+    assertFound('/dev/net/tun masked', await doctor([LOCAL], other), 'tun-device', /modprobe tun/);
   });
 
   it('2 no capability', async () => {
@@ -305,7 +308,8 @@ describe('netns: the doctor', () => {
       'lease-state',
       /restart weftd/,
       'fail',
-      ['daemon'],
+      // The peers follow the store, and send to the other node.
+      ['daemon', 'overlay-reach'],
     );
     await lab.board.write(lease.key, value);
   });

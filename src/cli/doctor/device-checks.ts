@@ -81,6 +81,9 @@ export function judgeDevices(
       `ip link delete ${foreign.ifname}`,
     );
   if (foreign) return ok(`${foreign.ifname} is a stock flannel's: weftd will take its place`);
+  // A weftd that ends keeps its device for the next one; it has a carrier only while a process has it open.
+  const held = found.find(({ flags }) => flags.includes('LOWER_UP'));
+  if (!isRunning && found[0] && !held) return ok(`${found[0].ifname} waits for the next start`);
   if (!isRunning && found[0])
     return warn(
       `${found[0].ifname} exists, but no weftd answers`,

@@ -8,6 +8,9 @@ import { readKernel } from './site.ts';
 const CAPABILITIES = { NET_ADMIN: 12n, NET_RAW: 13n } as const;
 const RMEM_WANTED = 4 << 20;
 
+/** Major 10, minor 200 (Linux admin-guide/devices), as stat writes them. */
+const TUN_DEVICE = (10 << 8) | 200;
+
 export function judgeTun(code: string | undefined): Finding {
   if (code === undefined) return ok('/dev/net/tun opens');
   if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENXIO')
@@ -75,8 +78,9 @@ export const HOST_CHECKS: readonly Check[] = [
     title: '/dev/net/tun',
     run: async () => {
       try {
-        await (await open('/dev/net/tun', constants.O_RDWR)).close();
-        return judgeTun(undefined);
+        const device = await open('/dev/net/tun', constants.O_RDWR);
+        const { rdev } = await device.stat().finally(() => device.close());
+        return judgeTun(rdev === TUN_DEVICE ? undefined : 'ENODEV');
       } catch (error) {
         return judgeTun((error as NodeJS.ErrnoException).code ?? 'unknown error');
       }

@@ -98,7 +98,9 @@ export const PROGRAM_CHECKS: readonly Check[] = [
         (error: NodeJS.ErrnoException) => error.code,
       );
       if (code === 'EACCES') return warn(`${site.adminSocket}: no permission`, 'sudo weft doctor');
-      return warn(`no weftd answers at ${site.adminSocket}`, 'systemctl start weftd');
+      // A daemon takes its socket away when it ends.
+      const isStale = code === '' ? ', though the socket is there: it was killed, or hangs' : '';
+      return warn(`no weftd answers at ${site.adminSocket}${isStale}`, 'systemctl restart weftd');
     },
   },
   {

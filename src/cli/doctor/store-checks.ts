@@ -4,7 +4,8 @@ import path from 'node:path';
 import { parseNetworkConfig } from '../../control/config/network-config.ts';
 import type { StoreSettings } from '../../control/config/settings.ts';
 import { junkKeys } from '../../control/lease/acquire.ts';
-import type { Lease } from '../../control/lease/lease.ts';
+import { isTaken } from '../../control/lease/allocate.ts';
+import type { Lease, LeaseSubnets } from '../../control/lease/lease.ts';
 import { readSubnetEnv } from '../../control/subnet-env.ts';
 import { formatAddress, formatPrefix, type Prefix, prefixContains } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
@@ -123,6 +124,23 @@ export function judgeLease(facts: LeaseFacts | undefined, nowMs: number): Findin
   );
 }
 
+/** `previous`: the subnets of the last run. */
+export function judgeNoLease(
+  previous: LeaseSubnets | undefined,
+  leases: readonly Lease[],
+): Finding {
+  if (!previous) return skipped('this node has no lease yet');
+  if (isTaken(previous, leases))
+    return fail(
+      'the subnet of the last run is in the hands of another node',
+      'start weftd, which takes another subnet; then recreate the pods of this node',
+    );
+  return warn(
+    'the lease of the last run is gone (expired or deleted), its subnet is still free',
+    'systemctl start weftd, which takes the same subnet again',
+  );
+}
+
 /** `file`: the subnet in the file, `lease`: the one in the store; undefined = none. */
 export function judgeSubnetFile(
   name: string,
@@ -208,6 +226,10 @@ export const STORE_CHECKS: readonly Check[] = [
       const held = (await site.daemon())?.lease;
       const stored = await site.ownLease();
       const key = held?.key ?? stored?.key;
+      if (key === undefined && site.settings) {
+        const { subnets } = await readSubnetEnv(site.settings.subnetFile);
+        return judgeNoLease(subnets, await site.leases());
+      }
       if (key === undefined) return judgeLease(undefined, 0);
       const known = held?.expiresAt ? Date.parse(held.expiresAt) : undefined;
       const facts = { key, state: held?.state ?? '', expiresAtMs: stored?.expiresAtMs ?? known };

@@ -72,7 +72,9 @@ export async function installedFolders(): Promise<InstalledFolder[]> {
     skips,
   });
   const isOfDevelopment = (file: string): boolean =>
-    /(^(test|tests|benchmarks)(\/|$))|\.(map|d\.[cm]?ts|ts)$/.test(file);
+    /(^(test|tests|benchmarks)(\/|$))|\/obj\.target|\.(map|[cm]?ts|h|c|cc|cpp|o|a|d|mk|gyp|gypi)$|Makefile$/.test(
+      file,
+    );
   const packages = await productionPackages();
   return [
     folder('bin', () => false),
@@ -94,6 +96,9 @@ export function programFiles(): InstalledFile[] {
   }));
 }
 
+/** Types, and headers that raw-socket is compiled with. */
+const OF_BUILDS = /\/(@types\/|nan$)/;
+
 const lockShape = z.object({
   packages: z.record(
     z.string(),
@@ -106,7 +111,7 @@ async function productionPackages(): Promise<string[]> {
   const lock = await readFile(path.join(projectRoot(), 'package-lock.json'), 'utf8');
   const { packages } = lockShape.parse(JSON.parse(lock));
   return Object.entries(packages)
-    .filter(([name, { dev }]) => name !== '' && !dev && !name.includes('/@types/'))
+    .filter(([name, { dev }]) => name !== '' && !dev && !OF_BUILDS.test(name))
     .map(([name]) => name)
     .filter(isInstalled);
 }
