@@ -65,18 +65,24 @@ async function overlaySource(site: Site): Promise<string | undefined> {
 }
 
 async function askAlone(site: Site, peer: PeerView, source: string): Promise<Suspect | undefined> {
-  const before = await site.freshStatus();
+  const before = await countsOf(site, peer.key);
   await answers(peer.overlay, source);
-  const after = await site.freshStatus();
-  if ('error' in before || 'error' in after) return undefined;
-  const grown = (of: (page: StatusPage) => number | undefined): number =>
-    (of(after as StatusPage) ?? 0) - (of(before as StatusPage) ?? 0);
-  return {
-    peer,
-    sent: grown((page) => page.counters?.['sentPackets']),
-    received: grown((page) => page.counters?.['inPackets']),
-    wrongMac: grown((page) => page.drops?.inbound['inWrongMac']),
-  };
+  const after = await countsOf(site, peer.key);
+  if (!before || !after) return undefined;
+  const wrongMac = after.wrongMac - before.wrongMac;
+  // What came for an old MAC counts for nobody.
+  const received = after.received - before.received + wrongMac;
+  return { peer, sent: after.sent - before.sent, received, wrongMac };
+}
+
+async function countsOf(
+  site: Site,
+  key: string,
+): Promise<{ sent: number; received: number; wrongMac: number } | undefined> {
+  const status = await site.freshStatus();
+  if ('error' in status) return undefined;
+  const wrongMac = (status as StatusPage).drops?.inbound['inWrongMac'] ?? 0;
+  return { ...(await site.freshTraffic(key)), wrongMac };
 }
 
 /** True when one of two echo requests is answered. Throws when ping can't be run. */

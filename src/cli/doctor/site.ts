@@ -15,6 +15,7 @@ import type { Snapshot } from '../../control/store/store.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
+import { peersShape } from '../commands/peers.ts';
 import { type OverlayProbe, probeOverlay } from './overlay-probe.ts';
 import type { Judged } from './settings.ts';
 
@@ -83,6 +84,18 @@ export class Site {
     } catch (error) {
       return { error: messageOf(error) };
     }
+  }
+
+  /** What the daemon sent to a peer and took from it, in packets; nothing where it does not say. */
+  async freshTraffic(key: string): Promise<{ sent: number; received: number }> {
+    const page = peersShape.safeParse(await fetchPage(this.adminSocket, '/peers'));
+    const sum = { sent: 0, received: 0 };
+    for (const peer of page.data?.peers ?? []) {
+      if (peer.key !== key) continue;
+      sum.sent += peer.sentPackets ?? 0;
+      sum.received += peer.receivedPackets ?? 0;
+    }
+    return sum;
   }
 
   /** undefined where no daemon answers */
