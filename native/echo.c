@@ -202,6 +202,8 @@ static int read_one(const struct reader *reader, int flags, double *row) {
     const uint8_t origin = arrival.error.ee_origin;
     if (!arrival.has_error || (origin != SO_EE_ORIGIN_ICMP && origin != SO_EE_ORIGIN_ICMP6)) return 0;
     if (icmp[0] != (reader->family == AF_INET ? ICMP_ECHO : ICMPV6_ECHO_REQUEST)) return 0;
+    /* Raw sockets see the errors of everybody's echoes; most routers quote enough to tell. */
+    if (payload >= ECHO_TOKEN_BYTES && memcmp(icmp + ECHO_HEADER, reader->token, ECHO_TOKEN_BYTES) != 0) return 0;
     row[ECHO_ERRNO] = (double)arrival.error.ee_errno;
     row[ECHO_MTU] = arrival.error.ee_errno == EMSGSIZE ? (double)arrival.error.ee_info : 0;
   } else {

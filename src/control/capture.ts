@@ -75,6 +75,9 @@ export class Captures {
     this.newest = run;
     for (const ring of this.rings) ring.order(wish, session);
     gone.addEventListener('abort', () => this.end(run), { once: true });
+    // Also when its reader stands still.
+    const timer = setTimeout(() => this.end(run), wish.durationMs).unref();
+    run.ended.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
     if (gone.aborted) this.end(run);
     return this.stream(wish, run);
   }

@@ -373,10 +373,14 @@ export class Daemon {
     const { name, mtu } = external;
     this.log.warn({ mtu }, `the underlay changed: ${name}; following`);
     this.external = external;
-    await this.backend?.move(external);
-    const attributes = await this.backend?.attributes();
-    if (attributes) await this.keeper?.publish(attributes);
-    await this.writeSubnetEnv();
+    try {
+      await this.backend?.move(external);
+    } finally {
+      // The new address is told even if the move must be tried again.
+      const attributes = await this.backend?.attributes();
+      if (attributes) await this.keeper?.publish(attributes);
+      await this.writeSubnetEnv();
+    }
   }
 
   /** What `ip` refused of our routes, '' if nothing. */

@@ -57,7 +57,7 @@ export class FdStore {
 
   /** Gives the service manager a copy for the next process. FDPOLL=0: an error on the socket is no reason to drop it. */
   keep(name: string, fd: number): void {
-    this.addon.notify(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
+    this.tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
   }
 
   /** An adopted descriptor waits again, to be adopted once more by this process. */
@@ -77,6 +77,15 @@ export class FdStore {
   private discard(name: string, fd: number): void {
     if (this.addon.tunDevice(fd) !== '') this.addon.persistTun(fd, false);
     this.addon.close(fd);
-    this.addon.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+    this.tell(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+  }
+
+  /** A service manager that does not listen is no reason to stop: then nothing outlives us, as without one. */
+  private tell(state: string, fd?: number): void {
+    try {
+      this.addon.notify(state, fd);
+    } catch {
+      // Notifier says it, with its first message.
+    }
   }
 }

@@ -51,7 +51,7 @@ export interface PortWishes {
   features: number;
 }
 
-/** Throws WeftError ERR_PORT_TAKEN, ERR_TUN_BUSY or ERR_OPEN; closes what it had opened. */
+/** Throws WeftError ERR_PORT_TAKEN, ERR_TUN_BUSY or ERR_OPEN; what it had opened is closed or waits in the store. */
 export async function openPorts(
   addon: Addon,
   store: FdStore,
@@ -65,7 +65,7 @@ export async function openPorts(
     for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
     return ports;
   } catch (error) {
-    for (const fd of opener.opened) addon.close(fd);
+    opener.undo();
     throw await explain(error, device, backend.port);
   }
 }
@@ -82,7 +82,8 @@ interface Socket {
 }
 
 class Opener {
-  readonly opened: number[] = [];
+  private readonly senders: number[] = [];
+  private readonly named = new Map<string, number>();
   private readonly addon: Addon;
   private readonly store: FdStore;
   private readonly wishes: PortWishes;
@@ -93,6 +94,12 @@ class Opener {
     this.store = store;
     this.wishes = wishes;
     this.device = device;
+  }
+
+  /** What the store has a copy of waits for the next try, so that a name never stands for two descriptors. */
+  undo(): void {
+    for (const fd of this.senders) this.addon.close(fd);
+    for (const [name, fd] of this.named) this.store.giveBack(name, fd);
   }
 
   openWorker(worker: number): WorkerPorts {
@@ -128,7 +135,7 @@ class Opener {
   private kept<T extends { fd: number }>(name: string, adopt: (fd: number) => T, open: () => T): T {
     const adopted = this.store.adopt(name, adopt);
     const port = adopted ?? open();
-    this.opened.push(port.fd);
+    this.named.set(name, port.fd);
     if (!adopted) this.store.keep(name, port.fd);
     return port;
   }
@@ -152,7 +159,7 @@ class Opener {
     const { local } = this.wishes;
     const own = { address: addressBytes(local), port: 0, reusePort: false, gro: false };
     const socket = this.addon.openUdp({ ...this.receiverOptions(), ...own });
-    this.opened.push(socket.fd);
+    this.senders.push(socket.fd);
     return socket;
   }
 }

@@ -133,6 +133,10 @@ describe('netns: echoes over a router', () => {
   for (const family of [4, 6] as const) {
     it(`IPv${family}: a router names the MTU that it has`, async () => {
       const header = family === 4 ? 28 : 48;
+      // Addresses and neighbours need a moment on a fresh link.
+      const isThere = async () =>
+        (await echo(NEAR[family], FAR[family], 56))['state'] === 'answered';
+      await until('the way is there', isThere);
       const fitting = await echo(NEAR[family], FAR[family], 1400 - header);
       assert.equal(fitting['state'], 'answered', JSON.stringify(fitting));
       assert.equal(fitting['ttl'], 63);

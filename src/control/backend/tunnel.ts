@@ -324,6 +324,10 @@ export class TunnelBackend implements Backend {
   }
 
   async heal(): Promise<string> {
+    if (!this.isWhole()) {
+      await this.rebuild();
+      return 'ports were missing: devices, sockets and workers made anew';
+    }
     const done: string[] = [];
     for (const ports of this.ports) {
       const setup = this.setUpOf(ports);
@@ -338,6 +342,11 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  /** False after a rebuild that failed, for example because the underlay's address could not be used yet. */
+  private isWhole(): boolean {
+    return this.supervisor !== undefined && this.ports.length === this.families.length;
   }
 
   async move(external: ExternalInterface): Promise<void> {

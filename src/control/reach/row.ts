@@ -6,6 +6,8 @@ const PAYLOAD_BYTES = 56;
 const TIMEOUT_MS = 500;
 /** A single lost packet is no cut. */
 const TRIES = 3;
+/** After this no echo is begun: who asks waits little longer (server.ts), also when most of a large cluster is silent. */
+const ROUND_MS = 5_000;
 /** A round that is no older answers all who ask. */
 const FRESH_MS = 3_000;
 /** Echoes that the loss ratio looks back on. */
@@ -88,9 +90,11 @@ export class OwnRow {
   private async run(): Promise<void> {
     this.forget();
     const peers = this.peers().slice(0, ROUND_PEERS_MAX);
+    const untilMs = performance.now() + ROUND_MS;
     await Promise.all(
       peers.map(async (peer) => {
-        for (let i = 0; i < TRIES; i++) if (await this.probe(peer)) return;
+        for (let i = 0; i < TRIES && performance.now() < untilMs; i++)
+          if (await this.probe(peer)) return;
       }),
     );
     this.roundAtMs = performance.now();
@@ -100,8 +104,10 @@ export class OwnRow {
     const options = { payloadBytes: PAYLOAD_BYTES, timeoutMs: TIMEOUT_MS };
     const result = await this.echo.send(peer.subnet.words, options);
     const answered = result.state === 'answered';
-    const recent = [...(this.records.get(idOf(peer))?.recent ?? []), answered].slice(-RECENT);
-    const state = answered ? 'ok' : 'lost';
+    const earlier = this.records.get(idOf(peer));
+    const recent = [...(earlier?.recent ?? []), answered].slice(-RECENT);
+    const isCut = recent.length >= TRIES && !recent.slice(-TRIES).includes(true);
+    const state = answered ? 'ok' : isCut ? 'lost' : (earlier?.state ?? 'unknown');
     const rttMs = answered ? result.rttMs : null;
     this.records.set(idOf(peer), { state, rttMs, recent });
     return answered;
