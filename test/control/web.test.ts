@@ -66,7 +66,7 @@ test('names: only loopback with our port, whatever DNS says', () => {
     undefined,
     '',
     'localhost',
-    '127.0.0.1:8475',
+    '127.0.0.1:8476',
     'attacker.example:8475',
     'localhost.attacker.example:8475',
     '127.0.0.1.attacker.example:8475',
