@@ -1,4 +1,5 @@
 /** The answer to "is the pods' MTU right for this path?" in plain language. */
+import { overheadBytes } from '../../shared/overhead.ts';
 import { type PathResult, packetBytes } from './path-mtu.ts';
 
 export interface MtuFacts {
@@ -16,12 +17,6 @@ export interface Verdict {
   /** null: could not be measured */
   fits: boolean | null;
   text: string;
-}
-
-/** Bytes that the overlay puts in front of a pod's packet. */
-export function overheadBytes(backend: string, family: 4 | 6): number {
-  if (backend === 'udp') return 28;
-  return family === 4 ? 50 : 70;
 }
 
 export function judgeMtu(facts: MtuFacts): Verdict {

@@ -1,6 +1,7 @@
 /** The overlay's devices and figures on this node, from the network config. */
 import { deviceName } from '../../control/ports.ts';
 import { formatPrefix } from '../../shared/address.ts';
+import { overheadBytes } from '../../shared/overhead.ts';
 import type { Site } from './site.ts';
 
 export interface Overlay {
@@ -24,6 +25,6 @@ export async function overlayOf(site: Site): Promise<Overlay> {
   const devices = new Map<4 | 6, string>();
   if (ipv4) devices.set(4, deviceName(backend, 4));
   if (ipv6) devices.set(6, deviceName(backend, 6));
-  const overheadBytes = backend.type === 'udp' ? 28 : ipv6 ? 70 : 50;
-  return { devices, port: backend.port, overheadBytes, networks };
+  const bytes = overheadBytes(backend.type, ipv6 ? 6 : 4);
+  return { devices, port: backend.port, overheadBytes: bytes, networks };
 }

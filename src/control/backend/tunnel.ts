@@ -11,6 +11,7 @@ import {
 import { sumBlocks, type Totals } from '../../shared/counters.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { FEATURE } from '../../shared/layout.ts';
+import { overheadBytes } from '../../shared/overhead.ts';
 import { TABLE_BYTES } from '../../shared/table.ts';
 import type { LinkTask } from '../../shared/worker-task.ts';
 import { featureNames } from '../config/settings.ts';
@@ -48,8 +49,6 @@ import {
   underlayAddress,
 } from './backend.ts';
 
-/** Bytes in front of the inner packet, outer IP header included. */
-const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
 const UPLINK_CHECK_MS = 1_000;
 const NO_MAC: Mac = { high: 0, low: 0 };
 
@@ -376,8 +375,8 @@ export class TunnelBackend implements Backend {
   /** MTU of a family's device. */
   private deviceMtu(family: 4 | 6): number {
     const { mtu } = this.context.external;
-    if (this.config.type === 'udp') return mtu - OVERHEAD.udp;
-    return (this.config.mtu ?? mtu) - (family === 4 ? OVERHEAD.vxlan4 : OVERHEAD.vxlan6);
+    const fixed = this.config.type === 'vxlan' ? this.config.mtu : undefined;
+    return (fixed ?? mtu) - overheadBytes(this.config.type, family);
   }
 
   podMtu(): number {

@@ -9,14 +9,12 @@ import {
   type Words,
 } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { overheadBytes } from '../../shared/overhead.ts';
 import { underlayAddress } from '../backend/backend.ts';
 import type { NetworkConfig } from '../config/network-config.ts';
 import type { Daemon } from '../daemon.ts';
 import { type Exec, exec, ipJson } from '../host/exec.ts';
 import type { Peer } from '../peers.ts';
-
-/** Bytes in front of the inner packet, outer IP header included. */
-const OVERHEAD = { vxlan4: 50, vxlan6: 70, udp: 28 } as const;
 
 /** outside the overlay · in this node's own subnet · no node leases it · over a peer, encapsulated or by a plain route */
 type Way = 'outside' | 'own' | 'unleased' | 'peer' | 'direct';
@@ -82,14 +80,15 @@ function encapsulationJson(
 ): object {
   const source = external ? formatAddress(underlayAddress(external, peer.family)) : null;
   const outer = { source, destination: formatAddress(peer.address), port: peer.port };
-  if (backend.type !== 'vxlan') return { type: 'udp', ...outer, overheadBytes: OVERHEAD.udp };
+  if (backend.type !== 'vxlan')
+    return { type: 'udp', ...outer, overheadBytes: overheadBytes('udp', peer.family) };
   return {
     type: 'vxlan',
     ...outer,
     vni: backend.vni,
     sourceMac: ownMac,
     destinationMac: formatMac(peer.mac),
-    overheadBytes: peer.family === 4 ? OVERHEAD.vxlan4 : OVERHEAD.vxlan6,
+    overheadBytes: overheadBytes('vxlan', peer.family),
   };
 }
 
