@@ -1,5 +1,5 @@
 /*
- * The memory that TypeScript and C read together. Its twin is src/shared/layout.ts;
+ * The memory that TypeScript and C read together. Its twin is src/memory/layout.ts;
  * the addon exports every value below and the loader compares them (a mismatch refuses to start).
  */
 #ifndef WEFT_LAYOUT_H

@@ -2,42 +2,42 @@
 import { unlink } from 'node:fs/promises';
 import type http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Addon, loadAddon } from '../shared/addon.ts';
-import type { Prefix } from '../shared/address.ts';
-import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
-import { writeFileAtomically } from '../shared/files.ts';
-import { startAdmin } from './admin.ts';
-import type { Backend } from './backend/backend.ts';
-import { familiesOf } from './backend/backend.ts';
-import { createBackend } from './backend/create.ts';
-import type { EffectiveOption } from './config/effective.ts';
-import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
-import type { Settings } from './config/settings.ts';
-import { FdStore } from './fd-store.ts';
-import { startHealth } from './health.ts';
+import { acquireLease, junkKeys, parseLeases } from '../cluster/lease/acquire.ts';
+import type { Lease, LeaseSubnets } from '../cluster/lease/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-config.ts';
+import { leasesToPeers, type Peer } from '../cluster/peers.ts';
+import type { Snapshot, Store } from '../cluster/store/store.ts';
 import {
   type ExternalInterface,
   findExternalInterface,
   sameInterface,
-} from './host/external-interface.ts';
-import { createFirewall, removeRules } from './host/firewall/firewall.ts';
-import { checkPermission } from './host/preflight.ts';
-import { type Route, RouteKeeper } from './host/routes.ts';
-import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
-import { LeaseKeeper } from './lease/keep.ts';
-import type { Lease, LeaseSubnets } from './lease/lease.ts';
-import { type Log, RepeatFilter } from './log.ts';
+} from '../host/external-interface.ts';
+import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
+import { checkPermission } from '../host/preflight.ts';
+import { type Route, RouteKeeper } from '../host/routes.ts';
+import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
+import { type Addon, loadAddon } from '../memory/addon.ts';
+import type { EffectiveOption } from '../options/effective.ts';
+import type { Settings } from '../options/settings.ts';
+import type { Prefix } from '../shared/address.ts';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { writeFileAtomically } from '../shared/files.ts';
+import type { Backend } from './backend/backend.ts';
+import { familiesOf } from './backend/backend.ts';
+import { createBackend } from './backend/create.ts';
+import { type Log, RepeatFilter } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
-import { ManagerReport } from './manager-report.ts';
-import { Notifier } from './notify.ts';
-import { pagesOf } from './pages/all.ts';
-import { leasesToPeers, type Peer } from './peers.ts';
+import { FdStore } from './manager/fd-store.ts';
+import { ManagerReport } from './manager/manager-report.ts';
+import { Notifier } from './manager/notify.ts';
+import { LeaseKeeper } from './membership/keep.ts';
+import { TableGuard } from './membership/table-guard.ts';
+import { SelfWatch } from './observe/self-watch.ts';
 import { type Reach, startReach } from './reach/reach.ts';
 import { RuleKeeper } from './rules.ts';
-import { SelfWatch } from './self-watch.ts';
-import type { Snapshot, Store } from './store/store.ts';
-import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
-import { TableGuard } from './table-guard.ts';
+import { startAdmin } from './serve/admin.ts';
+import { startHealth } from './serve/health.ts';
+import { pagesOf } from './serve/pages/all.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
@@ -156,12 +156,12 @@ export class Daemon {
     const pages = pagesOf(this);
     this.admin = await startAdmin(adminSocket, pages);
     if (adminListen) {
-      const { startWeb } = await import('./web/server.ts');
+      const { startWeb } = await import('./serve/web/server.ts');
       this.web = await startWeb(adminListen, pages);
     }
     this.watch.start();
     if (healthPort === 0) return;
-    const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
+    const { metricsOf } = await import('./observe/metrics.ts'); // only here: a restart should be short
     const whyNotReady = (): string => this.whyNotReady();
     this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(this));
   }

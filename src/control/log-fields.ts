@@ -1,9 +1,10 @@
 /** Fields of the first lines, from which a reader knows the node: docs/reference/logs.md. */
+
+import type { Lease } from '../cluster/lease/lease.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
 import { formatAddress } from '../shared/address.ts';
 import type { Backend } from './backend/backend.ts';
 import type { Daemon } from './daemon.ts';
-import type { ExternalInterface } from './host/external-interface.ts';
-import type { Lease } from './lease/lease.ts';
 
 export function underlayFields({ mtu, public4, public6 }: ExternalInterface): object {
   return {

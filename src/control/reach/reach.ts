@@ -1,9 +1,10 @@
 /** Reachability of all by all: own echoes, other daemons' rows, and the answers that this one gives them. */
-import type { Addon } from '../../shared/addon.ts';
+
+import type { Peer } from '../../cluster/peers.ts';
+import type { Addon } from '../../memory/addon.ts';
 import { formatAddress, sameWords, type Words } from '../../shared/address.ts';
 import type { Daemon } from '../daemon.ts';
-import type { Log } from '../log.ts';
-import type { Peer } from '../peers.ts';
+import type { Log } from '../log/log.ts';
 import { askRow } from './client.ts';
 import { EchoSender } from './echo.ts';
 import { type Matrix, type MatrixNode, matrixOf, peerNodes, selfNode } from './matrix.ts';
