@@ -23,7 +23,7 @@ export async function main(words: readonly string[]): Promise<number> {
     daemon.options = effectiveOptions(parsed);
     const program = { node: process.version, kernel: os.release() };
     log.info(
-      { store: daemon.store.name, workers: settings.workers, ...program },
+      { store: daemon.registry.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
     for (const warning of parsed.warnings) log.error(warning);

@@ -7,6 +7,7 @@ import { isOwnAddress, LEASE_TTL_MS } from '../../cluster/lease/acquire.ts';
 import { isTaken } from '../../cluster/lease/allocate.ts';
 import type { Lease, LeaseAttributes } from '../../cluster/lease/lease.ts';
 import { encodeValue } from '../../cluster/lease/value.ts';
+import type { HeldLease, LeaseState } from '../../cluster/registry.ts';
 import type { Store } from '../../cluster/store/store.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { type Log, RepeatFilter } from '../log/log.ts';
@@ -14,13 +15,7 @@ import { type Log, RepeatFilter } from '../log/log.ts';
 const RETRY_MS = 60_000;
 const CHECK_MS_MIN = 1_000;
 
-/**
- * held: our key has our value · lost: it is gone and is being put back · taken: another node's value is in it, or another node
- * leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look.
- */
-export type LeaseState = 'held' | 'lost' | 'taken';
-
-export class LeaseKeeper {
+export class LeaseKeeper implements HeldLease {
   lease: Lease;
   state: LeaseState = 'held';
   readonly renewals = { ok: 0, failed: 0 };
