@@ -32,7 +32,8 @@ export class KeyedRegistry implements Registry {
   }
 
   async join({ config, attributes, previous }: JoinWish): Promise<HeldLease> {
-    const lease = await acquireLease(this.store, config, attributes, previous);
+    const nowMs = (): number => this.options.clock.nowMs();
+    const lease = await acquireLease(this.store, config, attributes, previous, Math.random, nowMs);
     this.held = new KeyedLease(this.store, lease, this.options);
     return this.held;
   }
