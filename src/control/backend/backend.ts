@@ -29,8 +29,19 @@ export interface BackendContext<C extends BackendConfig = BackendConfig> {
   leases: readonly Lease[];
 }
 
+/** What those who look at a backend may know. */
+export interface BackendFacts {
+  /** MTU for pods, bytes. */
+  podMtu(): number;
+  isForwarding(): boolean;
+  status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link BackendFacts.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
+}
+
 /** The daemon calls open, attributes, start, then the others in any order and close at last; one call at a time. */
-export interface Backend {
+export interface Backend extends BackendFacts {
   /** Checks and takes what the host must give, before there is a lease. Throws WeftError. */
   open(): Promise<void>;
   /** What the lease publishes. */
@@ -43,13 +54,6 @@ export interface Backend {
   heal(): Promise<string>;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
-  /** MTU for pods, bytes. */
-  podMtu(): number;
-  isForwarding(): boolean;
-  status(): BackendStatus;
-  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
-  workerTotals?(): Totals[];
-  readonly observation?: Observation;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
   failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;

@@ -12,7 +12,8 @@ import type { Addon } from '../../memory/addon.ts';
 import { formatAddress, type Mac, parseMac, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { getOrMake } from '../../shared/memo.ts';
-import { type Log, RepeatFilter } from '../log/log.ts';
+import { type PlainLog, rarely } from '../../shared/repeats.ts';
+import type { Log } from '../log/log.ts';
 
 /** What a probe needs to know of this node, per family. */
 export interface UplinkNode {
@@ -39,9 +40,8 @@ export class Uplink {
   readonly fds: readonly number[];
   readonly mac: Mac;
   private readonly addon: Addon;
-  private readonly log: Log;
   private readonly vni: number;
-  private readonly repeats = new RepeatFilter();
+  private readonly rare: PlainLog;
   private readonly verdicts = new Map<string, Verdict>();
   /** the last look's result, by address; what is missing has not been looked at */
   private devices = new Map<string, string | undefined>();
@@ -58,7 +58,7 @@ export class Uplink {
     mac: Mac,
   ) {
     this.addon = addon;
-    this.log = log;
+    this.rare = rarely(log);
     this.vni = vni;
     this.device = device;
     this.fds = fds;
@@ -152,7 +152,7 @@ export class Uplink {
     const text = usable
       ? `tunnel GSO through ${device} (IPv${peer.family})`
       : `no tunnel GSO through ${device} (IPv${peer.family}): ${why}`;
-    if (this.repeats.isNew(text)) this.log.info(text);
+    this.rare.info(text);
   }
 
   /** Empty when the device may be used. */
