@@ -71,6 +71,11 @@ export interface LinkTask {
   ownMac: Mac;
 }
 
+/** What the workers put in front of packets; `port` is where they send to and what they receive on. */
+export type EncapTask =
+  | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
+  | { kind: 'udp'; port: number };
+
 export interface WorkerTask {
   index: number;
   /** CPU to pin the thread to, -1 = any */
@@ -84,9 +89,7 @@ export interface WorkerTask {
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
   observation: ObservationMemory;
-  encap:
-    | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
-    | { kind: 'udp'; port: number };
+  encap: EncapTask;
   sourceCheck: SourceCheck;
   links: LinkTask[];
 }

@@ -1,5 +1,6 @@
 /** What carries pod packets to the other nodes: one implementation per Backend.Type of the network config. */
 
+import type { BackendConfig } from '../../cluster/kinds/kind.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../../cluster/network-config.ts';
 import type { Peer } from '../../cluster/peers.ts';
@@ -15,13 +16,13 @@ import type { Observation } from '../observe/observation.ts';
 import type { WorkerFault, WorkerStatus } from '../plane/supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
-export interface BackendContext {
+export interface BackendContext<C extends BackendConfig = BackendConfig> {
   addon: Addon;
   log: Log;
   /** descriptors of the process before, and for the one after */
   fds: FdStore;
   settings: Settings;
-  config: NetworkConfig;
+  config: NetworkConfig<C>;
   routes: RouteKeeper;
   external: ExternalInterface;
   /** all leases at start */
@@ -76,7 +77,7 @@ export interface BackendStatus {
 }
 
 /** The enabled families. */
-export function familiesOf(config: NetworkConfig): (4 | 6)[] {
+export function familiesOf(config: NetworkConfig<BackendConfig>): (4 | 6)[] {
   return [...(config.ipv4 ? [4 as const] : []), ...(config.ipv6 ? [6 as const] : [])];
 }
 

@@ -1,9 +1,9 @@
 /** vxlan and udp: the userspace data plane. Devices, sockets and workers; which peers it sends to. */
 
+import { tunnelKindOf } from '../../cluster/kinds/all.ts';
+import type { Tunnel, TunnelKind, Vtep } from '../../cluster/kinds/kind.ts';
 import { isOwnAddress } from '../../cluster/lease/acquire.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import { decodeVxlanData } from '../../cluster/lease/value.ts';
-import { deviceName, type TunnelConfig } from '../../cluster/network-config.ts';
 import type { Peer } from '../../cluster/peers.ts';
 import {
   configureDevice,
@@ -25,12 +25,12 @@ import {
   formatMac,
   formatPrefix,
   type Mac,
+  NO_MAC,
   type Prefix,
   parseMac,
   type Words,
 } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { overheadBytes } from '../../wire/overhead.ts';
 import { Observation } from '../observe/observation.ts';
 import {
   closePorts,
@@ -55,12 +55,12 @@ import {
 } from './backend.ts';
 
 const UPLINK_CHECK_MS = 1_000;
-const NO_MAC: Mac = { high: 0, low: 0 };
 
 export class TunnelBackend implements Backend {
   readonly observation: Observation;
   private readonly context: BackendContext;
-  private readonly config: TunnelConfig;
+  private readonly kind: TunnelKind;
+  private readonly tunnel: Tunnel;
   private readonly families: readonly (4 | 6)[];
   private macs: Record<string, Mac> = {};
   private ports: FamilyPorts[] = [];
@@ -74,9 +74,10 @@ export class TunnelBackend implements Backend {
   private peers: readonly Peer[] = [];
   private uplinkCheck: NodeJS.Timeout | undefined;
 
-  constructor(context: BackendContext, config: TunnelConfig) {
+  constructor(context: BackendContext) {
     this.context = context;
-    this.config = config;
+    this.kind = tunnelKindOf(context.config.backend);
+    this.tunnel = this.kind.tunnel(context.config.backend);
     this.observation = new Observation(context.settings.workers);
     this.families = familiesOf(context.config);
   }
@@ -87,9 +88,8 @@ export class TunnelBackend implements Backend {
     const { settings, log, addon, fds } = this.context;
     // Its threads load their program while the rest is being prepared.
     this.supervisor = new Supervisor(addon, log, settings.workers);
-    if (this.config.type === 'vxlan' && this.config.gbp)
-      log.warn('Backend.GBP: group policy ids are ignored, because a TUN device carries no marks');
-    const leftovers = await checkDevices(this.deviceNames(), this.config.port, fds.devices());
+    for (const warning of this.tunnel.warnings) log.warn(warning);
+    const leftovers = await checkDevices(this.deviceNames(), this.tunnel.encap.port, fds.devices());
     const state = await readState(settings.stateFolder);
     this.macs = this.chooseMacs(state.macs, leftovers);
     for (const { name } of leftovers) {
@@ -103,7 +103,11 @@ export class TunnelBackend implements Backend {
   }
 
   private deviceNames(): string[] {
-    return this.families.map((family) => deviceName(this.config, family));
+    return this.families.map((family) => this.deviceName(family));
+  }
+
+  private deviceName(family: 4 | 6): string {
+    return this.kind.devices.name(this.context.config.backend, family);
   }
 
   /** That of the device whose place we take, else that of the last run, unless another node has it: state folders get cloned. */
@@ -111,8 +115,9 @@ export class TunnelBackend implements Backend {
     known: Record<string, Mac>,
     leftovers: readonly Leftover[],
   ): Record<string, Mac> {
-    if (this.config.type === 'udp') return {};
-    const taken = this.macsOfOthers();
+    const { vtep } = this.tunnel;
+    if (!vtep) return {};
+    const taken = this.macsOfOthers(vtep);
     const choose = (name: string): Mac => {
       const leftover = leftovers.find((candidate) => candidate.name === name);
       const mac = (leftover && parseMac(leftover.mac)) ?? known[name];
@@ -126,22 +131,20 @@ export class TunnelBackend implements Backend {
     return Object.fromEntries(this.deviceNames().map((name) => [name, choose(name)]));
   }
 
-  private macsOfOthers(): Set<string> {
-    const own = publicAttributes(this.context.external, 'vxlan');
+  private macsOfOthers(vtep: Vtep): Set<string> {
+    const own = publicAttributes(this.context.external, this.kind.publishes);
     const others = this.context.leases.filter((lease) => !isOwnAddress(own, lease.attributes));
     const data = others.flatMap(({ attributes: a }) => [a.backendData, a.backendV6Data]);
-    const macs = data.flatMap((value) => decodeVxlanData(value)?.mac ?? []);
+    const macs = data.flatMap((value) => vtep.macOf(value) ?? []);
     return new Set(macs.map(formatMac));
   }
 
   async attributes(): Promise<LeaseAttributes> {
-    const { config } = this;
-    if (config.type === 'udp') return publicAttributes(this.context.external, '');
-    const attributes = publicAttributes(this.context.external, 'vxlan');
-    const data = (family: 4 | 6): object => ({
-      VNI: config.vni,
-      VtepMAC: formatMac(this.macs[deviceName(config, family)] as Mac),
-    });
+    const attributes = publicAttributes(this.context.external, this.kind.publishes);
+    const { vtep } = this.tunnel;
+    if (!vtep) return attributes;
+    const data = (family: 4 | 6): object =>
+      vtep.leaseData(this.macs[this.deviceName(family)] as Mac);
     if (this.families.includes(4)) attributes.backendData = data(4);
     if (this.families.includes(6)) attributes.backendV6Data = data(6);
     return attributes;
@@ -152,13 +155,15 @@ export class TunnelBackend implements Backend {
     const { workers, features } = settings;
     for (const family of this.families) {
       const local = underlayAddress(external, family);
-      const wishes = { backend: this.config, family, local, workers, features };
+      const device = this.deviceName(family);
+      const wishes = { tunnel: this.tunnel, device, family, local, workers, features };
       this.ports.push(await openPorts(addon, fds, wishes));
     }
     const unfit = fds.discardRest();
     if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
-    if (this.config.type === 'vxlan' && (features & FEATURE.tunnelGso) !== 0)
-      this.uplink = await Uplink.open(addon, log, this.config.vni, workers);
+    const { gsoVni } = this.tunnel;
+    if (gsoVni !== undefined && (features & FEATURE.tunnelGso) !== 0)
+      this.uplink = await Uplink.open(addon, log, gsoVni, workers);
     const offloads = featureNames(this.features());
     log.info({ offloads, checksum: addon.checksumName() }, 'data plane opened');
   }
@@ -202,15 +207,11 @@ export class TunnelBackend implements Backend {
   }
 
   private taskOf(index: number, table: SharedArrayBuffer): TaskSpec {
-    const { config } = this;
     return {
       cpu: -1,
       table,
       observation: this.observation.memoryOf(index),
-      encap:
-        config.type === 'vxlan'
-          ? { kind: 'vxlan', vni: config.vni, port: config.port, gbp: config.gbp }
-          : { kind: 'udp', port: config.port },
+      encap: this.tunnel.encap,
       sourceCheck: this.context.settings.sourceCheck,
       links: this.ports.map((ports) => this.linkTask(ports, index)),
     };
@@ -284,7 +285,7 @@ export class TunnelBackend implements Backend {
       ...(family === 4 && { source: this.ownSubnet(4).words }),
     }));
     routes.set('overlay', overlay);
-    if (this.config.type === 'vxlan' && this.config.directRouting) {
+    if (this.tunnel.directRouting) {
       const egress = await egressOf(this.peers.map((peer) => peer.address));
       const direct = this.peers.flatMap(({ subnet, address }) => {
         const way = egress.get(formatAddress(address));
@@ -298,7 +299,7 @@ export class TunnelBackend implements Backend {
   async apply(peers: readonly Peer[]): Promise<void> {
     // Workers first: whether super-packets may go to new peers is found out behind that.
     await this.publish(this.uplink ? this.uplink.recall(peers) : peers);
-    if (this.config.type === 'vxlan' && this.config.directRouting) await this.routePeers();
+    if (this.tunnel.directRouting) await this.routePeers();
   }
 
   private async publish(peers: readonly Peer[]): Promise<void> {
@@ -379,9 +380,9 @@ export class TunnelBackend implements Backend {
 
   /** MTU of a family's device. */
   private deviceMtu(family: 4 | 6): number {
-    const { mtu } = this.context.external;
-    const fixed = this.config.type === 'vxlan' ? this.config.mtu : undefined;
-    return (fixed ?? mtu) - overheadBytes(this.config.type, family);
+    const { config, external } = this.context;
+    const outer = this.kind.outerMtu(config.backend) ?? external.mtu;
+    return outer - this.kind.overheadBytes(family);
   }
 
   podMtu(): number {
@@ -399,7 +400,7 @@ export class TunnelBackend implements Backend {
         device,
         family,
         mtu: this.deviceMtu(family),
-        mac: this.config.type === 'udp' ? null : formatMac(this.macs[device] ?? NO_MAC),
+        mac: this.tunnel.vtep ? formatMac(this.macs[device] ?? NO_MAC) : null,
       })),
       offloads: featureNames(this.features()),
       tunnelGso: this.uplink?.summary ?? null,
