@@ -22,7 +22,7 @@ export interface Peer extends PeerData {
   family: 4 | 6;
   subnet: Prefix;
   address: Words;
-  /** its packets may leave as unsegmented super-packets (control/uplink.ts); default no */
+  /** its packets may leave as unsegmented super-packets (control/plane/tunnel-gso.ts); default no */
   tunnelGso?: boolean;
 }
 

@@ -24,11 +24,11 @@ export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
 
 /** What a worker leaves for those who look; kept over its restarts. */
 export interface ObservationMemory {
-  /** shared/peer-counters.ts */
+  /** memory/peer-counters.ts */
   peerCounters: SharedArrayBuffer;
-  /** shared/drop-samples.ts */
+  /** memory/drop-samples.ts */
   dropSamples: SharedArrayBuffer;
-  /** shared/capture.ts */
+  /** memory/capture.ts */
   capture: SharedArrayBuffer;
 }
 

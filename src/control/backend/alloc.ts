@@ -55,7 +55,7 @@ export class AllocBackend implements Backend {
     return {
       devices: [],
       offloads: [],
-      tunnelGso: null,
+      shortcuts: [],
       workers: [],
       table: null,
       totals: sumBlocks([]),

@@ -13,6 +13,8 @@ import type { Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import type { FdStore } from '../manager/fd-store.ts';
 import type { Observation } from '../observe/observation.ts';
+import type { TableStatus } from '../plane/plane.ts';
+import type { ShortcutSummary } from '../plane/shortcut.ts';
 import type { WorkerFault, WorkerStatus } from '../plane/supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
@@ -59,17 +61,11 @@ export interface Backend extends BackendFacts {
   close(): Promise<void>;
 }
 
-/** Which publication of the route table is in force, and since when. */
-export interface TableStatus {
-  generation: number;
-  publishedAt: string;
-}
-
 export interface BackendStatus {
   /** mac: the VTEP's, null where the wire carries none */
   devices: { device: string; family: 4 | 6; mtu: number; mac: string | null }[];
   offloads: string[];
-  tunnelGso: object | null;
+  shortcuts: readonly ShortcutSummary[];
   workers: WorkerStatus[];
   /** the route table in force; null where there is none */
   table: TableStatus | null;
