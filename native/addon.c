@@ -10,9 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checksum.h"
+#include "coalesce.h"
+#include "echo.h"
 #include "engine.h"
 #include "ports.h"
+#include "segment.h"
+#include "sys.h"
+#include "tun.h"
+#include "udp.h"
 #include "values.h"
+#include "wait.h"
 
 enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
 
@@ -260,7 +268,9 @@ static napi_value addon_echo_send(napi_env env, napi_callback_info info) {
   request.identifier = (uint16_t)identifier;
   request.sequence = (uint16_t)sequence;
   request.payload_bytes = (size_t)payload_bytes;
-  return make_double(env, echo_send(fd, &request));
+  double sent_at_ns;
+  int error = echo_send(fd, &request, &sent_at_ns);
+  return make_double(env, error < 0 ? error : sent_at_ns);
 }
 
 static napi_value addon_echo_receive(napi_env env, napi_callback_info info) {

@@ -2,12 +2,16 @@
  * An engine's life: create (memory and epoll set), attach links, destroy. It owns its epoll descriptor and what it
  * allocated; every other descriptor and all views belong to the caller.
  */
+#include "engine.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "coalesce.h"
+#include "segment.h"
+#include "udp.h"
 
 static int watch(struct engine *e, int fd, uint32_t bits) {
   struct epoll_event event = {.events = EPOLLIN, .data.u32 = bits};

@@ -9,11 +9,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "engine.h"
+#include "gso.h"
+#include "layout.h"
 
-#define MESSAGE_DATAGRAMS 64  /* UDP_MAX_SEGMENTS of kernels before 6.9 */
-#define MESSAGE_BYTES 65507   /* 65535 less IPv4 and UDP headers */
-#define MESSAGES_MAX 128      /* per flush */
+#define MESSAGE_DATAGRAMS UDP_SEGMENTS_MAX
+#define MESSAGE_BYTES 65507 /* 65535 less IPv4 and UDP headers */
+#define MESSAGES_MAX 128    /* per flush */
 
 struct message {
   struct iovec parts[2 * MESSAGE_DATAGRAMS]; /* datagram borders are part borders */
@@ -40,9 +41,5 @@ struct outbox {
   struct mmsghdr headers[MESSAGES_MAX];
   struct message *messages[MESSAGES_MAX];
 };
-
-/* Sends all messages, grouped by socket, in order within a socket. A row that could not be sent whole gets ROW_RESULT.
- * Clears FEATURE_UDP_GSO of the link when its device cannot do it. */
-void udp_flush(struct engine *e, struct link *link, struct outbox *out, struct message *messages, int count);
 
 #endif

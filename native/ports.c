@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "sys.h"
+#include "tun.h"
+#include "tunnel.h"
+#include "udp.h"
 #include "values.h"
 
 /* ---- the TUN ---- */

@@ -5,25 +5,24 @@
  *
  * Headers, messages and the table of open ones have fixed room; when any is used up everything is sent and it goes on.
  */
+#include "segment.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "checksum.h"
+#include "gso.h"
 #include "message.h"
 #include "packet.h"
+#include "tunnel.h"
+#include "udp.h"
 
 #define OPEN_MAX 16           /* peers and sockets filled side by side */
 #define HEADER_MAX 192        /* encapsulation, IP and transport header of a segment */
 #define ARENA_BYTES (96 * 1024)
 #define SEGMENTS_MAX 512      /* per super-packet */
-
-#define GSO_TCP4 1
-#define GSO_TCP6 4
-#define GSO_UDP_L4 5
-#define GSO_ECN 0x80
-#define NEEDS_CSUM 0x100
 
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_CWR 0x80
@@ -155,13 +154,13 @@ static uint16_t transport_checksum(uint32_t sum) {
 
 /* ---- plain rows ---- */
 
-/* The field holds the pseudo header's sum (NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
+/* The field holds the pseudo header's sum (GSO_FLAG_NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
 static bool complete_checksum(int32_t *row, uint8_t *inner, int inner_bytes) {
   int64_t start = row[ROW_CSUM_START], field = start + row[ROW_CSUM_OFFSET];
   if (start < IP4_HEADER || row[ROW_CSUM_OFFSET] < 0 || field + 2 > inner_bytes) return false;
   uint16_t sum = checksum_fold(inner + start, (size_t)(inner_bytes - start), 0);
   store_be16(inner + field, transport_checksum(sum));
-  row[ROW_GSO] &= ~NEEDS_CSUM;
+  row[ROW_GSO] &= ~GSO_FLAG_NEEDS_CSUM;
   return true;
 }
 
@@ -288,19 +287,16 @@ static void send_segment(struct batch *b, const struct super *p, int index, int 
   if (slice > 0) add_part(m, p->payload + at, slice);
 }
 
-/* Unsegmented through the TAP. What waits for the same peer and socket leaves first: order within a flow is kept. */
-static int send_tunnelled(struct batch *b, uint8_t *packet, int type) {
-  struct super p;
-  if (!(b->link->features & FEATURE_TUNNEL_GSO)) return ENOTSUP;
-  if (!parse_super(&p, b->row, packet, type)) return ROW_BAD;
+/* Unsegmented through the TAP: 0 or -errno. What waits for the same peer and socket leaves first: order within a flow is kept. */
+static int send_tunnelled(struct batch *b, const struct super *p, uint8_t *packet) {
   if (find_open(b->s, b->row) >= 0) flush_all(b);
   struct tunnel_packet out = {.bytes = packet,
                               .length = b->row[ROW_LENGTH],
                               .gso_type = b->row[ROW_GSO] & 0xff,
-                              .gso_size = p.segment_bytes,
-                              .inner_ip = p.ip,
-                              .inner_transport = p.transport,
-                              .header_bytes = p.header_bytes,
+                              .gso_size = p->segment_bytes,
+                              .inner_ip = p->ip,
+                              .inner_transport = p->transport,
+                              .header_bytes = p->header_bytes,
                               .checksum_offset = b->row[ROW_CSUM_OFFSET]};
   int error = tunnel_write(b->link, &out);
   if (error) {
@@ -357,15 +353,18 @@ static bool send_row(struct batch *b) {
   if (row[ROW_GSO] & ROW_GSO_TUNNEL) {
     int outer_bytes = tunnel_outer_bytes(b->link->family);
     if (header_bytes < outer_bytes) return false;
-    int error = send_tunnelled(b, packet, type);
-    if (error == 0 || error == ROW_BAD) return error == 0;
+    if (b->link->features & FEATURE_TUNNEL_GSO) {
+      struct super p;
+      if (!parse_super(&p, row, packet, type)) return false;
+      if (send_tunnelled(b, &p, packet) == 0) return true;
+    }
     strip_outer(row, outer_bytes);
     packet += outer_bytes;
     header_bytes -= outer_bytes;
   }
   if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
   if (type != 0) return false;
-  if ((row[ROW_GSO] & NEEDS_CSUM) &&
+  if ((row[ROW_GSO] & GSO_FLAG_NEEDS_CSUM) &&
       !complete_checksum(row, packet + header_bytes, row[ROW_LENGTH] - header_bytes)) {
     return false;
   }

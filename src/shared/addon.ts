@@ -1,5 +1,5 @@
 /**
- * The native boundary: about a dozen synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
+ * The native boundary: synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
  * and return small integers; a negative return is -errno. See native/README.md for what each call moves.
  */
 import { existsSync } from 'node:fs';
