@@ -359,19 +359,6 @@ static napi_value addon_checksum_select(napi_env env, napi_callback_info info) {
 
 static const struct {
   const char *name;
-  int32_t value;
-} layout_values[] = {
-    {"magic", WEFT_LAYOUT_MAGIC},    {"version", WEFT_LAYOUT_VERSION}, {"slotHeadroom", SLOT_HEADROOM},
-    {"slotPayload", SLOT_PAYLOAD},   {"slotStride", SLOT_STRIDE},      {"tunInRows", TUN_IN_ROWS},
-    {"udpInRows", UDP_IN_ROWS},      {"scratchSlots", SCRATCH_SLOTS},  {"poolSlots", POOL_SLOTS},
-    {"tunOutRows", TUN_OUT_ROWS},    {"rowInts", ROW_INTS},            {"rowBad", ROW_BAD},
-    {"statCount", STAT_COUNT},       {"linksMax", LINKS_MAX},          {"sendSocketsMax", SEND_SOCKETS_MAX},
-    {"waitWake", WAIT_WAKE},         {"rowGsoTunnel", ROW_GSO_TUNNEL},
-    {"echoRowDoubles", ECHO_ROW_DOUBLES}, {"echoTokenBytes", ECHO_TOKEN_BYTES}, {"echoPayloadMax", ECHO_PAYLOAD_MAX},
-};
-
-static const struct {
-  const char *name;
   napi_callback function;
 } functions[] = {
     {"openTun", addon_open_tun},           {"openUdp", addon_open_udp},
@@ -411,8 +398,8 @@ NAPI_MODULE_INIT() {
   }
   napi_value layout;
   napi_create_object(env, &layout);
-  for (size_t i = 0; i < sizeof layout_values / sizeof layout_values[0]; i++) {
-    set_property(env, layout, layout_values[i].name, make_int(env, layout_values[i].value));
+  for (int i = 0; i < layout_number_count; i++) {
+    set_property(env, layout, layout_numbers[i].name, make_int(env, layout_numbers[i].value));
   }
   set_property(env, exports, "layout", layout);
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

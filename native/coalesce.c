@@ -42,6 +42,12 @@ struct group {
   struct iovec parts[1 + TCP_SEGMENTS_MAX]; /* head, then payloads */
 };
 
+_Static_assert(UDP_SEGMENTS_MAX <= TCP_SEGMENTS_MAX, "a group's arrays hold either protocol");
+_Static_assert(TUN_OUT_ROWS <= UINT16_MAX + 1, "the index of a tun_out row fits group.rows");
+_Static_assert(GROUPS <= UINT8_MAX + 1, "the index of a group fits coalescer.order");
+_Static_assert(offsetof(struct group, head.bytes) == offsetof(struct group, head.vnet) + sizeof(struct virtio_net_hdr),
+               "vnet header and packet header leave as one part");
+
 struct coalescer {
   struct engine *engine;
   struct link *link;

@@ -212,8 +212,8 @@ static int read_one(const struct reader *reader, int flags, double *row) {
   }
   row[ECHO_SEQUENCE] = load_be16(icmp + SEQUENCE_AT);
   row[ECHO_TTL] = arrival.ttl;
-  row[ECHO_PAYLOAD] = (double)payload;
-  row[ECHO_AT] = arrived_at(arrival.stamp_ns);
+  row[ECHO_PAYLOAD_BYTES] = (double)payload;
+  row[ECHO_AT_NS] = arrived_at(arrival.stamp_ns);
   write_address(row, &from);
   return 1;
 }

@@ -51,9 +51,9 @@ int engine_create(const struct engine *memory, struct engine **created) {
 int engine_attach_link(struct engine *e, const struct link *link) {
   if (e->link_count == LINKS_MAX) return -ENOSPC;
   int index = e->link_count;
-  int error = watch(e, link->tun_fd, 1u << (2 * index));
+  int error = watch(e, link->tun_fd, (uint32_t)WAIT_TUN << (WAIT_LINK_SHIFT * index));
   if (error) return error;
-  error = watch(e, link->udp_fd, 2u << (2 * index));
+  error = watch(e, link->udp_fd, (uint32_t)WAIT_UDP << (WAIT_LINK_SHIFT * index));
   if (error) {
     epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, link->tun_fd, NULL);
     return error;

@@ -1,6 +1,6 @@
 /*
- * The numbers of segmentation offload, once: what a row's gso column and a vnet header carry (twin: GSO in the layout's
- * TypeScript), what a TUN is asked for. Linux values, spelled out where C libraries have older headers.
+ * The numbers of segmentation offload, once: what a row's gso column and a vnet header carry (GSO and GSO_FLAG of
+ * layout.ts), what a TUN is asked for. Linux values, spelled out where C libraries have older headers.
  */
 #ifndef WEFT_GSO_H
 #define WEFT_GSO_H
@@ -29,7 +29,8 @@ enum weft_vnet_flag {
 /* The same as bits of ROW_GSO. */
 enum weft_gso_flag {
   GSO_FLAG_NEEDS_CSUM = VNET_NEEDS_CSUM << 8,
-  GSO_FLAG_DATA_VALID = VNET_DATA_VALID << 8
+  GSO_FLAG_DATA_VALID = VNET_DATA_VALID << 8,
+  GSO_FLAG_TUNNEL_CSUM = VNET_TUNNEL_CSUM << 8
 };
 
 /* Most datagrams of one message or super-packet: UDP_MAX_SEGMENTS of older kernels (newer ones take 128). */

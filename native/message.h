@@ -36,6 +36,9 @@ struct message {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 };
 
+_Static_assert(TUN_IN_ROWS <= UINT8_MAX + 1, "the index of a tun_in row fits message.rows");
+_Static_assert(sizeof(((struct message *)0)->far_end) == (ROW_INTS - ROW_PORT) * sizeof(int32_t), "the far end of a row");
+
 /* Scratch of one flush: one mmsghdr per message of a socket, in order. */
 struct outbox {
   struct mmsghdr headers[MESSAGES_MAX];

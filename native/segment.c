@@ -24,6 +24,9 @@
 #define ARENA_BYTES (96 * 1024)
 #define SEGMENTS_MAX 512      /* per super-packet */
 
+_Static_assert(HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header block");
+_Static_assert(HEADER_MAX >= SLOT_HEADROOM + IP4_HEADER + TCP_HEADER, "what the headroom holds fits a block");
+
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_CWR 0x80
 

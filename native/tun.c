@@ -14,6 +14,8 @@
 
 #include "gso.h"
 
+_Static_assert(sizeof(struct virtio_net_hdr) <= SLOT_HEADROOM, "the vnet header is read into the headroom");
+
 /* Small enough to be sent while it is in the cache and before the next stage runs dry, large enough for full messages. */
 #define BATCH_BYTES (256 * 1024)
 

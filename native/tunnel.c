@@ -30,6 +30,8 @@ struct tunnel_header {
 };
 _Static_assert(sizeof(struct tunnel_header) == 24, "vnet header with tunnel fields");
 
+_Static_assert(ETH_HLEN + IP6_HEADER + UDP_HEADER < SLOT_HEADROOM, "outer headers fit the headroom");
+
 static int ip_bytes(int family) { return family == AF_INET ? IP4_HEADER : IP6_HEADER; }
 
 int tunnel_outer_bytes(int family) { return ETH_HLEN + ip_bytes(family) + UDP_HEADER; }

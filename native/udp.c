@@ -10,6 +10,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -107,8 +108,10 @@ int udp_open(const struct udp_options *o, bool *gro_granted, const char **failed
   return error;
 }
 
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "one place for both");
+
 int udp_port(int fd) {
-  struct sockaddr_in6 at; /* sin_port and sin6_port share their place */
+  struct sockaddr_in6 at;
   socklen_t bytes = sizeof at;
   if (getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) return -errno;
   return ntohs(at.sin6_port);
@@ -300,6 +303,9 @@ struct receiver {
   struct sockaddr_in6 from[UDP_IN_ROWS]; /* sockaddr_in fits */
   _Alignas(struct cmsghdr) char control[UDP_IN_ROWS][RECEIVE_CONTROL];
 };
+
+_Static_assert(RECEIVE_CONTROL >= 2 * CMSG_SPACE(sizeof(int)), "TOS and UDP_GRO");
+_Static_assert(sizeof(struct sockaddr_in) <= sizeof(struct sockaddr_in6), "either family's source");
 
 static int32_t udp_slot(int row) { return slot_offset(TUN_IN_ROWS + row); }
 

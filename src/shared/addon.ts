@@ -57,7 +57,7 @@ export interface EchoRequest {
 }
 
 export interface Addon {
-  /** Values of native/layout.h, by the names of LAYOUT. */
+  /** Every number of native/layout.h by its name there; loadAddon has compared them. */
   layout: Readonly<Record<string, number>>;
   /** Opens one TUN queue. Throws an Error with `code` (EPERM, ENOENT, EBUSY, …) and `syscall`. */
   openTun(name: string, wantedFeatures: number): { fd: number; features: number };
