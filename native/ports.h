@@ -1,4 +1,4 @@
-/* The functions of ports.c that addon.c registers; src/shared/addon.ts says what each does. */
+/* The functions of ports.c that addon.c registers; src/memory/addon.ts says what each does. */
 #ifndef WEFT_PORTS_H
 #define WEFT_PORTS_H
 

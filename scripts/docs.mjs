@@ -10,7 +10,7 @@ import {
   renderDefaults,
   renderManPage,
   renderOptionsPage,
-} from '../dist/src/control/config/options-page.js';
+} from '../dist/src/options/options-page.js';
 import { programVersion } from '../dist/src/shared/version.js';
 
 const docs = path.join(import.meta.dirname, '../docs');

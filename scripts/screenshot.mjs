@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab } from '../dist/src/lab/lab.js';
+import { Lab } from '../dist/lab/lab.js';
 import { complaintsOf, openBrowser } from '../dist/test/support/browser.js';
 import { startDrops, startLoads } from '../dist/test/support/lab-traffic.js';
 

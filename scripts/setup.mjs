@@ -105,14 +105,14 @@ function newest(folder) {
 
 function dist() {
   const sources = Math.max(
-    ...['src', 'test', 'bench'].map((name) => newest(path.join(root, name))),
+    ...['src', 'lab', 'test', 'bench'].map((name) => newest(path.join(root, name))),
     modified(path.join(root, 'tsconfig.json')),
   );
   const stamp = path.join(root, 'dist/src/control/main.js');
   if (modified(stamp) > sources) return;
   say('compiling TypeScript');
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
-  const assets = 'src/control/web/assets';
+  const assets = 'src/control/serve/web/assets';
   rmSync(path.join(root, 'dist', assets), { recursive: true, force: true });
   cpSync(path.join(root, assets), path.join(root, 'dist', assets), { recursive: true });
   utimesSync(stamp, new Date(), new Date());

@@ -7,19 +7,19 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Etcd3 } from 'etcd3';
-import { type NetworkConfig, parseNetworkConfig } from '../../src/control/config/network-config.ts';
-import { parseLeases } from '../../src/control/lease/acquire.ts';
-import type { Lease } from '../../src/control/lease/lease.ts';
-import { leasesToPeers } from '../../src/control/peers.ts';
-import { TablePublisher } from '../../src/control/publish.ts';
-import { EtcdStore } from '../../src/control/store/etcd.ts';
-import type { Snapshot } from '../../src/control/store/store.ts';
-import { TableGuard } from '../../src/control/table-guard.ts';
-import { requireCommands } from '../../src/lab/command.ts';
-import { EtcdServer } from '../../src/lab/etcd.ts';
-import { leaseValue } from '../../src/lab/lease-file.ts';
+import { requireCommands } from '../../lab/command.ts';
+import { EtcdServer } from '../../lab/etcd.ts';
+import { leaseValue } from '../../lab/lease-file.ts';
+import { parseLeases } from '../../src/cluster/lease/acquire.ts';
+import type { Lease } from '../../src/cluster/lease/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../../src/cluster/network-config.ts';
+import { leasesToPeers } from '../../src/cluster/peers.ts';
+import { EtcdStore } from '../../src/cluster/store/etcd.ts';
+import type { Snapshot } from '../../src/cluster/store/store.ts';
+import { TableGuard } from '../../src/control/membership/table-guard.ts';
+import { TablePublisher } from '../../src/control/plane/publish.ts';
+import { TABLE_BYTES } from '../../src/memory/table.ts';
 import { EXIT, messageOf } from '../../src/shared/errors.ts';
-import { TABLE_BYTES } from '../../src/shared/table.ts';
 
 const HELP = `npm run bench:control -- [--leases N] [--changes N] [--json]
 

@@ -1,7 +1,7 @@
 /** What a result has to say about where it was measured. */
 import { cpus, release } from 'node:os';
-import { run } from '../../src/lab/command.ts';
-import { projectRoot } from '../../src/shared/addon.ts';
+import { run } from '../../lab/command.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { programVersion } from '../../src/shared/version.ts';
 import type { MicroMachine, MicroResult } from './result.ts';
 

@@ -1,9 +1,9 @@
 /** Peers, tables and packets' destinations as the subjects need them. */
-import type { Peer } from '../../src/control/peers.ts';
-import { fillHalf } from '../../src/control/publish.ts';
+import type { Peer } from '../../src/cluster/peers.ts';
+import { fillHalf } from '../../src/control/plane/publish.ts';
 import { RouteTable } from '../../src/dataplane/routes/table.ts';
+import { halfAt, TABLE_BYTES } from '../../src/memory/table.ts';
 import { MAPPED_WORD, type Words } from '../../src/shared/address.ts';
-import { halfAt, TABLE_BYTES } from '../../src/shared/table.ts';
 
 export const PEER_COUNTS = [10, 1_000, 50_000] as const;
 /** Look-ups in one call: enough destinations that 50,000 peers are really spread over the caches. */

@@ -1,8 +1,8 @@
 /** Saved results: one file for each version of the program. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from '../../src/shared/addon.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import type { MicroResult } from './result.ts';
 
 export function resultsFolder(): string {

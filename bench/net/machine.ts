@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { projectRoot } from '../../src/lab/root.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { programVersion } from '../../src/shared/version.ts';
 import type { BenchResult, Machine } from './result.ts';
 

@@ -1,11 +1,11 @@
 /** npm run bench:net: measures weft beside kernel VXLAN and other overlays, see NET_HELP. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { commandEnvironment, requireCommands, requireRoot } from '../../src/lab/command.ts';
-import { Progress } from '../../src/lab/progress.ts';
-import { projectRoot } from '../../src/lab/root.ts';
-import { buildTool } from '../../src/lab/tool.ts';
+import { commandEnvironment, requireCommands, requireRoot } from '../../lab/command.ts';
+import { Progress } from '../../lab/progress.ts';
+import { buildTool } from '../../lab/tool.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { renderHtml } from '../report/html.ts';
 import { describeMachine, describeWeft, hostCongestion } from './machine.ts';
 import { choose, NET_HELP, type NetOptions, parseNetOptions } from './options.ts';

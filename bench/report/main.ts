@@ -2,8 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { projectRoot } from '../../src/lab/root.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import type { BenchResult } from '../net/result.ts';
 import { renderHtml } from './html.ts';
 import { makePlots } from './plots.ts';

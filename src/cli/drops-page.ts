@@ -1,5 +1,5 @@
 /** The documentation page of drop reasons, from the one table. */
-import { DROP_NAMES, DROP_REASONS } from '../shared/drops.ts';
+import { DROP_NAMES, DROP_REASONS } from '../memory/drops.ts';
 
 export function renderDrops(): string {
   const rows = DROP_NAMES.map((name) => {

@@ -1,5 +1,5 @@
 /** Health warnings and drop reasons as people read them. */
-import { DROP_REASONS, type DropName } from '../shared/drops.ts';
+import { DROP_REASONS, type DropName } from '../memory/drops.ts';
 import { renderAge, renderCount, wrapText } from './render.ts';
 import type { HealthWarning, Status } from './status-page.ts';
 import type { Style } from './style.ts';

@@ -2,42 +2,45 @@
 import { unlink } from 'node:fs/promises';
 import type http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Addon, loadAddon } from '../shared/addon.ts';
-import type { Prefix } from '../shared/address.ts';
-import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
-import { writeFileAtomically } from '../shared/files.ts';
-import { startAdmin } from './admin.ts';
-import type { Backend } from './backend/backend.ts';
-import { familiesOf } from './backend/backend.ts';
-import { createBackend } from './backend/create.ts';
-import type { EffectiveOption } from './config/effective.ts';
-import { type NetworkConfig, parseNetworkConfig } from './config/network-config.ts';
-import type { Settings } from './config/settings.ts';
-import { FdStore } from './fd-store.ts';
-import { startHealth } from './health.ts';
+import { acquireLease, junkKeys, parseLeases } from '../cluster/lease/acquire.ts';
+import type { Lease, LeaseSubnets } from '../cluster/lease/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-config.ts';
+import { leasesToPeers, type Peer } from '../cluster/peers.ts';
+import type { Snapshot, Store } from '../cluster/store/store.ts';
 import {
   type ExternalInterface,
   findExternalInterface,
   sameInterface,
-} from './host/external-interface.ts';
-import { createFirewall, removeRules } from './host/firewall/firewall.ts';
-import { checkPermission } from './host/preflight.ts';
-import { type Route, RouteKeeper } from './host/routes.ts';
-import { acquireLease, junkKeys, parseLeases } from './lease/acquire.ts';
-import { LeaseKeeper } from './lease/keep.ts';
-import type { Lease, LeaseSubnets } from './lease/lease.ts';
-import { type Log, RepeatFilter } from './log.ts';
+} from '../host/external-interface.ts';
+import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
+import { checkPermission } from '../host/preflight.ts';
+import { type Route, RouteKeeper } from '../host/routes.ts';
+import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
+import { type Addon, loadAddon } from '../memory/addon.ts';
+import type { EffectiveOption } from '../options/effective.ts';
+import type { Settings } from '../options/settings.ts';
+import type { Prefix } from '../shared/address.ts';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { writeFileAtomically } from '../shared/files.ts';
+import type { Backend } from './backend/backend.ts';
+import { familiesOf } from './backend/backend.ts';
+import { createBackend } from './backend/create.ts';
+import { type Log, RepeatFilter } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
-import { ManagerReport } from './manager-report.ts';
-import { Notifier } from './notify.ts';
-import { pagesOf } from './pages/all.ts';
-import { leasesToPeers, type Peer } from './peers.ts';
-import { type Reach, startReach } from './reach/reach.ts';
+import { FdStore } from './manager/fd-store.ts';
+import { ManagerReport } from './manager/manager-report.ts';
+import { Notifier } from './manager/notify.ts';
+import { LeaseKeeper } from './membership/keep.ts';
+import { TableGuard } from './membership/table-guard.ts';
+import type { Node, Problems, StoreState } from './node.ts';
+import { SelfWatch } from './observe/self-watch.ts';
+import type { WorkerFault } from './plane/supervisor.ts';
+import type { Reach } from './reach/reach.ts';
+import { startReach } from './reach/start.ts';
 import { RuleKeeper } from './rules.ts';
-import { SelfWatch } from './self-watch.ts';
-import type { Snapshot, Store } from './store/store.ts';
-import { formatSubnetEnv, readSubnetEnv } from './subnet-env.ts';
-import { TableGuard } from './table-guard.ts';
+import { startAdmin } from './serve/admin.ts';
+import { startHealth } from './serve/health.ts';
+import { pagesOf } from './serve/pages/all.ts';
 
 const RETRY_MS = 1_000;
 /** How often the host is compared with what should be there. */
@@ -45,16 +48,10 @@ const UPKEEP_MS = 5_000;
 /** How long one try to reach the store may take: the service manager must not lose patience before us. */
 const TRY_MS = 30_000;
 
-export interface StoreState {
-  ok: boolean;
-  message: string;
-  lastEventAt: Date;
-}
-
 /** Everything a running daemon holds. */
-export class Daemon {
+export class Daemon implements Node {
   readonly settings: Settings;
-  readonly store: Store;
+  readonly registry: Store;
   readonly startedAt = new Date();
   /** what is being done until the daemon is ready */
   phase = 'starting';
@@ -69,7 +66,7 @@ export class Daemon {
   reach: Reach | undefined;
   peers: readonly Peer[] = [];
   held = 0;
-  storeState: StoreState = { ok: true, message: '', lastEventAt: new Date() };
+  store: StoreState = { ok: true, message: '', lastEventAt: new Date() };
   /** Why the newest list of nodes, the host's devices or its routes are not as they should be; '' when they are. */
   tableProblem = '';
   hostProblem = '';
@@ -101,7 +98,7 @@ export class Daemon {
   /** The store is closed by {@link stop}. */
   constructor(settings: Settings, store: Store, log: Log) {
     this.settings = settings;
-    this.store = store;
+    this.registry = store;
     this.log = log;
     this.addon = loadAddon();
     this.fds = FdStore.fromEnvironment(this.addon, process.env);
@@ -122,7 +119,7 @@ export class Daemon {
     this.external = external;
     log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
     const previous = await readSubnetEnv(settings.subnetFile);
-    const leases = parseLeases(await this.patiently(() => this.store.list()));
+    const leases = parseLeases(await this.patiently(() => this.registry.list()));
 
     // ---- above: only reads; below: changes this machine and the store ----
 
@@ -137,7 +134,7 @@ export class Daemon {
     this.phase = 'waiting for a lease';
     const keeper = await this.acquire(config, backend, previous.subnets);
     this.keeper = keeper;
-    const first = await this.patiently(() => this.store.list());
+    const first = await this.patiently(() => this.registry.list());
     await backend.start(keeper.lease, this.toPeers(first, config, keeper));
     this.phase = 'installing firewall rules';
     await this.startRules(config, keeper.lease, previous.prefixes);
@@ -153,15 +150,17 @@ export class Daemon {
   /** Probes and people are answered from the beginning. */
   private async startListeners(): Promise<void> {
     const { adminSocket, adminListen, healthAddress, healthPort } = this.settings;
-    const pages = pagesOf(this);
+    const fail = (worker: number, fault: WorkerFault): void =>
+      this.backend?.failWorker(worker, fault);
+    const pages = pagesOf(this, this.watch, process.env['WEFT_FAULTS'] === '1' ? fail : undefined);
     this.admin = await startAdmin(adminSocket, pages);
     if (adminListen) {
-      const { startWeb } = await import('./web/server.ts');
+      const { startWeb } = await import('./serve/web/server.ts');
       this.web = await startWeb(adminListen, pages);
     }
     this.watch.start();
     if (healthPort === 0) return;
-    const { metricsOf } = await import('./metrics.ts'); // only here: a restart should be short
+    const { metricsOf } = await import('./observe/metrics.ts'); // only here: a restart should be short
     const whyNotReady = (): string => this.whyNotReady();
     this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(this));
   }
@@ -173,14 +172,14 @@ export class Daemon {
   ): Promise<LeaseKeeper> {
     const attributes = await backend.attributes();
     const lease = await this.patiently(() =>
-      acquireLease(this.store, config, attributes, previous),
+      acquireLease(this.registry, config, attributes, previous),
     );
     this.log.info({ key: lease.key, ...expiryField(lease) }, 'lease acquired');
-    return new LeaseKeeper(this.store, lease, this.settings.renewMarginMs, this.log);
+    return new LeaseKeeper(this.registry, lease, this.settings.renewMarginMs, this.log);
   }
 
   private followChanges(): void {
-    this.store.watch(
+    this.registry.watch(
       (snapshot) => this.onSnapshot(snapshot),
       (error) => this.storeAway(error),
       this.abort.signal,
@@ -191,9 +190,9 @@ export class Daemon {
   /** Waits for a config that can be used: a missing or bad one can be repaired while we wait. */
   private async readConfig(): Promise<NetworkConfig> {
     return this.patiently(async () => {
-      const text = await this.store.readConfig();
+      const text = await this.registry.readConfig();
       if (text !== undefined) return parseNetworkConfig(text);
-      const message = `no network config yet; write ${this.store.configPlace}`;
+      const message = `no network config yet; write ${this.registry.configPlace}`;
       throw new WeftError('ERR_CONFIG', EXIT.config, message);
     });
   }
@@ -284,8 +283,8 @@ export class Daemon {
   /** Lists may come faster than they are applied; only the newest counts. */
   private onSnapshot(snapshot: Snapshot): void {
     this.storeCounts.lists++;
-    if (!this.storeState.ok) this.log.info('the store is back');
-    this.storeState = { ok: true, message: '', lastEventAt: new Date() };
+    if (!this.store.ok) this.log.info('the store is back');
+    this.store = { ok: true, message: '', lastEventAt: new Date() };
     const isWaiting = this.pending !== undefined;
     this.pending = snapshot;
     if (!isWaiting) void this.inTurn(() => this.applyPending());
@@ -331,10 +330,9 @@ export class Daemon {
     this.storeCounts.failures++;
     clearTimeout(this.again);
     this.guard.storeDoubtful(Date.now());
-    if (this.storeState.ok)
-      this.log.error(`${error.message}; forwarding goes on with the last table`);
-    const { lastEventAt } = this.storeState;
-    this.storeState = { ok: false, message: error.message, lastEventAt };
+    if (this.store.ok) this.log.error(`${error.message}; forwarding goes on with the last table`);
+    const { lastEventAt } = this.store;
+    this.store = { ok: false, message: error.message, lastEventAt };
   }
 
   /** What others did to the host: the underlay's address or MTU, devices, routes. */
@@ -383,9 +381,18 @@ export class Daemon {
     }
   }
 
-  /** What `ip` refused of our routes, '' if nothing. */
-  get routesProblem(): string {
-    return this.routes?.problem ?? '';
+  get lease(): LeaseKeeper | undefined {
+    return this.keeper;
+  }
+
+  get problems(): Problems {
+    return {
+      table: this.tableProblem,
+      routes: this.routes?.problem ?? '',
+      host: this.hostProblem,
+      underlay: this.underlayMoved,
+      firewall: this.rules?.problem,
+    };
   }
 
   /** Why this node is not ready, '' when it is. That the store is away is no reason. */
@@ -401,14 +408,14 @@ export class Daemon {
     if (this.phase !== '') return this.log.warn('reload: the daemon is still starting; ignored');
     this.notifier.reloading();
     try {
-      const text = await this.store.readConfig();
+      const text = await this.registry.readConfig();
       if (
         text !== undefined &&
         JSON.stringify(parseNetworkConfig(text)) !== JSON.stringify(this.config)
       ) {
         this.log.warn('the network config changed; restart weftd to use it');
       }
-      this.onSnapshot(await this.store.list());
+      this.onSnapshot(await this.registry.list());
       await this.turn;
       this.log.info('reloaded');
     } catch (error) {
@@ -438,7 +445,7 @@ export class Daemon {
     }
     await this.turn;
     await this.backend?.close();
-    await this.store.close();
+    await this.registry.close();
   }
 }
 

@@ -1,13 +1,13 @@
 /** weftd: flags, signals, exit codes. */
 import os from 'node:os';
+import { createStore } from '../cluster/store/create.ts';
+import { effectiveOptions } from '../options/effective.ts';
+import { helpText, parseFlags } from '../options/flags.ts';
+import { settingsWarnings, toSettings } from '../options/settings.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
-import { effectiveOptions } from './config/effective.ts';
-import { helpText, parseFlags } from './config/flags.ts';
-import { settingsWarnings, toSettings } from './config/settings.ts';
 import { Daemon } from './daemon.ts';
-import { createLog, type Log } from './log.ts';
-import { createStore } from './store/create.ts';
+import { createLog, type Log } from './log/log.ts';
 
 /** Runs the daemon until a signal; the result is the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
@@ -23,7 +23,7 @@ export async function main(words: readonly string[]): Promise<number> {
     daemon.options = effectiveOptions(parsed);
     const program = { node: process.version, kernel: os.release() };
     log.info(
-      { store: daemon.store.name, workers: settings.workers, ...program },
+      { store: daemon.registry.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
     for (const warning of parsed.warnings) log.error(warning);

@@ -1,7 +1,8 @@
 /** Keeps the firewall rules in place: installs them, looks again now and then, says when they are missing. */
+
+import type { Firewall } from '../host/firewall/wishes.ts';
 import { messageOf } from '../shared/errors.ts';
-import type { Firewall } from './host/firewall/wishes.ts';
-import { type Log, RepeatFilter } from './log.ts';
+import { type Log, RepeatFilter } from './log/log.ts';
 
 export class RuleKeeper {
   /** Why the rules are not in place, '' when they are. */

@@ -1,8 +1,8 @@
 /** One bounded turn of a worker: wait, outbound batch, inbound batch, for each link; then heartbeat and table. */
-import type { Addon } from '../shared/addon.ts';
-import { COUNTER } from '../shared/counters.ts';
+import type { Addon } from '../memory/addon.ts';
+import { COUNTER } from '../memory/counters.ts';
+import { WORD } from '../memory/worker-task.ts';
 import { WAIT_MS_MAX } from '../shared/limits.ts';
-import { WORD } from '../shared/worker-task.ts';
 import { add } from './drop.ts';
 import type { Inbound } from './inbound.ts';
 import type { Outbound } from './outbound.ts';

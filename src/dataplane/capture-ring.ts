@@ -6,11 +6,11 @@ import {
   RECORD,
   RECORD_HEADER_BYTES,
   SIDE,
-} from '../shared/capture.ts';
+} from '../memory/capture.ts';
+import { WORD } from '../memory/worker-task.ts';
 import { CAPTURE_BURST, CAPTURE_PER_SECOND } from '../shared/limits.ts';
-import { WORD } from '../shared/worker-task.ts';
+import type { IpHeader } from '../wire/ip.ts';
 import { TokenBucket } from './token-bucket.ts';
-import type { IpHeader } from './wire/ip.ts';
 
 export class CaptureRing {
   /** of SIDE, in force since the last {@link CaptureRing.refresh} */

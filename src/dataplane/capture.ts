@@ -3,14 +3,14 @@
  * outer ones as they are sent and received. Their IP and UDP headers are the kernel's business, so they are made here, without
  * checksums; a super-packet shows as one packet. Called only while a capture runs.
  */
-import { SIDE } from '../shared/capture.ts';
-import { LAYOUT, ROW } from '../shared/layout.ts';
-import type { LinkTask } from '../shared/worker-task.ts';
+import { SIDE } from '../memory/capture.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
+import type { LinkTask } from '../memory/worker-task.ts';
+import { IpHeader, PROTOCOL, parseIp } from '../wire/ip.ts';
 import type { CaptureRing } from './capture-ring.ts';
 import type { Encap } from './encap/encap.ts';
 import type { Pool } from './pool.ts';
 import type { RouteTable } from './routes/table.ts';
-import { IpHeader, PROTOCOL, parseIp } from './wire/ip.ts';
 
 const UDP_BYTES = 8;
 const TTL = 64;

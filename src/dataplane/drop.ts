@@ -1,17 +1,17 @@
 /** The one place where a packet that is not forwarded gets its reason; of some such packets the header is kept. */
-import { DROPS_AT } from '../shared/counters.ts';
+import { DROPS_AT } from '../memory/counters.ts';
 import {
   SAMPLE,
   SAMPLE_HEADER_BYTES_MAX,
   SAMPLES_NEWEST,
   sampleAt,
-} from '../shared/drop-samples.ts';
-import { DROP } from '../shared/drops.ts';
-import { LAYOUT, ROW } from '../shared/layout.ts';
+} from '../memory/drop-samples.ts';
+import { DROP } from '../memory/drops.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
+import { WORD } from '../memory/worker-task.ts';
 import { DROP_SAMPLES_BURST, DROP_SAMPLES_PER_SECOND } from '../shared/limits.ts';
-import { WORD } from '../shared/worker-task.ts';
+import { hasTransport, IpHeader, PROTOCOL, parseIp } from '../wire/ip.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { hasTransport, IpHeader, PROTOCOL, parseIp } from './wire/ip.ts';
 
 const EAGAIN = 11;
 const EMSGSIZE = 90;

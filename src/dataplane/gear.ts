@@ -1,5 +1,5 @@
 /** What both directions of all links of a worker share. */
-import type { Addon } from '../shared/addon.ts';
+import type { Addon } from '../memory/addon.ts';
 import type { Drops } from './drop.ts';
 import type { Pool } from './pool.ts';
 import type { RouteTable } from './routes/table.ts';

@@ -3,15 +3,10 @@
  * Their source is the device's own address; the device has accept_local=1, without which the kernel drops them as martian
  * (flannel's own unreachable messages never arrive for that reason). A token bucket bounds their rate.
  */
-import type { Addon } from '../shared/addon.ts';
-import { COUNTER } from '../shared/counters.ts';
+import type { Addon } from '../memory/addon.ts';
+import { COUNTER } from '../memory/counters.ts';
+import type { LinkTask } from '../memory/worker-task.ts';
 import { ICMP_BURST, ICMP_PER_SECOND } from '../shared/limits.ts';
-import type { LinkTask } from '../shared/worker-task.ts';
-import { add } from './drop.ts';
-import type { Gear } from './gear.ts';
-import { type Pool, SCRATCH_SLOT, slotAt } from './pool.ts';
-import { TokenBucket } from './token-bucket.ts';
-import type { TunOut } from './tun-out.ts';
 import {
   answerBytes,
   ICMP_HEADER_BYTES,
@@ -20,8 +15,13 @@ import {
   IPV6_HEADER_BYTES,
   mayAnswer,
   writeAnswerHeaders,
-} from './wire/icmp.ts';
-import { type IpHeader, PROTOCOL } from './wire/ip.ts';
+} from '../wire/icmp.ts';
+import { type IpHeader, PROTOCOL } from '../wire/ip.ts';
+import { add } from './drop.ts';
+import type { Gear } from './gear.ts';
+import { type Pool, SCRATCH_SLOT, slotAt } from './pool.ts';
+import { TokenBucket } from './token-bucket.ts';
+import type { TunOut } from './tun-out.ts';
 
 export class IcmpReply {
   private readonly addon: Addon;

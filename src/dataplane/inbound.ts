@@ -2,13 +2,31 @@
  * Underlay → TUN. For each datagram of a batch: known sender, encapsulation header, gate, inner source, inner destination, TTL,
  * congestion mark, checksum state. What passes is queued for the TUN as it lies in the pool. Code order is packet order.
  */
-import type { Addon } from '../shared/addon.ts';
-import { SIDE } from '../shared/capture.ts';
-import { BATCHES_IN_AT, batchBucket, COUNTER } from '../shared/counters.ts';
-import { DROP } from '../shared/drops.ts';
-import { GSO, GSO_FLAG, LAYOUT, ROW } from '../shared/layout.ts';
-import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../shared/peer-counters.ts';
-import { type LinkTask, type SourceCheck, WORD } from '../shared/worker-task.ts';
+import type { Addon } from '../memory/addon.ts';
+import { SIDE } from '../memory/capture.ts';
+import { BATCHES_IN_AT, batchBucket, COUNTER } from '../memory/counters.ts';
+import { DROP } from '../memory/drops.ts';
+import { GSO, GSO_FLAG, LAYOUT, ROW } from '../memory/layout.ts';
+import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
+import { type LinkTask, type SourceCheck, WORD } from '../memory/worker-task.ts';
+import { markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
+import { TIME_EXCEEDED } from '../wire/icmp.ts';
+import {
+  hasOddSource,
+  hasTransport,
+  IpHeader,
+  lowerTtl,
+  PROTOCOL,
+  parseIp,
+  pseudoHeaderSum,
+} from '../wire/ip.ts';
+import {
+  TCP_CHECKSUM_AT,
+  TCP_HEADER_BYTES_MIN,
+  tcpHeaderBytes,
+  UDP_CHECKSUM_AT,
+  UDP_HEADER_BYTES,
+} from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -18,24 +36,6 @@ import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
 import type { TunOut } from './tun-out.ts';
-import { markCongestion, mustDrop, mustMark } from './wire/ecn.ts';
-import { TIME_EXCEEDED } from './wire/icmp.ts';
-import {
-  hasOddSource,
-  hasTransport,
-  IpHeader,
-  lowerTtl,
-  PROTOCOL,
-  parseIp,
-  pseudoHeaderSum,
-} from './wire/ip.ts';
-import {
-  TCP_CHECKSUM_AT,
-  TCP_HEADER_BYTES_MIN,
-  tcpHeaderBytes,
-  UDP_CHECKSUM_AT,
-  UDP_HEADER_BYTES,
-} from './wire/transport.ts';
 
 const FORWARD = -1;
 

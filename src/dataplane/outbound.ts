@@ -2,13 +2,25 @@
  * TUN → underlay. For each packet of a batch: gate, destination, peer, TTL, encapsulation header in the headroom.
  * Then one native call cuts, packs and sends what is left. Code order is packet order.
  */
-import type { Addon } from '../shared/addon.ts';
-import { SIDE } from '../shared/capture.ts';
-import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../shared/counters.ts';
-import { DROP } from '../shared/drops.ts';
-import { LAYOUT, ROW } from '../shared/layout.ts';
-import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../shared/peer-counters.ts';
-import type { LinkTask } from '../shared/worker-task.ts';
+import type { Addon } from '../memory/addon.ts';
+import { SIDE } from '../memory/capture.ts';
+import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../memory/counters.ts';
+import { DROP } from '../memory/drops.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
+import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
+import type { LinkTask } from '../memory/worker-task.ts';
+import { outerTos } from '../wire/ecn.ts';
+import { TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
+import {
+  hasOddDestination,
+  hasTransport,
+  IpHeader,
+  lowerTtl,
+  PROTOCOL,
+  parseIp,
+  symmetricFlowHash,
+} from '../wire/ip.ts';
+import { destinationPort } from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -18,18 +30,6 @@ import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
-import { outerTos } from './wire/ecn.ts';
-import { TIME_EXCEEDED, UNREACHABLE } from './wire/icmp.ts';
-import {
-  hasOddDestination,
-  hasTransport,
-  IpHeader,
-  lowerTtl,
-  PROTOCOL,
-  parseIp,
-  symmetricFlowHash,
-} from './wire/ip.ts';
-import { destinationPort } from './wire/transport.ts';
 
 const FORWARD = -1;
 

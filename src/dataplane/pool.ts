@@ -3,7 +3,7 @@
  * packets that the worker writes itself (ICMP errors). A slot is in use from the receive that fills it to the end of the same
  * breath, so there is nothing to allocate or free on the packet's way.
  */
-import { LAYOUT } from '../shared/layout.ts';
+import { LAYOUT } from '../memory/layout.ts';
 
 export class Pool {
   readonly bytes: Uint8Array;

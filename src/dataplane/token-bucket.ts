@@ -1,5 +1,5 @@
 /** Bounds how often something is done, by the worker's clock word. */
-import { WORD } from '../shared/worker-task.ts';
+import { WORD } from '../memory/worker-task.ts';
 
 export class TokenBucket {
   private readonly control: Int32Array;

@@ -1,8 +1,8 @@
 /** The rows on their way to one TUN queue: filled packet by packet, written in batches. */
-import type { Addon } from '../shared/addon.ts';
-import { COUNTER } from '../shared/counters.ts';
-import { DROP } from '../shared/drops.ts';
-import { LAYOUT, ROW } from '../shared/layout.ts';
+import type { Addon } from '../memory/addon.ts';
+import { COUNTER } from '../memory/counters.ts';
+import { DROP } from '../memory/drops.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
 import { add, type Drops } from './drop.ts';
 import type { Gear } from './gear.ts';
 

@@ -2,20 +2,20 @@
  * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
  * descriptors, counters, table and what is left for observers belong to the control thread and outlive it.
  */
-import { type Addon, loadAddon } from '../shared/addon.ts';
-import { LAYOUT } from '../shared/layout.ts';
+import { type Addon, loadAddon } from '../memory/addon.ts';
+import { LAYOUT } from '../memory/layout.ts';
 import {
   COMMAND,
   type LinkTask,
   WORD,
   type WorkerResult,
   type WorkerTask,
-} from '../shared/worker-task.ts';
+} from '../memory/worker-task.ts';
 import { Breath, type Lane } from './breath.ts';
 import { Capture } from './capture.ts';
 import { CaptureRing } from './capture-ring.ts';
 import { Drops } from './drop.ts';
-import { createEncap } from './encap/encap.ts';
+import { createEncap } from './encap/create.ts';
 import type { Gear } from './gear.ts';
 import { IcmpReply } from './icmp-reply.ts';
 import { Inbound } from './inbound.ts';

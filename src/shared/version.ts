@@ -1,7 +1,7 @@
 /** The program's version: the one in package.json. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from './addon.ts';
+import { projectRoot } from './root.ts';
 
 export function programVersion(): string {
   const text = readFileSync(path.join(projectRoot(), 'package.json'), 'utf8');

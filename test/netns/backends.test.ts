@@ -4,11 +4,11 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Lab } from '../../lab/lab.ts';
+import { projectBinary } from '../../lab/root.ts';
+import { ping } from '../../lab/traffic.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 import { commandWords } from '../../src/control/backend/extension.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import { projectBinary } from '../../src/lab/root.ts';
-import { ping } from '../../src/lab/traffic.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 

@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ETCD_PREFIX, Lab } from '../../src/lab/lab.ts';
-import { projectBinary, projectRoot } from '../../src/lab/root.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { ETCD_PREFIX, Lab } from '../../lab/lab.ts';
+import { projectBinary } from '../../lab/root.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { healthPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 import { withoutLoss as loseNothing, type PodPair } from '../support/without-loss.ts';
@@ -176,7 +177,7 @@ describe('netns: etcd', () => {
   });
 
   it('200 nodes come, change and go while pods talk; in the end the table is what etcd says', async () => {
-    const program = path.join(projectRoot(), 'dist/test/programs/churn.js');
+    const program = path.join(projectRoot(), 'dist/test/support/programs/churn.js');
     await withoutLoss(async () => {
       const args = [program, etcd().endpoint, '200', '8'];
       const { stdout } = await node(1).namespace.exec(process.execPath, args, {

@@ -4,10 +4,10 @@ import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../src/lab/command.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import { projectBinary } from '../../src/lab/root.ts';
-import { ping } from '../../src/lab/traffic.ts';
+import { run } from '../../lab/command.ts';
+import { Lab } from '../../lab/lab.ts';
+import { projectBinary } from '../../lab/root.ts';
+import { ping } from '../../lab/traffic.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { run } from '../../src/lab/command.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import { projectBinary } from '../../src/lab/root.ts';
-import { ping } from '../../src/lab/traffic.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { run } from '../../lab/command.ts';
+import { Lab } from '../../lab/lab.ts';
+import { projectBinary } from '../../lab/root.ts';
+import { ping } from '../../lab/traffic.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 

@@ -1,12 +1,9 @@
 /** IFC: choosing the underlay's interface by what `ip` really says, in a namespace with several of them. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Exec } from '../../src/control/host/exec.ts';
-import {
-  findExternalInterface,
-  type InterfaceWishes,
-} from '../../src/control/host/external-interface.ts';
-import { LabScope, type Namespace } from '../../src/lab/namespace.ts';
+import { LabScope, type Namespace } from '../../lab/namespace.ts';
+import type { Exec } from '../../src/host/exec.ts';
+import { findExternalInterface, type InterfaceWishes } from '../../src/host/external-interface.ts';
 import { formatAddress } from '../../src/shared/address.ts';
 
 describe('netns: the underlay interface', () => {

@@ -1,10 +1,10 @@
 /** Pods reach each other across real namespaces, kernels and daemons: weft ⇄ weft and weft ⇄ kernel VXLAN. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { Lab, type LabDescription } from '../../src/lab/lab.ts';
-import type { Pod } from '../../src/lab/pod.ts';
-import { ping } from '../../src/lab/traffic.ts';
-import { allSizes, transferHash, udpEcho } from '../../src/lab/transfer.ts';
+import { Lab, type LabDescription } from '../../lab/lab.ts';
+import type { Pod } from '../../lab/pod.ts';
+import { ping } from '../../lab/traffic.ts';
+import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
 
 const TRANSFER_BYTES = 100_000_000;
 const WEFT = { kind: 'weft' } as const;

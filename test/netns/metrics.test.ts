@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Lab } from '../../src/lab/lab.ts';
-import { projectRoot } from '../../src/lab/root.ts';
-import { ping } from '../../src/lab/traffic.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { Lab } from '../../lab/lab.ts';
+import { ping } from '../../lab/traffic.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { parseExposition, type Sample } from '../support/exposition.ts';
 import { healthPage } from '../support/node-status.ts';
 

@@ -1,11 +1,11 @@
 /** `weft ping` and the matrix of five real nodes, one of them stock: cuts, sizes, hostile neighbours. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { run } from '../../src/lab/command.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import { addressInSubnet, type LabNode } from '../../src/lab/node.ts';
-import { projectBinary } from '../../src/lab/root.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { run } from '../../lab/command.ts';
+import { Lab } from '../../lab/lab.ts';
+import { addressInSubnet, type LabNode } from '../../lab/node.ts';
+import { projectBinary } from '../../lab/root.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 import { adminPage } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../src/lab/command.ts';
-import { Lab } from '../../src/lab/lab.ts';
-import { NumberedStream } from '../../src/lab/numbered-udp.ts';
-import { ping } from '../../src/lab/traffic.ts';
-import { transferHash } from '../../src/lab/transfer.ts';
+import { run } from '../../lab/command.ts';
+import { Lab } from '../../lab/lab.ts';
+import { NumberedStream } from '../../lab/numbered-udp.ts';
+import { ping } from '../../lab/traffic.ts';
+import { transferHash } from '../../lab/transfer.ts';
 import { KeptDaemon } from '../support/kept-daemon.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';

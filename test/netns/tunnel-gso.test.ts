@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab, type LabDescription } from '../../src/lab/lab.ts';
-import { transferHash } from '../../src/lab/transfer.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import { Lab, type LabDescription } from '../../lab/lab.ts';
+import { transferHash } from '../../lab/transfer.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 
 interface Status {
   offloads: string[];

@@ -4,7 +4,7 @@
  * first word of the table is 0.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { COMMAND, WORD, type WorkerResult, type WorkerTask } from '../../src/shared/worker-task.ts';
+import { COMMAND, WORD, type WorkerResult, type WorkerTask } from '../../src/memory/worker-task.ts';
 
 export const FAKE_EXIT = 1;
 export const FAKE_HANG = 2;

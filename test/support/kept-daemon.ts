@@ -4,10 +4,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Lab } from '../../src/lab/lab.ts';
-import type { LabProcess } from '../../src/lab/process.ts';
-import { buildTool } from '../../src/lab/tool.ts';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import type { Lab } from '../../lab/lab.ts';
+import type { LabProcess } from '../../lab/process.ts';
+import { buildTool } from '../../lab/tool.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 import { until } from './until.ts';
 
 export class KeptDaemon {

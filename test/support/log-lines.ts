@@ -1,6 +1,6 @@
 /** A log that keeps its messages, for tests. */
 import { pino } from 'pino';
-import type { Log } from '../../src/control/log.ts';
+import type { Log } from '../../src/control/log/log.ts';
 
 export function keepLog(): { log: Log; messages: string[] } {
   const messages: string[] = [];

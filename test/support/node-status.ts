@@ -1,6 +1,6 @@
 /** What a daemon of a lab says about itself. */
 import http from 'node:http';
-import type { WeftNode } from '../../src/lab/weft-node.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
 
 export interface NodeStatus {
   pid: number;

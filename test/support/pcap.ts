@@ -1,7 +1,7 @@
 /** Reads classic pcap files (little endian): of Ethernet frames with microseconds, and those that weft makes itself. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from '../../src/shared/addon.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 
 export interface Datagram {
   version: 4 | 6;

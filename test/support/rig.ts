@@ -3,11 +3,27 @@
  * loopback. The far side is a second engine that feeds and drains both. Everything is synchronous and allocates nothing per packet.
  */
 
-import type { Peer } from '../../src/control/peers.ts';
-import { fillHalf } from '../../src/control/publish.ts';
+import type { Peer } from '../../src/cluster/peers.ts';
+import { fillHalf } from '../../src/control/plane/publish.ts';
 import { Pool, slotAt } from '../../src/dataplane/pool.ts';
 import { createForwarder, type Forwarder } from '../../src/dataplane/worker.ts';
-import { type Addon, loadAddon } from '../../src/shared/addon.ts';
+import { type Addon, loadAddon } from '../../src/memory/addon.ts';
+import {
+  COUNTER,
+  COUNTER_BLOCK,
+  DROPS_AT,
+  sumBlocks,
+  type Totals,
+} from '../../src/memory/counters.ts';
+import { DROP, type DropName } from '../../src/memory/drops.ts';
+import { FEATURES_ALL, LAYOUT, ROW } from '../../src/memory/layout.ts';
+import { halfAt, TABLE_BYTES } from '../../src/memory/table.ts';
+import {
+  CONTROL_WORDS,
+  createObservationMemory,
+  type SourceCheck,
+  type WorkerTask,
+} from '../../src/memory/worker-task.ts';
 import {
   addressBytes,
   type Mac,
@@ -17,22 +33,6 @@ import {
   parsePrefix,
   type Words,
 } from '../../src/shared/address.ts';
-import {
-  COUNTER,
-  COUNTER_BLOCK,
-  DROPS_AT,
-  sumBlocks,
-  type Totals,
-} from '../../src/shared/counters.ts';
-import { DROP, type DropName } from '../../src/shared/drops.ts';
-import { FEATURES_ALL, LAYOUT, ROW } from '../../src/shared/layout.ts';
-import { halfAt, TABLE_BYTES } from '../../src/shared/table.ts';
-import {
-  CONTROL_WORDS,
-  createObservationMemory,
-  type SourceCheck,
-  type WorkerTask,
-} from '../../src/shared/worker-task.ts';
 
 export interface RigOptions {
   family?: 4 | 6;

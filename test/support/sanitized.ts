@@ -1,21 +1,21 @@
 /** Runs a compiled program of the tests in a child node, with the sanitizer build of the native layer. */
 import { execFile, execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { projectRoot } from '../../src/shared/addon.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 
 export interface Result {
   code: number;
   output: string;
 }
 
-/** `program` is a name in test/programs. */
+/** `program` is a name in test/support/programs. */
 export function runProgram(
   program: string,
   args: readonly string[],
   node: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
 ): Promise<Result> {
-  const file = path.join(projectRoot(), 'dist/test/programs', `${program}.js`);
+  const file = path.join(projectRoot(), 'dist/test/support/programs', `${program}.js`);
   return new Promise((resolve) => {
     const options = { env: { ...process.env, ...env }, timeout: 240_000, maxBuffer: 1 << 24 };
     execFile(process.execPath, [...node, file, ...args], options, (error, stdout, stderr) => {

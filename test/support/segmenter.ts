@@ -3,7 +3,7 @@
  * the header fields that a kernel trusts.
  */
 import assert from 'node:assert/strict';
-import { GSO } from '../../src/shared/layout.ts';
+import { GSO } from '../../src/memory/layout.ts';
 import { slowChecksum } from './packets.ts';
 
 /** virtio_net_hdr and the packet behind it. */

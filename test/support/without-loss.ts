@@ -1,7 +1,7 @@
 /** Pods that talk while something happens. */
 import assert from 'node:assert/strict';
-import type { Lab } from '../../src/lab/lab.ts';
-import { ping } from '../../src/lab/traffic.ts';
+import type { Lab } from '../../lab/lab.ts';
+import { ping } from '../../lab/traffic.ts';
 
 /** Number of the pod that asks, and of the one that answers. */
 export type PodPair = readonly [number, number];

@@ -1,6 +1,6 @@
 /** RFC 1071 sums by every implementation that this CPU has, called from JavaScript (C calls them without that cost). */
-import { loadAddon } from '../../../src/shared/addon.ts';
-import { pattern, slowSum } from '../../../test/native/support/packets.ts';
+import { loadAddon } from '../../../src/memory/addon.ts';
+import { pattern, slowSum } from '../../../test/support/native/packets.ts';
 import type { Case, Work } from '../case.ts';
 
 const SIZES = [64, 1_500, 65_000] as const;

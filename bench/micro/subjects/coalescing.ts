@@ -1,7 +1,7 @@
 /** A batch of TCP segments written to a socket pair that stands for the TUN, and read from its other end. */
-import { type Addon, type EngineViews, loadAddon } from '../../../src/shared/addon.ts';
-import { FEATURES_ALL, LAYOUT, ROW } from '../../../src/shared/layout.ts';
-import { makeViews, udpOptions } from '../../../test/native/support/rig.ts';
+import { type Addon, type EngineViews, loadAddon } from '../../../src/memory/addon.ts';
+import { FEATURES_ALL, LAYOUT, ROW } from '../../../src/memory/layout.ts';
+import { makeViews, udpOptions } from '../../../test/support/native/rig.ts';
 import { pattern, tcpPacket } from '../../../test/support/packets.ts';
 import type { Case, Work } from '../case.ts';
 

@@ -1,9 +1,9 @@
 /** VXLAN headers, written in front of and read from the packets of one batch. */
 import { VxlanEncap } from '../../../src/dataplane/encap/vxlan.ts';
 import { Pool, slotAt } from '../../../src/dataplane/pool.ts';
-import { VXLAN } from '../../../src/dataplane/wire/vxlan.ts';
-import { LAYOUT } from '../../../src/shared/layout.ts';
-import { buildPacket, pattern } from '../../../test/native/support/packets.ts';
+import { LAYOUT } from '../../../src/memory/layout.ts';
+import { VXLAN } from '../../../src/wire/vxlan.ts';
+import { buildPacket, pattern } from '../../../test/support/native/packets.ts';
 import type { Case, Work } from '../case.ts';
 import { makePeers, makeTable } from '../peers.ts';
 import { pickPeers } from '../random.ts';

@@ -1,8 +1,8 @@
 /** The gate: headers of a mix of packets, each in its own slot of the pool as a batch lies there. */
 import { Pool, slotAt } from '../../../src/dataplane/pool.ts';
-import { IpHeader, parseIp } from '../../../src/dataplane/wire/ip.ts';
-import { LAYOUT } from '../../../src/shared/layout.ts';
-import { buildPacket, type PacketInput, pattern } from '../../../test/native/support/packets.ts';
+import { LAYOUT } from '../../../src/memory/layout.ts';
+import { IpHeader, parseIp } from '../../../src/wire/ip.ts';
+import { buildPacket, type PacketInput, pattern } from '../../../test/support/native/packets.ts';
 import type { Case, Work } from '../case.ts';
 
 const PACKETS = LAYOUT.tunInRows;

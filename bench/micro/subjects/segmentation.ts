@@ -1,7 +1,7 @@
 /** One TCP super-packet, cut and sent into real UDP sockets on the loopback. Nobody reads them: what does not fit is dropped. */
-import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG } from '../../../src/shared/layout.ts';
-import { buildPacket, pattern } from '../../../test/native/support/packets.ts';
-import { makeRig, type RowInput } from '../../../test/native/support/rig.ts';
+import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG } from '../../../src/memory/layout.ts';
+import { buildPacket, pattern } from '../../../test/support/native/packets.ts';
+import { makeRig, type RowInput } from '../../../test/support/native/rig.ts';
 import type { Case, Work } from '../case.ts';
 
 const SEGMENT_BYTES = 1_398;

@@ -1,6 +1,6 @@
 /** Every data plane that bench:net knows, and how what they need gets onto the machine. */
 import { availableParallelism } from 'node:os';
-import { isInstalled, run } from '../../../src/lab/command.ts';
+import { isInstalled, run } from '../../../lab/command.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
 import { foreignPlanes } from './foreign.ts';
 import { labPlanes } from './lab-plane.ts';

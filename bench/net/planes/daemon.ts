@@ -1,7 +1,7 @@
 /** What joining by somebody else's overlay takes: its version, its daemon, and the device that the daemon makes. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../../src/lab/command.ts';
-import type { LabProcess } from '../../../src/lab/process.ts';
+import { run } from '../../../lab/command.ts';
+import type { LabProcess } from '../../../lab/process.ts';
 import { EXIT, WeftError } from '../../../src/shared/errors.ts';
 import type { RoutedNode } from './routed.ts';
 

@@ -1,7 +1,7 @@
 /** fastd without encryption: TUN device, UDP, method "null". */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../../src/lab/command.ts';
+import { run } from '../../../lab/command.ts';
 import { routeInto, versionFrom, waitForDevice } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';

@@ -1,7 +1,7 @@
 /** Planes that the project's own lab builds: weft, kernel VXLAN, and one of each as peers. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab, type LabDescription } from '../../../src/lab/lab.ts';
+import { Lab, type LabDescription } from '../../../lab/lab.ts';
 import { programVersion } from '../../../src/shared/version.ts';
 import type { LinkId } from '../result.ts';
 import type { Plane, Rig } from './plane.ts';

@@ -1,7 +1,7 @@
 /** Nebula: both nodes know each other's address, so there is no lighthouse. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../../src/lab/command.ts';
+import { run } from '../../../lab/command.ts';
 import { overlayAddress, versionFrom, waitForDevice } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';

@@ -1,7 +1,7 @@
 /** Open vSwitch with its userspace datapath: ovs-vswitchd does the VXLAN; packets by AF_PACKET and TAP. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { UNDERLAY_DEVICE } from '../../../src/lab/fabric.ts';
+import { UNDERLAY_DEVICE } from '../../../lab/fabric.ts';
 import { overlayAddress, versionFrom } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';

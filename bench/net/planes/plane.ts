@@ -1,5 +1,5 @@
 /** A data plane under test, and the pair of pods that it joins. */
-import type { Namespace } from '../../../src/lab/namespace.ts';
+import type { Namespace } from '../../../lab/namespace.ts';
 import type { LinkId } from '../result.ts';
 
 /** One end of a measurement. */

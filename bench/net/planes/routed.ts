@@ -1,11 +1,11 @@
 /** A pair of nodes without weft: the same underlay and pods as in the lab, joined by plain routes or by somebody else's overlay. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildFabric, underlayAddress } from '../../../src/lab/fabric.ts';
-import { LabScope, type Namespace } from '../../../src/lab/namespace.ts';
-import { type LabNode, mustParsePrefix } from '../../../src/lab/node.ts';
-import { Pod } from '../../../src/lab/pod.ts';
-import { ping } from '../../../src/lab/traffic.ts';
+import { buildFabric, underlayAddress } from '../../../lab/fabric.ts';
+import { LabScope, type Namespace } from '../../../lab/namespace.ts';
+import { type LabNode, mustParsePrefix } from '../../../lab/node.ts';
+import { Pod } from '../../../lab/pod.ts';
+import { ping } from '../../../lab/traffic.ts';
 import type { LinkId } from '../result.ts';
 import { kernelRelease } from './lab-plane.ts';
 import type { Plane, Rig } from './plane.ts';

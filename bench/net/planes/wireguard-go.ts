@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LabProcess } from '../../../src/lab/process.ts';
+import type { LabProcess } from '../../../lab/process.ts';
 import { EXIT, WeftError } from '../../../src/shared/errors.ts';
 import { routeInto, versionFrom, waitForDevice } from './daemon.ts';
 import type { Plane } from './plane.ts';

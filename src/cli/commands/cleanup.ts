@@ -1,6 +1,6 @@
 /** weft cleanup: removes what weftd left on this host. Works without a daemon. */
 import type { Command } from 'commander';
-import { cleanUp } from '../../control/cleanup.ts';
+import { cleanUp } from '../../host/cleanup.ts';
 
 interface CleanupOptions {
   adminSocket: string;

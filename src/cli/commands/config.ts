@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { checkConfig, type Problem } from '../../control/config/check.ts';
+import { checkConfig, type Problem } from '../../options/check.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
 import { renderTable } from '../render.ts';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { DROP_NAMES, DROP_REASONS, type DropName } from '../../shared/drops.ts';
+import { DROP_NAMES, DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { fetchPage } from '../client.ts';
 import { renderTable } from '../render.ts';
 import { addShow, fetchShape, type OnExit, type ShowOptions } from '../show.ts';

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
-import { projectRoot } from '../../shared/addon.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { projectRoot } from '../../shared/root.ts';
 import { DEFAULTS_FILE, PROGRAM_FOLDER, UNIT } from '../install/files.ts';
 import { stage, stagedPaths, unstage } from '../install/stage.ts';
 

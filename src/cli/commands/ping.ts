@@ -1,8 +1,8 @@
 /** weft ping: one peer, or all by all. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
-import { findPeer } from '../bench/find-peer.ts';
 import { fetchPage } from '../client.ts';
+import { findPeer } from '../link-test/find-peer.ts';
 import {
   type Echoes,
   echoesShape,

@@ -1,5 +1,5 @@
 /** weftd's flags for completion, from the table that it parses them by. */
-import { OPTIONS, type Option } from '../../control/config/options.ts';
+import { OPTIONS, type Option } from '../../options/options.ts';
 import type { CompletionOption, CompletionProgram } from './word.ts';
 
 /** Words that an option takes, where they are few. */

@@ -1,6 +1,6 @@
 /** Checks of the overlay's devices: names, UDP port, MTU chain. */
 import { readFile } from 'node:fs/promises';
-import { findPortHolder } from '../../control/host/preflight.ts';
+import { findPortHolder } from '../../host/preflight.ts';
 import { parseAddress, prefixContains } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';

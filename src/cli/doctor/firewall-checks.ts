@@ -1,5 +1,5 @@
 /** Checks of the firewall: what of the overlay's traffic it would stop. Reads rules, loads no module. */
-import { exec } from '../../control/host/exec.ts';
+import { exec } from '../../host/exec.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
 import { readKernel, type Site } from './site.ts';

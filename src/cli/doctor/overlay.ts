@@ -1,7 +1,7 @@
 /** The overlay's devices and figures on this node, from the network config. */
-import { deviceName } from '../../control/ports.ts';
+import { deviceName } from '../../cluster/network-config.ts';
 import { formatPrefix } from '../../shared/address.ts';
-import { overheadBytes } from '../../shared/overhead.ts';
+import { overheadBytes } from '../../wire/overhead.ts';
 import type { Site } from './site.ts';
 
 export interface Overlay {

@@ -1,7 +1,7 @@
 /** Checks of the way to the peers: echo below and through the overlay, path MTU, what happens to VXLAN on the way. */
 
 import { formatAddress } from '../../shared/address.ts';
-import { measurePath, packetBytes } from '../bench/path-mtu.ts';
+import { measurePath, packetBytes } from '../link-test/path-mtu.ts';
 import { type Check, type Finding, fail, LIMIT_MS, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
 import type { OverlayProbe } from './overlay-probe.ts';

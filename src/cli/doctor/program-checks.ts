@@ -1,7 +1,7 @@
 /** Checks of the program itself and of the daemon that runs. */
 import { access, constants } from 'node:fs/promises';
-import { loadAddon } from '../../shared/addon.ts';
-import { DROP_REASONS, type DropName } from '../../shared/drops.ts';
+import { loadAddon } from '../../memory/addon.ts';
+import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { renderAge } from '../render.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';

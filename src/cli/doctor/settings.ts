@@ -1,8 +1,8 @@
 /** Which settings to judge: words behind "--" and an environment file, else those of the running daemon, else the defaults. */
 import { readFile } from 'node:fs/promises';
-import { parseFlags } from '../../control/config/flags.ts';
-import { environmentName, OPTIONS } from '../../control/config/options.ts';
-import { type Settings, settingsWarnings, toSettings } from '../../control/config/settings.ts';
+import { parseFlags } from '../../options/flags.ts';
+import { environmentName, OPTIONS } from '../../options/options.ts';
+import { type Settings, settingsWarnings, toSettings } from '../../options/settings.ts';
 import { messageOf } from '../../shared/errors.ts';
 
 export interface Judged {

@@ -1,17 +1,14 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { type NetworkConfig, parseNetworkConfig } from '../../control/config/network-config.ts';
-import type { Settings } from '../../control/config/settings.ts';
-import { exec, ipJson } from '../../control/host/exec.ts';
-import {
-  type ExternalInterface,
-  findExternalInterface,
-} from '../../control/host/external-interface.ts';
-import { parseLeases } from '../../control/lease/acquire.ts';
-import type { Lease } from '../../control/lease/lease.ts';
-import { createStore } from '../../control/store/create.ts';
-import type { Snapshot } from '../../control/store/store.ts';
+import { parseLeases } from '../../cluster/lease/acquire.ts';
+import type { Lease } from '../../cluster/lease/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
+import { createStore } from '../../cluster/store/create.ts';
+import type { Snapshot } from '../../cluster/store/store.ts';
+import { exec, ipJson } from '../../host/exec.ts';
+import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
+import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';

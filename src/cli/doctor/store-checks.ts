@@ -1,12 +1,12 @@
 /** Checks of the store, the network config and the leases in it. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { parseNetworkConfig } from '../../control/config/network-config.ts';
-import type { StoreSettings } from '../../control/config/settings.ts';
-import { junkKeys } from '../../control/lease/acquire.ts';
-import { isTaken } from '../../control/lease/allocate.ts';
-import type { Lease, LeaseSubnets } from '../../control/lease/lease.ts';
-import { readSubnetEnv } from '../../control/subnet-env.ts';
+import { junkKeys } from '../../cluster/lease/acquire.ts';
+import { isTaken } from '../../cluster/lease/allocate.ts';
+import type { Lease, LeaseSubnets } from '../../cluster/lease/lease.ts';
+import { parseNetworkConfig } from '../../cluster/network-config.ts';
+import type { StoreSettings } from '../../cluster/store/settings.ts';
+import { readSubnetEnv } from '../../host/subnet-env.ts';
 import { formatAddress, formatPrefix, type Prefix, prefixContains } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { renderAge } from '../render.ts';

@@ -1,6 +1,6 @@
 /** Checks of the underlay: the interface, its addresses, who else uses the overlay's numbers. */
-import { egressOf } from '../../control/host/egress.ts';
-import { readSubnetEnv } from '../../control/subnet-env.ts';
+import { egressOf } from '../../host/egress.ts';
+import { readSubnetEnv } from '../../host/subnet-env.ts';
 import {
   formatAddress,
   type Prefix,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { projectRoot } from '../../shared/addon.ts';
+import { projectRoot } from '../../shared/root.ts';
 
 /** Where the program lies. */
 export const PROGRAM_FOLDER = '/usr/lib/weft';
@@ -64,7 +64,7 @@ export function installedFiles(): InstalledFile[] {
   }));
 }
 
-/** The program: compiled sources without the lab, the addon, and the packages that run needs. */
+/** The program: compiled sources, the addon, and the packages that run needs. */
 export async function installedFolders(): Promise<InstalledFolder[]> {
   const folder = (name: string, skips: InstalledFolder['skips']): InstalledFolder => ({
     from: path.join(projectRoot(), name),
@@ -78,7 +78,7 @@ export async function installedFolders(): Promise<InstalledFolder[]> {
   const packages = await productionPackages();
   return [
     folder('bin', () => false),
-    folder('dist/src', (file) => file.startsWith('lab') || file.endsWith('.map')),
+    folder('dist/src', (file) => file.endsWith('.map')),
     folder('native/build', (file) => file !== '' && file !== 'weft.node'),
     ...packages.map((name) =>
       folder(name, (file) => file.startsWith('node_modules') || isOfDevelopment(file)),

@@ -4,7 +4,7 @@ import { chmod, cp, lstat, mkdir, readFile, rm, symlink, writeFile } from 'node:
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { projectRoot } from '../../shared/addon.ts';
+import { projectRoot } from '../../shared/root.ts';
 import {
   COMPLETIONS,
   type InstalledFile,

@@ -1,7 +1,7 @@
 /** weft ping PEER --sweep: the largest inner packet that crosses, there and back, and whether pods' MTU fits it. */
 import { z } from 'zod';
-import { overheadBytes } from '../../shared/overhead.ts';
-import { packetBytes, searchPayload } from '../bench/path-mtu.ts';
+import { overheadBytes } from '../../wire/overhead.ts';
+import { packetBytes, searchPayload } from '../link-test/path-mtu.ts';
 import type { Style } from '../style.ts';
 import { type PingPage, pingedShape } from './page.ts';
 

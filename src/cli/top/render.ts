@@ -1,5 +1,5 @@
 /** A frame of `weft top` as text: a pure function of what is known, the size of the screen and the style. */
-import { DROP_REASONS, type DropName } from '../../shared/drops.ts';
+import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { clipLine, renderAge, renderBits, renderCount, renderTable, widthOf } from '../render.ts';
 import type { Sample, Status } from '../status-page.ts';
 import type { Style } from '../style.ts';

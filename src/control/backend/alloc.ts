@@ -1,8 +1,9 @@
 /** alloc: leases a subnet and carries nothing (flannel pkg/backend/alloc). Also what all backends without a data plane share. */
-import { sumBlocks } from '../../shared/counters.ts';
-import type { ExternalInterface } from '../host/external-interface.ts';
-import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
-import type { Peer } from '../peers.ts';
+
+import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
+import type { Peer } from '../../cluster/peers.ts';
+import type { ExternalInterface } from '../../host/external-interface.ts';
+import { sumBlocks } from '../../memory/counters.ts';
 import {
   type Backend,
   type BackendContext,

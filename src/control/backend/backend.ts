@@ -1,17 +1,18 @@
 /** What carries pod packets to the other nodes: one implementation per Backend.Type of the network config. */
-import type { Addon } from '../../shared/addon.ts';
+
+import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
+import type { NetworkConfig } from '../../cluster/network-config.ts';
+import type { Peer } from '../../cluster/peers.ts';
+import type { ExternalInterface } from '../../host/external-interface.ts';
+import type { RouteKeeper } from '../../host/routes.ts';
+import type { Addon } from '../../memory/addon.ts';
+import type { Totals } from '../../memory/counters.ts';
+import type { Settings } from '../../options/settings.ts';
 import type { Words } from '../../shared/address.ts';
-import type { Totals } from '../../shared/counters.ts';
-import type { NetworkConfig } from '../config/network-config.ts';
-import type { Settings } from '../config/settings.ts';
-import type { FdStore } from '../fd-store.ts';
-import type { ExternalInterface } from '../host/external-interface.ts';
-import type { RouteKeeper } from '../host/routes.ts';
-import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
-import type { Log } from '../log.ts';
-import type { Observation } from '../observation.ts';
-import type { Peer } from '../peers.ts';
-import type { WorkerFault, WorkerStatus } from '../supervisor.ts';
+import type { Log } from '../log/log.ts';
+import type { FdStore } from '../manager/fd-store.ts';
+import type { Observation } from '../observe/observation.ts';
+import type { WorkerFault, WorkerStatus } from '../plane/supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
 export interface BackendContext {
@@ -27,8 +28,19 @@ export interface BackendContext {
   leases: readonly Lease[];
 }
 
+/** What those who look at a backend may know. */
+export interface BackendFacts {
+  /** MTU for pods, bytes. */
+  podMtu(): number;
+  isForwarding(): boolean;
+  status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link BackendFacts.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
+}
+
 /** The daemon calls open, attributes, start, then the others in any order and close at last; one call at a time. */
-export interface Backend {
+export interface Backend extends BackendFacts {
   /** Checks and takes what the host must give, before there is a lease. Throws WeftError. */
   open(): Promise<void>;
   /** What the lease publishes. */
@@ -41,13 +53,6 @@ export interface Backend {
   heal(): Promise<string>;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
-  /** MTU for pods, bytes. */
-  podMtu(): number;
-  isForwarding(): boolean;
-  status(): BackendStatus;
-  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
-  workerTotals?(): Totals[];
-  readonly observation?: Observation;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
   failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;

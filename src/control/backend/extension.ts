@@ -3,11 +3,11 @@
  * them: a command line is split at blanks, $NAME and ${NAME} are replaced in each word, quotes mean nothing.
  */
 import { execFile } from 'node:child_process';
+import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
+import type { ExtensionBackend as ExtensionConfig } from '../../cluster/network-config.ts';
+import { type Peer, samePeer } from '../../cluster/peers.ts';
 import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
-import type { ExtensionBackend as ExtensionConfig } from '../config/network-config.ts';
-import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
-import { type Peer, samePeer } from '../peers.ts';
 import { AllocBackend } from './alloc.ts';
 import type { BackendContext } from './backend.ts';
 

@@ -1,9 +1,10 @@
 /** host-gw: plain routes to the other nodes' subnets through the underlay (flannel pkg/backend/hostgw). They stay on exit. */
+
+import type { LeaseAttributes } from '../../cluster/lease/lease.ts';
+import type { Peer } from '../../cluster/peers.ts';
+import type { ExternalInterface } from '../../host/external-interface.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { EXIT, WeftError } from '../../shared/errors.ts';
-import type { ExternalInterface } from '../host/external-interface.ts';
-import type { LeaseAttributes } from '../lease/lease.ts';
-import type { Peer } from '../peers.ts';
 import { AllocBackend } from './alloc.ts';
 import { publicAttributes } from './backend.ts';
 

@@ -1,4 +1,25 @@
 /** vxlan and udp: the userspace data plane. Devices, sockets and workers; which peers it sends to. */
+
+import { isOwnAddress } from '../../cluster/lease/acquire.ts';
+import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
+import { decodeVxlanData } from '../../cluster/lease/value.ts';
+import { deviceName, type TunnelConfig } from '../../cluster/network-config.ts';
+import type { Peer } from '../../cluster/peers.ts';
+import {
+  configureDevice,
+  type DeviceSetup,
+  lookAtDevice,
+  queuePackets,
+} from '../../host/device.ts';
+import { egressOf } from '../../host/egress.ts';
+import { exec } from '../../host/exec.ts';
+import type { ExternalInterface } from '../../host/external-interface.ts';
+import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
+import { sumBlocks, type Totals } from '../../memory/counters.ts';
+import { FEATURE } from '../../memory/layout.ts';
+import { TABLE_BYTES } from '../../memory/table.ts';
+import type { LinkTask } from '../../memory/worker-task.ts';
+import { featureNames } from '../../options/settings.ts';
 import {
   formatAddress,
   formatMac,
@@ -8,37 +29,21 @@ import {
   parseMac,
   type Words,
 } from '../../shared/address.ts';
-import { sumBlocks, type Totals } from '../../shared/counters.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { FEATURE } from '../../shared/layout.ts';
-import { overheadBytes } from '../../shared/overhead.ts';
-import { TABLE_BYTES } from '../../shared/table.ts';
-import type { LinkTask } from '../../shared/worker-task.ts';
-import { featureNames } from '../config/settings.ts';
-import { configureDevice, type DeviceSetup, lookAtDevice, queuePackets } from '../host/device.ts';
-import { egressOf } from '../host/egress.ts';
-import { exec } from '../host/exec.ts';
-import type { ExternalInterface } from '../host/external-interface.ts';
-import { checkDevices, checkTun, type Leftover } from '../host/preflight.ts';
-import { isOwnAddress } from '../lease/acquire.ts';
-import type { LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
-import { decodeVxlanData } from '../lease/value.ts';
-import { Observation } from '../observation.ts';
-import type { Peer } from '../peers.ts';
+import { overheadBytes } from '../../wire/overhead.ts';
+import { Observation } from '../observe/observation.ts';
 import {
   closePorts,
-  deviceName,
   type FamilyPorts,
   giveBackPorts,
   openPorts,
   persistDevices,
-  type TunnelConfig,
   widenSockets,
-} from '../ports.ts';
-import { TablePublisher } from '../publish.ts';
-import { randomMac, readState, writeState } from '../state.ts';
-import { Supervisor, type TaskSpec, type WorkerFault } from '../supervisor.ts';
-import { Uplink } from '../uplink.ts';
+} from '../plane/ports.ts';
+import { TablePublisher } from '../plane/publish.ts';
+import { randomMac, readState, writeState } from '../plane/state.ts';
+import { Supervisor, type TaskSpec, type WorkerFault } from '../plane/supervisor.ts';
+import { Uplink } from '../plane/uplink.ts';
 import {
   type Backend,
   type BackendContext,

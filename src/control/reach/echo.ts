@@ -2,10 +2,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
-import type { Addon } from '../../shared/addon.ts';
+import type { Addon } from '../../memory/addon.ts';
+import { ECHO, LAYOUT } from '../../memory/layout.ts';
 import { addressBytes, familyOf, sameWords, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { ECHO, LAYOUT } from '../../shared/layout.ts';
 import { ECHOES_PER_SECOND } from '../../shared/limits.ts';
 
 const POLL_MS = 2;

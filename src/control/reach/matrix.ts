@@ -1,4 +1,6 @@
 /** Everybody's rows → one matrix. Pure. */
+
+import type { Peer } from '../../cluster/peers.ts';
 import {
   formatAddress,
   formatPrefix,
@@ -6,7 +8,6 @@ import {
   parseAddress,
   type Words,
 } from '../../shared/address.ts';
-import type { Peer } from '../peers.ts';
 import type { Row } from './protocol.ts';
 import type { CellState } from './row.ts';
 

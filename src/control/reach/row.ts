@@ -1,5 +1,5 @@
 /** This node's row of the matrix: whom its echoes reach, by peer and family. */
-import type { Peer } from '../peers.ts';
+import type { Peer } from '../../cluster/peers.ts';
 import type { EchoSender } from './echo.ts';
 
 const PAYLOAD_BYTES = 56;

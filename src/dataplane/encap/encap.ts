@@ -1,8 +1,5 @@
-/** How inner packets are wrapped: one of two encapsulations, chosen once at start. */
-import type { LinkTask, WorkerTask } from '../../shared/worker-task.ts';
+/** How inner packets are wrapped: chosen once at start. */
 import type { RouteTable } from '../routes/table.ts';
-import { FlannelUdpEncap } from './flannel-udp.ts';
-import { VxlanEncap } from './vxlan.ts';
 
 export interface Encap {
   /** UDP port of the far end and of the receiving socket. */
@@ -15,10 +12,4 @@ export interface Encap {
   push(view: DataView, at: number, innerVersion: number, table: RouteTable, peer: number): void;
   /** Checks the header at `at` of a datagram of `length` bytes: 0, or -1 - DROP reason. */
   pull(view: DataView, at: number, length: number): number;
-}
-
-export function createEncap(encap: WorkerTask['encap'], link: LinkTask): Encap {
-  return encap.kind === 'vxlan'
-    ? new VxlanEncap(encap.vni, encap.port, link.ownMac, encap.gbp)
-    : new FlannelUdpEncap(encap.port);
 }

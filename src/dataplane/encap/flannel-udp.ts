@@ -1,5 +1,5 @@
 /** flannel-UDP: the UDP payload is one raw IPv4 packet (flannel's udp backend); no header, no checksum, no version. */
-import { DROP } from '../../shared/drops.ts';
+import { DROP } from '../../memory/drops.ts';
 import type { Encap } from './encap.ts';
 
 export class FlannelUdpEncap implements Encap {

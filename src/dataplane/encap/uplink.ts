@@ -3,8 +3,8 @@
  * this node to the peer, as the sending sockets would write them. The kernel fills both checksums per segment; the UDP field holds
  * the pseudo-header sum meanwhile (as for every partial checksum, include/linux/skbuff.h).
  */
-import type { LinkTask } from '../../shared/worker-task.ts';
-import { ETHERTYPE } from '../wire/vxlan.ts';
+import type { LinkTask } from '../../memory/worker-task.ts';
+import { ETHERTYPE } from '../../wire/vxlan.ts';
 
 const ETHERNET_BYTES = 14;
 const IP_BYTES = { 4: 20, 6: 40 } as const;

@@ -1,8 +1,15 @@
 /** VXLAN: frames exactly as a stock flannel node's kernel sends them, and its acceptance rules. */
+
+import { DROP } from '../../memory/drops.ts';
 import type { Mac } from '../../shared/address.ts';
-import { DROP } from '../../shared/drops.ts';
+import {
+  ETHERTYPE,
+  VXLAN,
+  VXLAN_ENCAP_BYTES,
+  VXLAN_FLAGS,
+  VXLAN_GBP_BITS,
+} from '../../wire/vxlan.ts';
 import type { RouteTable } from '../routes/table.ts';
-import { ETHERTYPE, VXLAN, VXLAN_ENCAP_BYTES, VXLAN_FLAGS, VXLAN_GBP_BITS } from '../wire/vxlan.ts';
 import type { Encap } from './encap.ts';
 
 export class VxlanEncap implements Encap {

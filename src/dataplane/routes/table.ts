@@ -2,7 +2,7 @@
  * A worker's view of the published route table (layout: shared/table.ts). Look-ups are O(1) in the number of peers: one hash
  * probe per prefix length present, normally one. A peer index is valid until the next {@link RouteTable.refresh}.
  */
-import { MAPPED_WORD, maskOfWord } from '../../shared/address.ts';
+
 import {
   ADDRESSES_AT,
   ENTRY,
@@ -17,7 +17,8 @@ import {
   PEERS_AT,
   ROUTES_AT,
   TABLE_GENERATION,
-} from '../../shared/table.ts';
+} from '../../memory/table.ts';
+import { MAPPED_WORD, maskOfWord } from '../../shared/address.ts';
 
 export class RouteTable {
   /** generation in use; -1 before the first refresh */

@@ -1,0 +1,85 @@
+/** The command line of the demo. */
+import { parseArgs } from 'node:util';
+import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+
+export interface DemoOptions {
+  backend: 'vxlan' | 'udp';
+  store: 'file' | 'etcd';
+  json: boolean;
+  keep: boolean;
+  help: boolean;
+  workers?: number;
+  /** prefix of a kept lab that is to be removed */
+  remove?: string;
+}
+
+export const DEMO_HELP = `npm run demo -- [options]
+
+Three weft nodes and one stock kernel VXLAN node in network namespaces, a pod behind each.
+Every pod pings every pod, TCP throughput is measured per pair, then everything is removed.
+
+  --backend vxlan|udp  data plane of the overlay; udp is flannel-UDP, without the kernel node (default vxlan)
+  --store file|etcd    where the nodes meet: a folder, or a real etcd in a namespace of its own (default file)
+  --workers N          forwarding threads of each weftd, 1 to 64
+  --json               one JSON object as the last line of the output
+  --keep               leave it running and say how to look around
+  --remove NAME        remove what an earlier --keep left (NAME as printed there)
+  --help               this text
+`;
+
+/** Reads the options; throws (exit 2) and names the option that is wrong. */
+export function parseDemoOptions(args: readonly string[]): DemoOptions {
+  const values = readValues(args);
+  const backend = values.backend ?? 'vxlan';
+  if (backend !== 'vxlan' && backend !== 'udp') {
+    throw usage(`--backend: ${JSON.stringify(backend)} is neither vxlan nor udp`);
+  }
+  const store = values.store ?? 'file';
+  if (store !== 'file' && store !== 'etcd') {
+    throw usage(`--store: ${JSON.stringify(store)} is neither file nor etcd`);
+  }
+  if (values.remove !== undefined && !/^weft-[0-9a-f]{4}$/.test(values.remove)) {
+    throw usage(`--remove: ${JSON.stringify(values.remove)} is no name of a lab (weft-1a2b)`);
+  }
+  return {
+    backend,
+    store,
+    json: values.json ?? false,
+    keep: values.keep ?? false,
+    help: values.help ?? false,
+    ...(values.workers !== undefined && { workers: workersOf(values.workers) }),
+    ...(values.remove !== undefined && { remove: values.remove }),
+  };
+}
+
+function readValues(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        backend: { type: 'string' },
+        store: { type: 'string' },
+        workers: { type: 'string' },
+        remove: { type: 'string' },
+        json: { type: 'boolean' },
+        keep: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw usage(messageOf(error).split('. ')[0] as string);
+  }
+}
+
+function workersOf(text: string): number {
+  const workers = Number(text);
+  if (/^\d{1,2}$/.test(text) && workers >= 1 && workers <= 64) return workers;
+  throw usage(`--workers: ${JSON.stringify(text)} is not a number from 1 to 64`);
+}
+
+function usage(message: string): WeftError {
+  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
+}

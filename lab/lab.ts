@@ -1,0 +1,303 @@
+/** A whole lab from a description: underlay, nodes, a pod behind each, a shared file store. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT, WeftError } from '../src/shared/errors.ts';
+import { requireCommands, requireRoot } from './command.ts';
+import { EtcdServer } from './etcd.ts';
+import {
+  buildFabric,
+  type FabricOptions,
+  type Offloads,
+  STORE_INDEX,
+  UNDERLAY_DEVICE,
+  underlayAddress,
+} from './fabric.ts';
+import { KernelNode } from './kernel-node.ts';
+import { EtcdBoard, FileBoard, type LeaseBoard } from './lease-board.ts';
+import { leaseValue } from './lease-file.ts';
+import { LabScope, type Namespace } from './namespace.ts';
+import type { LabNode } from './node.ts';
+import { Pod } from './pod.ts';
+import { ping } from './traffic.ts';
+import { WeftNode } from './weft-node.ts';
+
+export interface LabDescription {
+  nodes: readonly {
+    kind: 'weft' | 'kernel' /** overrides of the lab's own */;
+    workers?: number;
+    offload?: string;
+  }[];
+  /** default vxlan; kernel nodes only there */
+  backend?: BackendType;
+  /** more keys of the config's Backend */
+  backendOptions?: object;
+  /** more keys of the network config */
+  configOptions?: object;
+  /** file (default): a folder · etcd: a real one in a namespace of its own, joined to the underlay's bridge */
+  store?: 'file' | 'etcd';
+  /** default [4] */
+  families?: readonly (4 | 6)[];
+  /** worker threads of each weftd; default is the daemon's own */
+  workers?: number;
+  /** --offload of each weftd */
+  offload?: string;
+  /** --source-check of each weftd */
+  sourceCheck?: string;
+  /** further flags of each weftd */
+  flags?: readonly string[];
+  underlayOffloads?: Offloads;
+  underlayMtu?: number;
+  underlayShape?: FabricOptions['shape'];
+  /** leases of nodes that don't exist, besides the lab's own: a large table; weft nodes only, default 0, at most 60,000 */
+  extraPeers?: number;
+  /** wait until every pod reaches every pod; default true */
+  waitForPeers?: boolean;
+}
+
+export type BackendType = 'vxlan' | 'udp' | 'host-gw';
+
+/** Where flannel keeps its keys. */
+export const ETCD_PREFIX = '/coreos.com/network';
+
+/** Says what is being done; for progress lines. */
+export type OnStep = (text: string) => void;
+
+/** A running lab. Close it, whatever happened. */
+export class Lab {
+  readonly scope: LabScope;
+  readonly storeDir: string;
+  readonly families: readonly (4 | 6)[];
+  /** with store: 'etcd' */
+  etcd: EtcdServer | undefined;
+  #board: LeaseBoard;
+  readonly nodes: LabNode[] = [];
+  /** pods[i] is behind nodes[i] */
+  readonly pods: Pod[] = [];
+
+  private constructor(scope: LabScope, families: readonly (4 | 6)[]) {
+    this.scope = scope;
+    this.families = families;
+    this.storeDir = join(scope.tempDir, 'store');
+    this.#board = new FileBoard(this.storeDir);
+  }
+
+  /** Builds everything and waits until all see all; takes everything down again when that fails. */
+  static async build(description: LabDescription, onStep: OnStep = () => {}): Promise<Lab> {
+    requireRoot();
+    requireCommands();
+    check(description);
+    onStep('making namespaces');
+    const lab = new Lab(await LabScope.open(), description.families ?? [4]);
+    try {
+      await lab.#setUp(description, onStep);
+      return lab;
+    } catch (error) {
+      await lab.close();
+      throw error;
+    }
+  }
+
+  get weftNodes(): WeftNode[] {
+    return this.nodes.filter((node) => node instanceof WeftNode);
+  }
+
+  get kernelNodes(): KernelNode[] {
+    return this.nodes.filter((node) => node instanceof KernelNode);
+  }
+
+  /** The pod behind the i-th node, counted from 0. */
+  pod(i: number): Pod {
+    const pod = this.pods[i];
+    if (!pod) throw new Error(`the lab has no pod ${i}`);
+    return pod;
+  }
+
+  /** All ordered pairs of different pods. */
+  pairs(): { from: Pod; to: Pod }[] {
+    return this.pods.flatMap((from) =>
+      this.pods.filter((to) => to !== from).map((to) => ({ from, to })),
+    );
+  }
+
+  /** Waits until every pod has an answer from every other, in every family. */
+  async waitForPeers(timeoutMs = 20_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    const waits = this.pairs().flatMap(({ from, to }) =>
+      this.families.map((family) => waitForAnswer(from, to, family, deadline)),
+    );
+    const silent = (await Promise.all(waits)).filter((text) => text !== undefined);
+    if (silent.length === 0) return;
+    throw new WeftError(
+      'ERR_LAB_PEERS',
+      EXIT.failure,
+      `no answer in ${timeoutMs} ms: ${silent.join(', ')}${this.#logs()}`,
+    );
+  }
+
+  /** The board on which leases lie. */
+  get board(): LeaseBoard {
+    return this.#board;
+  }
+
+  /** Takes the store's link down (a partition) or up again; etcd only. */
+  async linkStore(state: 'up' | 'down'): Promise<void> {
+    await this.etcd?.options.namespace?.ip('link', 'set', UNDERLAY_DEVICE, state);
+  }
+
+  /** Takes everything down; throws when something stayed. */
+  async close(): Promise<void> {
+    const failures = await this.scope.close();
+    if (failures.length > 0) throw new Error(`could not take down: ${failures.join('; ')}`);
+  }
+
+  async #setUp(description: LabDescription, onStep: OnStep): Promise<void> {
+    const spaces = [];
+    for (const i of description.nodes.keys()) spaces.push(await this.scope.namespace(`n${i + 1}`));
+    const storeSpace =
+      description.store === 'etcd' ? await this.scope.namespace('etcd') : undefined;
+    await buildFabric(this.scope, spaces, fabricOptions(description), storeSpace);
+    if (storeSpace) await this.#startEtcd(storeSpace, onStep);
+    await this.#writeConfig(description);
+    for (const [i, space] of spaces.entries())
+      this.nodes.push(this.#makeNode(description, i, space));
+    // Kernel nodes first: their leases are written by hand, daemons must see them when they choose.
+    for (const node of this.kernelNodes) await this.#start(node, onStep);
+    await Promise.all(this.weftNodes.map((node) => this.#start(node, onStep)));
+    onStep('making pods');
+    for (const node of this.nodes)
+      this.pods.push(await Pod.create(this.scope, node.name.replace('n', 'p'), node));
+    if (description.waitForPeers === false) return;
+    onStep('waiting until every pod reaches every pod');
+    await this.waitForPeers();
+  }
+
+  async #start(node: LabNode, onStep: OnStep): Promise<void> {
+    onStep(`starting ${node.name} (${node.kind})`);
+    if (node instanceof KernelNode)
+      this.scope.cleanup.defer(`follower of ${node.name}`, () => node.stopFollowing());
+    await node.start();
+  }
+
+  async #startEtcd(namespace: Namespace, onStep: OnStep): Promise<void> {
+    onStep('starting etcd');
+    requireCommands(['etcd', 'etcdctl']);
+    const address = underlayAddress(STORE_INDEX).address4;
+    const ports = { clientPort: 2379, peerPort: 2380 };
+    this.etcd = new EtcdServer({ folder: this.storeDir, namespace, address, ...ports });
+    await this.etcd.start();
+    await this.etcd.waitUntilServing();
+    this.#board = new EtcdBoard(this.etcd.ctl(), ETCD_PREFIX);
+  }
+
+  async #writeConfig(description: LabDescription): Promise<void> {
+    const { backend = 'vxlan', extraPeers = 0, backendOptions, configOptions } = description;
+    // Room for tens of thousands of subnets.
+    const wide = extraPeers > 0 ? { Network: '10.128.0.0/9', SubnetLen: 25 } : {};
+    const base = networkConfig(backend, this.families, backendOptions);
+    const text = JSON.stringify({ ...base, ...wide, ...configOptions });
+    if (this.etcd) return this.etcd.ctl().put(`${ETCD_PREFIX}/config`, text);
+    mkdirSync(join(this.storeDir, 'subnets'), { recursive: true });
+    writeFileSync(join(this.storeDir, 'config'), text);
+    for (let i = 0; i < extraPeers; i++) writeAbsentPeer(this.storeDir, i);
+  }
+
+  #storeFlags(): string[] {
+    if (!this.etcd) return [`--store=file:${this.storeDir}`];
+    return [`--etcd-endpoints=${this.etcd.endpoint}`];
+  }
+
+  #makeNode(
+    description: LabDescription,
+    i: number,
+    space: ConstructorParameters<typeof WeftNode>[1],
+  ): LabNode {
+    const name = `n${i + 1}`;
+    const { families } = this;
+    const wanted = { ...description, ...description.nodes[i] };
+    const mtu =
+      description.underlayMtu === undefined ? {} : { underlayMtu: description.underlayMtu };
+    if (wanted.kind === 'kernel') {
+      return new KernelNode(name, space, underlayAddress(i + 1), {
+        index: i + 1,
+        board: this.#board,
+        families,
+        ...mtu,
+      });
+    }
+    const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
+    return new WeftNode(name, space, underlayAddress(i + 1), {
+      store: this.#storeFlags(),
+      tempDir: this.scope.tempDir,
+      ...(workers !== undefined && { workers }),
+      ...(offload !== undefined && { offload }),
+      ...(sourceCheck !== undefined && { sourceCheck }),
+      ...(flags && { flags }),
+      ...(extraPeers && { startTimeoutMs: 90_000 }),
+    });
+  }
+
+  #logs(): string {
+    const tail = (node: WeftNode): string => node.log.trimEnd().split('\n').slice(-5).join('\n');
+    return this.weftNodes
+      .map((node) => `\nlast lines of weftd on ${node.name}:\n${tail(node)}`)
+      .join('');
+  }
+}
+
+/** The lease of a node that does not exist: the i-th /25 of the upper half, at an address of the benchmarking range (RFC 2544). */
+function writeAbsentPeer(storeDir: string, i: number): void {
+  const subnet = `10.${128 + ((i >> 9) & 127)}.${(i >> 1) & 255}.${(i & 1) * 128}`;
+  const hex = (byte: number): string => (byte & 255).toString(16).padStart(2, '0');
+  const value = leaseValue({
+    publicIp: `198.18.${(i >> 8) & 255}.${i & 255}`,
+    vtepMac: `02:00:00:00:${hex(i >> 8)}:${hex(i)}`,
+  });
+  writeFileSync(join(storeDir, 'subnets', `${subnet}-25`), value);
+}
+
+/** The network config that the lab puts into the store. */
+export function networkConfig(
+  backend: BackendType,
+  families: readonly (4 | 6)[],
+  backendOptions: object = {},
+): object {
+  return {
+    ...(families.includes(4) ? { Network: '10.244.0.0/16' } : { EnableIPv4: false }),
+    ...(families.includes(6) && { EnableIPv6: true, IPv6Network: 'fd00:244::/48' }),
+    Backend: { Type: backend, ...backendOptions },
+  };
+}
+
+function fabricOptions(description: LabDescription): FabricOptions {
+  return {
+    ...(description.underlayMtu !== undefined && { mtu: description.underlayMtu }),
+    ...(description.underlayOffloads && { offloads: description.underlayOffloads }),
+    ...(description.underlayShape && { shape: description.underlayShape }),
+  };
+}
+
+function check(description: LabDescription): void {
+  const kernel = description.nodes.some((node) => node.kind === 'kernel');
+  if (kernel && (description.backend ?? 'vxlan') !== 'vxlan') {
+    throw new WeftError(
+      'ERR_LAB',
+      EXIT.usage,
+      'a kernel VXLAN node takes part in a vxlan overlay only',
+    );
+  }
+}
+
+async function waitForAnswer(
+  from: Pod,
+  to: Pod,
+  family: 4 | 6,
+  deadline: number,
+): Promise<string | undefined> {
+  while (Date.now() < deadline) {
+    const result = await ping(from, to, { family, count: 1, waitMs: 500 });
+    if (result.received > 0) return undefined;
+    await sleep(100);
+  }
+  return `${from.name} to ${to.name} (IPv${family})`;
+}

@@ -1,0 +1,76 @@
+/** Choosing a subnet (flannel pkg/subnet/etcd allocateSubnet): pure, no store. */
+import { type Prefix, sameWords } from '../../shared/address.ts';
+import { EXIT, WeftError } from '../../shared/errors.ts';
+import type { FamilyConfig, NetworkConfig } from '../network-config.ts';
+import { addToAddress, compareAddresses, overlaps } from './arithmetic.ts';
+import type { Lease, LeaseSubnets } from './lease.ts';
+import { SubnetSet } from './subnet-set.ts';
+
+/** flannel stops looking after this many free subnets and picks one of them. */
+const CANDIDATES_MAX = 100;
+
+/** A free subnet per enabled family, picked at random. Throws ERR_OUT_OF_SUBNETS. */
+export function allocateSubnets(
+  config: NetworkConfig,
+  leases: readonly Lease[],
+  random: () => number = Math.random,
+): LeaseSubnets {
+  const subnets: LeaseSubnets = {};
+  const taken4 = leases.flatMap((lease) => lease.subnet4 ?? []);
+  const taken6 = leases.flatMap((lease) => lease.subnet6 ?? []);
+  if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, taken4, random);
+  if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, taken6, random);
+  return subnets;
+}
+
+function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => number): Prefix {
+  const { bits } = family.subnetMin;
+  const candidates: Prefix[] = [];
+  const leased = new SubnetSet();
+  for (const subnet of taken) leased.add(subnet, 'lease');
+  let words = family.subnetMin.words;
+  while (
+    compareAddresses(words, family.subnetMax.words) <= 0 &&
+    candidates.length < CANDIDATES_MAX
+  ) {
+    const subnet = { words, bits };
+    if (leased.overlapping(subnet) === undefined) candidates.push(subnet);
+    words = addToAddress(words, bits, 1);
+  }
+  const picked = candidates[Math.floor(random() * candidates.length)];
+  if (picked) return picked;
+  throw new WeftError(
+    'ERR_OUT_OF_SUBNETS',
+    EXIT.failure,
+    'out of subnets: every subnet of the network config is leased; enlarge Network or remove stale leases',
+  );
+}
+
+/** Whether a lease's subnets are ones this config would hand out. */
+export function fitsConfig(config: NetworkConfig, subnets: LeaseSubnets): boolean {
+  return fitsFamily(config.ipv4, subnets.subnet4) && fitsFamily(config.ipv6, subnets.subnet6);
+}
+
+function fitsFamily(family: FamilyConfig | undefined, subnet: Prefix | undefined): boolean {
+  if (!family || !subnet) return !family && !subnet;
+  return (
+    subnet.bits === family.subnetMin.bits &&
+    compareAddresses(subnet.words, family.subnetMin.words) >= 0 &&
+    compareAddresses(subnet.words, family.subnetMax.words) <= 0
+  );
+}
+
+export function sameSubnets(a: LeaseSubnets, b: LeaseSubnets): boolean {
+  const same = (x: Prefix | undefined, y: Prefix | undefined): boolean =>
+    x === y || (!!x && !!y && x.bits === y.bits && sameWords(x.words, y.words));
+  return same(a.subnet4, b.subnet4) && same(a.subnet6, b.subnet6);
+}
+
+/** Whether any lease overlaps these subnets. */
+export function isTaken(subnets: LeaseSubnets, leases: readonly Lease[]): boolean {
+  const clash = (a: Prefix | undefined, b: Prefix | undefined): boolean =>
+    !!a && !!b && overlaps(a, b);
+  return leases.some(
+    (lease) => clash(lease.subnet4, subnets.subnet4) || clash(lease.subnet6, subnets.subnet6),
+  );
+}

@@ -1,0 +1,254 @@
+/**
+ * The etcd store: flannel's keys and values (flannel pkg/subnet/etcd registry). Correctness never rests on single events: every
+ * watch begins with a list, and whatever ends it leads to the next list.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Etcd3, ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
+import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
+import { parseKey } from '../lease/key.ts';
+import { EtcdSession } from './etcd-session.ts';
+import { followKeys, type KeyRange } from './etcd-watch.ts';
+import type { EtcdSettings } from './settings.ts';
+import type { CreateResult, ReplaceResult, Snapshot, Store, StoredLease } from './store.ts';
+
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 5_000;
+/** How long an event may take behind the answer to a read. */
+const EVENT_LATE_MS = 1_000;
+/** etcd's "no lease". */
+const NO_LEASE = '0';
+
+export class EtcdStore implements Store {
+  readonly name: string;
+  private readonly session: EtcdSession;
+  private readonly configKey: Buffer;
+  private readonly folder: string;
+  private readonly range: KeyRange;
+  /** what the watch's last list and the events since said, junk included, by full key */
+  private known = new Map<string, StoredLease>();
+
+  constructor(settings: EtcdSettings) {
+    this.session = new EtcdSession(settings);
+    this.name = this.session.name;
+    this.configKey = Buffer.from(`${settings.prefix}/config`);
+    this.folder = `${settings.prefix}/subnets/`;
+    // The range of a prefix ends before the prefix with its last byte one higher: "0" follows "/".
+    const behind = `${settings.prefix}/subnets0`;
+    this.range = { key: Buffer.from(this.folder), range_end: Buffer.from(behind) };
+  }
+
+  get configPlace(): string {
+    return `etcd key ${this.configKey.toString()}`;
+  }
+
+  async readConfig(): Promise<string | undefined> {
+    const { kvs } = await this.session.call((client) => client.kv.range({ key: this.configKey }));
+    return kvs[0]?.value.toString('utf8');
+  }
+
+  async list(): Promise<Snapshot> {
+    const { leases, revision } = await this.read();
+    return { leases: [...leases.values()], revision };
+  }
+
+  private async read(): Promise<{ leases: Map<string, StoredLease>; revision: string }> {
+    const request = { ...this.range, limit: PEERS_MAX };
+    const { kvs, header } = await this.session.call((client) => client.kv.range(request));
+    const leases = new Map(kvs.map((kv) => [kv.key.toString(), this.toLease(kv)]));
+    return { leases, revision: header.revision };
+  }
+
+  watch(
+    onSnapshot: (snapshot: Snapshot) => void,
+    onError: (error: Error) => void,
+    signal: AbortSignal,
+  ): void {
+    void this.watchLoop(onSnapshot, onError, signal);
+  }
+
+  private async watchLoop(
+    onSnapshot: (snapshot: Snapshot) => void,
+    onError: (error: Error) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let backoffMs = BACKOFF_MS_MIN;
+    while (!signal.aborted) {
+      const startedAt = Date.now();
+      try {
+        const { leases, revision } = await this.read();
+        if (signal.aborted) return;
+        this.known = leases;
+        onSnapshot(this.snapshot(revision));
+        await this.follow(revision, onSnapshot, signal);
+      } catch (error) {
+        if (!signal.aborted) onError(error as Error);
+      }
+      if (Date.now() - startedAt > BACKOFF_MS_MAX) backoffMs = BACKOFF_MS_MIN;
+      await sleep(backoffMs, undefined, { signal }).catch(() => undefined);
+      backoffMs = Math.min(BACKOFF_MS_MAX, backoffMs * 2);
+    }
+  }
+
+  private async follow(
+    revision: string,
+    onSnapshot: (snapshot: Snapshot) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const client = this.session.current();
+    const etcd = await client;
+    const apply = (events: IEvent[]): void => {
+      for (const event of events) this.applyEvent(event);
+      onSnapshot(this.snapshot(events.at(-1)?.kv.mod_revision ?? revision));
+    };
+    const inStep = (): Promise<boolean> => this.isInStep(etcd);
+    const why = await followKeys(etcd, this.range, revision, apply, inStep, signal);
+    // Compaction is no fault of the connection; after anything else another one is better.
+    if (!signal.aborted && !why.startsWith('compacted')) this.session.drop(client, true);
+  }
+
+  private applyEvent({ type, kv }: IEvent): void {
+    const key = kv.key.toString();
+    if (type === 'Put') this.known.set(key, this.toLease(kv));
+    else this.known.delete(key);
+  }
+
+  /** Compares the number of keys and the newest change with etcd's; a second look gives events in flight time to come. */
+  private async isInStep(client: Etcd3): Promise<boolean> {
+    for (let look = 0; look < 2; look++) {
+      const { count, kvs } = await client.kv.range({
+        ...this.range,
+        limit: 1,
+        keys_only: true,
+        sort_order: 'Descend',
+        sort_target: 'Mod',
+      });
+      const newest = kvs[0]?.mod_revision ?? NO_LEASE;
+      if (Number(count) === this.known.size && this.knowsRevision(newest)) return true;
+      await sleep(EVENT_LATE_MS);
+    }
+    return false;
+  }
+
+  private knowsRevision(revision: string): boolean {
+    if (this.known.size === 0) return true;
+    for (const lease of this.known.values()) if (lease.revision === revision) return true;
+    return false;
+  }
+
+  /**
+   * Unchanged keys keep their object, so that what was parsed of them is found again. The revision alone does not tell: a wiped etcd
+   * counts from one again.
+   */
+  private toLease(kv: IKeyValue): StoredLease {
+    const key = kv.key.toString();
+    const lease: StoredLease = {
+      key: key.slice(this.folder.length),
+      value: kv.value.length > STORE_VALUE_BYTES_MAX ? '' : kv.value.toString('utf8'),
+      isPermanent: kv.lease === NO_LEASE,
+      revision: kv.mod_revision,
+    };
+    const known = this.known.get(key);
+    const isSame =
+      known?.revision === lease.revision &&
+      known.value === lease.value &&
+      known.isPermanent === lease.isPermanent;
+    return isSame ? known : lease;
+  }
+
+  private snapshot(revision: string): Snapshot {
+    return { leases: [...this.known.values()], revision };
+  }
+
+  async expiry(key: string): Promise<number | undefined> {
+    const { kvs } = await this.session.call((client) =>
+      client.kv.range({ key: this.fullKey(key) }),
+    );
+    const lease = kvs[0]?.lease ?? NO_LEASE;
+    if (lease === NO_LEASE) return undefined;
+    const { TTL } = await this.session.call((client) =>
+      client.leaseClient.leaseTimeToLive({ ID: lease }),
+    );
+    return Date.now() + Number(TTL) * 1000;
+  }
+
+  async create(key: string, value: string, ttlMs: number | undefined): Promise<CreateResult> {
+    const isFree = { target: 'Version', result: 'Equal', version: 0 } as const;
+    const written = await this.put(key, value, ttlMs, isFree);
+    return written === undefined ? 'exists' : 'created';
+  }
+
+  async replace(
+    key: string,
+    value: string,
+    ttlMs: number | undefined,
+    revision: string,
+  ): Promise<ReplaceResult> {
+    const isSame = { target: 'Mod', result: 'Equal', mod_revision: revision } as const;
+    const written = await this.put(key, value, ttlMs, isSame);
+    return written === undefined ? { ok: false } : { ok: true, revision: written };
+  }
+
+  /** Puts under a condition, with a fresh etcd lease as flannel does. The key's new revision, or undefined if the condition fails. */
+  private async put(
+    key: string,
+    value: string,
+    ttlMs: number | undefined,
+    condition: object,
+  ): Promise<string | undefined> {
+    const lease = ttlMs === undefined ? NO_LEASE : await this.grant(ttlMs);
+    const full = this.fullKey(key);
+    const request_put = { key: full, value: Buffer.from(value), lease };
+    const read: IRequestOp = { request_range: { key: full } };
+    const { succeeded, responses, header } = await this.session.call((client) =>
+      client.kv.txn({
+        compare: [{ key: full, ...condition }],
+        success: [{ request_put }],
+        failure: [read],
+      }),
+    );
+    if (succeeded) return header.revision;
+    // A call whose answer got lost is made again, and then meets what it wrote itself.
+    const found = responses[0]?.response_range.kvs[0];
+    if (lease !== NO_LEASE && found?.lease === lease) return found.mod_revision;
+    if (lease !== NO_LEASE) await this.revoke(lease);
+    return undefined;
+  }
+
+  private async grant(ttlMs: number): Promise<string> {
+    const TTL = Math.ceil(ttlMs / 1000);
+    const { ID } = await this.session.call((client) => client.leaseClient.leaseGrant({ TTL }));
+    return ID;
+  }
+
+  /** Only tidies: an unused lease ends by itself after a day. */
+  private async revoke(lease: string): Promise<void> {
+    await this.session
+      .call((client) => client.leaseClient.leaseRevoke({ ID: lease }))
+      .catch(() => undefined);
+  }
+
+  async delete(key: string, revision?: string): Promise<boolean> {
+    const full = this.fullKey(key);
+    const compare: ICompare[] =
+      revision === undefined
+        ? []
+        : [{ key: full, target: 'Mod', result: 'Equal', mod_revision: revision }];
+    const { succeeded, responses } = await this.session.call((client) =>
+      client.kv.txn({
+        compare,
+        success: [{ request_delete_range: { key: full } }],
+        failure: [{ request_range: { key: full } }],
+      }),
+    );
+    return succeeded || responses[0]?.response_range.kvs.length === 0;
+  }
+
+  async close(): Promise<void> {
+    this.session.close();
+  }
+
+  private fullKey(key: string): Buffer {
+    if (!parseKey(key)) throw new Error(`store: "${key}" is no lease key`);
+    return Buffer.from(`${this.folder}${key}`);
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * What is wrong with this node, in words that tell what to do: a pure function of what the daemon knows. Codes are stable.
+ * {@link WarningBoard} shows a warning only when it has lasted: a blip is no news.
+ */
+import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
+
+export interface HealthWarning {
+  code: string;
+  severity: 'warning' | 'critical';
+  title: string;
+  text: string;
+  advice: string;
+  /** pods that should reach each other do not, or not all */
+  impactsConnectivity: boolean;
+}
+
+/** What the daemon knows cheaply; texts are '' where all is well. */
+export interface HealthFacts {
+  nowMs: number;
+  /** what the start waits for */
+  phase: string;
+  store: { name: string; ok: boolean; message: string };
+  lease: { key: string; state: string; expiresAtMs?: number; marginMs: number } | undefined;
+  workers: readonly { state: string; restarts: number }[];
+  heldPeers: number;
+  firewallProblem: string;
+  /** the newest list of nodes that could not be put in force */
+  tableProblem: string;
+  routesProblem: string;
+  /** what upkeep of devices and the underlay ran into */
+  hostProblem: string;
+  /** another interface would be the underlay now */
+  underlayMoved: string;
+  /** the largest encapsulated packet that the config asks for, and what the underlay's interface takes, bytes */
+  mtu: { outer: number; underlay: number } | undefined;
+  /** of the last minute */
+  recent: {
+    drops: Readonly<Record<string, number>>;
+    socketDrops: number;
+    restarts: number;
+    sentPackets: number;
+  };
+}
+
+type Found = HealthWarning | undefined;
+
+/** A packet of such a kind each second is no accident. */
+const DROPS_PER_MINUTE = 60;
+/** Share of the sent packets that a full queue may cost before it is told. */
+const QUEUE_FULL_SHARE = 0.001;
+/** A renewal is tried every minute; this long without success is news. */
+const OVERDUE_MS = 300_000;
+
+/** Everything that is amiss, the most important first. */
+export function warningsOf(facts: HealthFacts): HealthWarning[] {
+  const all = [
+    ...leaseWarnings(facts),
+    ...workerWarnings(facts),
+    ...hostWarnings(facts),
+    ...storeWarnings(facts),
+    ...dropWarnings(facts),
+  ];
+  const isCritical = (warning: HealthWarning): number => (warning.severity === 'critical' ? 0 : 1);
+  return all.flatMap((found) => found ?? []).sort((a, b) => isCritical(a) - isCritical(b));
+}
+
+function leaseWarnings({ lease, nowMs }: HealthFacts): Found[] {
+  if (!lease) return [];
+  const { key, state, expiresAtMs, marginMs } = lease;
+  const leftMs = expiresAtMs === undefined ? Number.POSITIVE_INFINITY : expiresAtMs - nowMs;
+  const minutes = Math.max(0, Math.round(leftMs / 60_000));
+  const isOverdue = marginMs - leftMs > Math.min(OVERDUE_MS, marginMs / 2);
+  return [
+    state === 'taken'
+      ? critical(
+          'lease-taken',
+          'Another node uses our subnet',
+          `the lease ${key} has another node's value, or its addresses are leased twice`,
+          'give each node its own --public-ip and state folder, then restart weftd on one of them',
+        )
+      : undefined,
+    state === 'lost'
+      ? warning(
+          'lease-lost',
+          'Our lease is gone from the store',
+          `${key} is being put back`,
+          'if it does not come back: look at who deletes keys, and whether the store lets this node write',
+        )
+      : undefined,
+    leftMs <= 0
+      ? critical(
+          'lease-expired',
+          'Our lease has ended',
+          `${key} was not renewed in time; another node may take the subnet`,
+          'let this node write to the store; see the log for what it refused',
+        )
+      : undefined,
+    leftMs > 0 && isOverdue
+      ? warning(
+          'lease-expiring',
+          'Our lease is not being renewed',
+          `${key} ends in ${minutes} min`,
+          'let this node write to the store; see the log for what it refused',
+        )
+      : undefined,
+  ];
+}
+
+function workerWarnings({ workers, recent }: HealthFacts): Found[] {
+  const inState = (state: string): number[] =>
+    workers.flatMap((w, i) => (w.state === state ? [i] : []));
+  const [stuck, away] = [inState('stuck'), inState('restarting')];
+  return [
+    stuck.length > 0
+      ? critical(
+          'worker-stuck',
+          'A forwarding thread stands still',
+          `worker ${stuck.join(', ')} gives no heartbeat`,
+          'restart weftd; send "weft bugreport" with what the node was doing',
+        )
+      : undefined,
+    away.length > 0
+      ? critical(
+          'worker-away',
+          'A forwarding thread does not run',
+          `worker ${away.join(', ')} is being started again`,
+          'see the log for why it stopped',
+        )
+      : undefined,
+    recent.restarts > 0
+      ? warning(
+          'worker-restarts',
+          'A forwarding thread was restarted',
+          `${recent.restarts} restarts in the last minute; packets were lost each time`,
+          'see the log for why it stopped; send "weft bugreport" when it goes on',
+        )
+      : undefined,
+  ];
+}
+
+function hostWarnings(facts: HealthFacts): Found[] {
+  const { phase, firewallProblem, routesProblem, hostProblem, underlayMoved, mtu } = facts;
+  return [
+    phase !== ''
+      ? critical(
+          'not-started',
+          'Not forwarding yet',
+          phase,
+          'see the log; "weft doctor" looks at the host',
+        )
+      : undefined,
+    firewallProblem !== ''
+      ? critical(
+          'firewall-missing',
+          'Firewall rules are not in place',
+          firewallProblem,
+          'install the tool, or choose the other kind with EnableNFTables in the network config',
+        )
+      : undefined,
+    routesProblem !== ''
+      ? critical(
+          'routes-refused',
+          'Routes are not in place',
+          routesProblem,
+          'compare with "ip route show proto 86" and remove what stands in the way',
+        )
+      : undefined,
+    hostProblem !== ''
+      ? critical(
+          'host-not-repaired',
+          'The host is not as it should be',
+          hostProblem,
+          'bring the interface or its address back, or choose another with --iface',
+        )
+      : undefined,
+    underlayMoved !== ''
+      ? warning(
+          'underlay-moved',
+          'The underlay is elsewhere now',
+          underlayMoved,
+          'restart weftd to move, or fix the choice with --iface',
+        )
+      : undefined,
+    mtu && mtu.outer > mtu.underlay
+      ? critical(
+          'mtu-mismatch',
+          'Pod packets are too large for the underlay',
+          `encapsulated they take up to ${mtu.outer} bytes, the interface carries ${mtu.underlay}`,
+          `set Backend.MTU in the network config to ${mtu.underlay} or less`,
+        )
+      : undefined,
+  ];
+}
+
+function storeWarnings({ store, heldPeers, tableProblem }: HealthFacts): Found[] {
+  return [
+    store.ok
+      ? undefined
+      : warning(
+          'store-away',
+          'The store does not answer',
+          `${store.name}: ${store.message}; forwarding goes on with the last table`,
+          'new nodes are not seen and the lease is not renewed until it is back: look at the store and the way to it',
+        ),
+    tableProblem !== ''
+      ? critical(
+          'table-stale',
+          'The newest list of nodes is not in force',
+          tableProblem,
+          'see the log; "weft peers" shows what is in force',
+        )
+      : undefined,
+    heldPeers > 0
+      ? warning(
+          'peers-held',
+          'Leases vanished in doubtful circumstances',
+          `${heldPeers} peers are kept for up to ten minutes`,
+          'if the nodes are really gone there is nothing to do; otherwise see who emptied the store',
+        )
+      : undefined,
+  ];
+}
+
+/** Reasons that tell of a fault somewhere else, and what they mean for the node. */
+const DROP_WARNINGS: readonly [code: string, title: string, impacts: boolean, names: DropName[]][] =
+  [
+    ['drops-spoofed', 'Packets with foreign source addresses', false, ['inForeignSource']],
+    ['drops-unknown-peer', 'Packets from senders that are no node', true, ['inUnknownPeer']],
+    ['drops-stale-peer', 'A peer uses old data of this node', true, ['inWrongMac', 'inNotOurs']],
+    ['drops-mtu', 'Packets larger than the path carries', true, ['outUnderlayMtu', 'inOversized']],
+    ['drops-refused', 'The kernel refuses packets', true, ['outUnderlayRefused', 'inTunRefused']],
+  ];
+
+function dropWarnings({ recent }: HealthFacts): Found[] {
+  const count = (name: DropName): number => recent.drops[name] ?? 0;
+  const told = DROP_WARNINGS.map(([code, title, impactsConnectivity, names]): Found => {
+    const [most] = [...names].sort((a, b) => count(b) - count(a)) as [DropName];
+    const total = names.reduce((sum, name) => sum + count(name), 0);
+    if (total < DROPS_PER_MINUTE) return undefined;
+    const text = `${total} in the last minute: ${DROP_REASONS[most].text}`;
+    return { ...warning(code, title, text, DROP_REASONS[most].advice), impactsConnectivity };
+  });
+  const full = count('outUnderlayFull');
+  const isFull = full >= DROPS_PER_MINUTE && full > recent.sentPackets * QUEUE_FULL_SHARE;
+  return [
+    ...told,
+    isFull
+      ? warning(
+          'drops-queue-full',
+          'The underlay is slower than the pods',
+          `${full} packets in the last minute`,
+          DROP_REASONS.outUnderlayFull.advice,
+        )
+      : undefined,
+    recent.socketDrops >= DROPS_PER_MINUTE
+      ? warning(
+          'socket-drops',
+          'The receive buffer overflows',
+          `the kernel dropped ${recent.socketDrops} datagrams in the last minute before weftd could read them`,
+          'raise net.core.rmem_max and restart weftd, or give it more --workers',
+        )
+      : undefined,
+  ];
+}
+
+function warning(code: string, title: string, text: string, advice: string): HealthWarning {
+  return { code, severity: 'warning', title, text, advice, impactsConnectivity: false };
+}
+
+function critical(code: string, title: string, text: string, advice: string): HealthWarning {
+  return { code, severity: 'critical', title, text, advice, impactsConnectivity: true };
+}
+
+/** How long a warning must last before it is shown, ms; 0 where not named. */
+const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
+  'not-started': 10_000,
+  'store-away': 5_000,
+  'lease-lost': 10_000,
+  'worker-away': 2_000,
+  'firewall-missing': 10_000,
+  'routes-refused': 10_000,
+  'host-not-repaired': 10_000,
+  'underlay-moved': 10_000,
+  'table-stale': 10_000,
+  'peers-held': 5_000,
+};
+
+/** Remembers since when each warning holds. */
+export class WarningBoard {
+  private readonly since = new Map<string, number>();
+  private current: readonly HealthWarning[] = [];
+  private lookedAtMs = 0;
+
+  /** What is amiss now; codes that are missing are over. */
+  update(warnings: readonly HealthWarning[], nowMs: number): void {
+    const codes = new Set(warnings.map(({ code }) => code));
+    for (const code of this.since.keys()) if (!codes.has(code)) this.since.delete(code);
+    for (const code of codes) if (!this.since.has(code)) this.since.set(code, nowMs);
+    this.current = warnings;
+    this.lookedAtMs = nowMs;
+  }
+
+  /** Those that have lasted, with `since` as text. */
+  visible(): (HealthWarning & { since: string })[] {
+    return this.current.flatMap((warning) => {
+      const sinceMs = this.since.get(warning.code) ?? this.lookedAtMs;
+      const isOld = this.lookedAtMs - sinceMs >= (VISIBLE_AFTER_MS[warning.code] ?? 0);
+      return isOld ? [{ ...warning, since: new Date(sinceMs).toISOString() }] : [];
+    });
+  }
+}

@@ -1,0 +1,272 @@
+/** Prometheus metrics of the daemon. Everything is read when somebody scrapes; nothing is counted twice. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { BATCH_BOUNDS } from '../../memory/counters.ts';
+import { programVersion } from '../../shared/version.ts';
+import type { BackendStatus } from '../backend/backend.ts';
+import type { Node } from '../node.ts';
+import { KeptHistogram } from './kept-histogram.ts';
+
+/** What a scrape gets. */
+export interface Exposition {
+  contentType: string;
+  text: string;
+}
+
+/** The node's metrics; each call is one scrape. */
+export function metricsOf(node: Node): () => Promise<Exposition> {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  addState(registry, node);
+  addTable(registry, () => node.backend?.status());
+  addLease(registry, node);
+  addWorkers(registry, () => node.backend?.status());
+  addTraffic(registry, () => node.backend?.status());
+  return async () => ({ contentType: registry.contentType, text: await registry.metrics() });
+}
+
+/** A gauge that is read when scraped; undefined leaves it out. */
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number | undefined,
+): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      const value = read();
+      if (value === undefined) this.remove();
+      else this.set(value);
+    },
+  });
+}
+
+function addState(registry: Registry, node: Node): void {
+  new Gauge({
+    name: 'weft_info',
+    help: 'Version and backend; always 1.',
+    labelNames: ['version', 'backend', 'store'],
+    registers: [registry],
+    collect() {
+      const backend = node.config?.backend.type ?? 'none';
+      const [store = ''] = node.registry.name.split(/[ :]/);
+      this.reset();
+      this.set({ version: programVersion(), backend, store }, 1);
+    },
+  });
+  gauge(registry, 'weft_ready', '1 when /readyz says ready.', () =>
+    node.whyNotReady() === '' ? 1 : 0,
+  );
+  gauge(registry, 'weft_store_up', '1 when the last call to the store succeeded.', () =>
+    node.store.ok ? 1 : 0,
+  );
+  gauge(
+    registry,
+    'weft_store_last_list_timestamp_seconds',
+    'When the store last told the leases.',
+    () => node.store.lastEventAt.getTime() / 1000,
+  );
+  counter(
+    registry,
+    'weft_store_lists_total',
+    "Lists of leases that the store's watch delivered.",
+    [],
+    () => [[{}, node.storeCounts.lists]],
+  );
+  counter(
+    registry,
+    'weft_store_failures_total',
+    'Times that the watch of the store failed and was begun anew.',
+    [],
+    () => [[{}, node.storeCounts.failures]],
+  );
+  gauge(registry, 'weft_peers', 'Peers in the route table.', () => node.peers.length);
+  gauge(
+    registry,
+    'weft_peers_held',
+    'Of these, kept though their leases vanished.',
+    () => node.held,
+  );
+  gauge(registry, 'weft_firewall_ok', '1 when the firewall rules are in place.', () => {
+    const { firewall } = node.problems;
+    return firewall === undefined ? undefined : Number(firewall === '');
+  });
+}
+
+function addTable(registry: Registry, status: () => BackendStatus | undefined): void {
+  gauge(
+    registry,
+    'weft_table_generation',
+    'Publications of the route table since its workers were set up.',
+    () => status()?.table?.generation,
+  );
+  gauge(
+    registry,
+    'weft_table_published_timestamp_seconds',
+    'When the route table in force was published.',
+    () => {
+      const table = status()?.table;
+      return table ? Date.parse(table.publishedAt) / 1000 : undefined;
+    },
+  );
+}
+
+function addLease(registry: Registry, node: Node): void {
+  gauge(
+    registry,
+    'weft_lease_expiry_timestamp_seconds',
+    'When the lease ends unless it is renewed; absent for a reservation.',
+    () => {
+      const expiresAtMs = node.lease?.lease.expiresAtMs;
+      return expiresAtMs === undefined ? undefined : expiresAtMs / 1000;
+    },
+  );
+  gauge(
+    registry,
+    'weft_lease_held',
+    '1 when the lease in the store is ours.',
+    () => node.lease && (node.lease.state === 'held' ? 1 : 0),
+  );
+  counter(
+    registry,
+    'weft_lease_renewals_total',
+    'Attempts to renew or rewrite the lease.',
+    ['result'],
+    () => Object.entries(node.lease?.renewals ?? {}).map(([result, n]) => [{ result }, n]),
+  );
+}
+
+function addWorkers(registry: Registry, status: () => BackendStatus | undefined): void {
+  new Gauge({
+    name: 'weft_worker_up',
+    help: '1 when the forwarding thread runs and its heartbeat moves.',
+    labelNames: ['worker'],
+    registers: [registry],
+    collect() {
+      for (const [i, { state }] of (status()?.workers ?? []).entries())
+        this.set({ worker: String(i) }, state === 'running' ? 1 : 0);
+    },
+  });
+  counter(
+    registry,
+    'weft_worker_restarts_total',
+    'Restarts of a forwarding thread.',
+    ['worker'],
+    () => (status()?.workers ?? []).map(({ restarts }, i) => [{ worker: String(i) }, restarts]),
+  );
+  counter(
+    registry,
+    'weft_worker_breaths_total',
+    'Turns of a forwarding thread: at most one batch each way.',
+    ['worker'],
+    () => (status()?.workers ?? []).map(({ breaths }, i) => [{ worker: String(i) }, breaths]),
+  );
+  counter(
+    registry,
+    'weft_worker_wait_seconds_total',
+    'Time that a forwarding thread waited for packets, asleep or looking; the rest it worked.',
+    ['worker'],
+    () => (status()?.workers ?? []).map(({ waitNs }, i) => [{ worker: String(i) }, waitNs / 1e9]),
+  );
+  new Gauge({
+    name: 'weft_offload_enabled',
+    help: 'Offloads that every forwarding thread uses; those not in use are absent.',
+    labelNames: ['offload'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const offload of status()?.offloads ?? []) this.set({ offload }, 1);
+    },
+  });
+}
+
+type Labels = Record<string, string>;
+
+/** A counter whose totals are kept elsewhere. */
+function counter(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  read: () => (readonly [Labels, number])[],
+): void {
+  new Counter({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [labels, value] of read()) this.inc(labels, value);
+    },
+  });
+}
+
+const DIRECTIONS = ['outbound', 'inbound'] as const;
+
+function addTraffic(registry: Registry, status: () => BackendStatus | undefined): void {
+  const both = (outbound: string, inbound: string) => (): (readonly [Labels, number])[] => {
+    const totals = status()?.totals;
+    if (!totals) return [];
+    const all: Record<string, number> = { ...totals.counters, ...totals.stats };
+    return [
+      [{ direction: 'outbound' }, all[outbound] ?? 0],
+      [{ direction: 'inbound' }, all[inbound] ?? 0],
+    ];
+  };
+  const add = (name: string, help: string, outbound: string, inbound: string): void =>
+    counter(registry, name, help, ['direction'], both(outbound, inbound));
+  const arrived = 'from the TUN (outbound) or the underlay (inbound)';
+  const left = 'to the underlay (outbound) or the TUN (inbound)';
+  add('weft_received_packets_total', `Packets ${arrived}.`, 'outPackets', 'inPackets');
+  add('weft_received_bytes_total', `Bytes of packets ${arrived}.`, 'outBytes', 'inBytes');
+  counter(
+    registry,
+    'weft_udp_socket_drops_total',
+    'Datagrams that the kernel dropped because the receive buffer was full.',
+    [],
+    () => {
+      const drops = status()?.totals.stats.udpSocketDrops;
+      return drops === undefined ? [] : [[{}, drops]];
+    },
+  );
+  add('weft_forwarded_packets_total', `Packets ${left}.`, 'sentPackets', 'deliveredPackets');
+  add('weft_forwarded_bytes_total', `Bytes of packets ${left}.`, 'sentBytes', 'deliveredBytes');
+  add(
+    'weft_udp_messages_total',
+    'Messages through UDP sockets.',
+    'udpMessagesOut',
+    'udpMessagesIn',
+  );
+  add('weft_udp_calls_total', 'System calls on UDP sockets.', 'udpSendCalls', 'udpReceiveCalls');
+  add('weft_tun_calls_total', 'System calls on the TUN.', 'tunReads', 'tunWrites');
+  new KeptHistogram(
+    registry,
+    'weft_batch_packets',
+    'Packets of a batch from the TUN (outbound) or the UDP socket (inbound); batches without any are left out.',
+    BATCH_BOUNDS,
+    () => {
+      const { batches, counters } = status()?.totals ?? {};
+      return [
+        { labels: { direction: 'outbound' }, counts: batches?.outbound, sum: counters?.outPackets },
+        { labels: { direction: 'inbound' }, counts: batches?.inbound, sum: counters?.inPackets },
+      ];
+    },
+  );
+  counter(
+    registry,
+    'weft_dropped_packets_total',
+    'Packets not forwarded, by reason (docs/reference/drops.md).',
+    ['direction', 'reason'],
+    () => {
+      const drops = status()?.totals.drops;
+      return DIRECTIONS.flatMap((direction) =>
+        Object.entries(drops?.[direction] ?? {}).map(
+          ([reason, count]) => [{ direction, reason }, count] as const,
+        ),
+      );
+    },
+  );
+}

@@ -1,0 +1,105 @@
+/** Looks at the node once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
+import type { Totals } from '../../memory/counters.ts';
+import type { BackendStatus } from '../backend/backend.ts';
+import type { Node } from '../node.ts';
+import {
+  type HealthFacts,
+  type HealthWarning,
+  WarningBoard,
+  warningsOf,
+} from './health-warnings.ts';
+import { everySecond, History } from './history.ts';
+
+/** What "the last minute" of the warnings is, in looks. */
+const MINUTE = 60;
+
+/** What warnings compare with a minute ago. */
+interface Moment {
+  totals: Totals;
+  restarts: number;
+}
+
+export class SelfWatch {
+  readonly history = new History();
+  private readonly node: Node;
+  private readonly board = new WarningBoard();
+  private readonly moments: Moment[] = [];
+  private end: (() => void) | undefined;
+
+  constructor(node: Node) {
+    this.node = node;
+  }
+
+  start(): void {
+    this.end = everySecond(() => this.look(Date.now()));
+  }
+
+  stop(): void {
+    this.end?.();
+  }
+
+  /** Warnings that have lasted. */
+  warnings(): (HealthWarning & { since: string })[] {
+    return this.board.visible();
+  }
+
+  private look(nowMs: number): void {
+    const status = this.node.backend?.status();
+    this.history.add(status?.totals, nowMs);
+    if (status) this.remember(status);
+    this.board.update(warningsOf(factsOf(this.node, status, this.recent(), nowMs)), nowMs);
+  }
+
+  private remember({ totals, workers }: BackendStatus): void {
+    this.moments.push({ totals, restarts: workers.reduce((sum, w) => sum + w.restarts, 0) });
+    if (this.moments.length > MINUTE + 1) this.moments.shift();
+  }
+
+  private recent(): HealthFacts['recent'] {
+    const [first, last] = [this.moments[0], this.moments.at(-1)];
+    if (!first || !last) return { drops: {}, socketDrops: 0, restarts: 0, sentPackets: 0 };
+    const before: Record<string, number> = {
+      ...first.totals.drops.outbound,
+      ...first.totals.drops.inbound,
+    };
+    const now = { ...last.totals.drops.outbound, ...last.totals.drops.inbound };
+    return {
+      drops: Object.fromEntries(
+        Object.entries(now).map(([name, n]) => [name, n - (before[name] ?? 0)]),
+      ),
+      socketDrops: last.totals.stats.udpSocketDrops - first.totals.stats.udpSocketDrops,
+      restarts: last.restarts - first.restarts,
+      sentPackets: last.totals.counters.sentPackets - first.totals.counters.sentPackets,
+    };
+  }
+}
+
+function factsOf(
+  node: Node,
+  status: BackendStatus | undefined,
+  recent: HealthFacts['recent'],
+  nowMs: number,
+): HealthFacts {
+  const { lease, settings, store, registry, external, config, problems } = node;
+  const outer = config?.backend.type === 'vxlan' ? config.backend.mtu : undefined;
+  return {
+    nowMs,
+    phase: node.phase,
+    store: { name: registry.name, ok: store.ok, message: store.message },
+    lease: lease && {
+      key: lease.lease.key,
+      state: lease.state,
+      marginMs: settings.renewMarginMs,
+      ...(lease.lease.expiresAtMs !== undefined && { expiresAtMs: lease.lease.expiresAtMs }),
+    },
+    workers: status?.workers ?? [],
+    heldPeers: node.held,
+    firewallProblem: problems.firewall ?? '',
+    tableProblem: problems.table,
+    routesProblem: problems.routes,
+    hostProblem: problems.host,
+    underlayMoved: problems.underlay,
+    mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
+    recent,
+  };
+}

@@ -1,0 +1,209 @@
+/**
+ * TUN queues and sockets for all workers: those of the process before where they fit, else new ones. The descriptors belong to the
+ * control thread: a worker that dies takes no device and no socket with it, and its successor goes on with the same ones.
+ */
+
+import { deviceName, type TunnelConfig } from '../../cluster/network-config.ts';
+import { findPortHolder } from '../../host/preflight.ts';
+import type { Addon, UdpOptions } from '../../memory/addon.ts';
+import { FEATURE } from '../../memory/layout.ts';
+import { addressBytes, type Words } from '../../shared/address.ts';
+import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import type { FdStore } from '../manager/fd-store.ts';
+
+const BUFFER_BYTES = 4 << 20;
+/** While nobody reads: a TCP transfer must not push others out of the socket. */
+const HANDOVER_BYTES = 32 << 20;
+/** Sending sockets per worker: source ports over which peers and routers spread flows. */
+const SEND_SOCKETS = 4;
+const ANY4 = new Uint8Array(4);
+const ANY6 = new Uint8Array(16);
+
+/** One worker's descriptors of one address family. */
+export interface WorkerPorts {
+  tunFd: number;
+  udpFd: number;
+  sendFds: number[];
+  /** their ports */
+  sendPorts: number[];
+  features: number;
+}
+
+export interface FamilyPorts {
+  family: 4 | 6;
+  device: string;
+  workers: WorkerPorts[];
+}
+
+export interface PortWishes {
+  backend: TunnelConfig;
+  family: 4 | 6;
+  /** this node's address in the underlay */
+  local: Words;
+  workers: number;
+  features: number;
+}
+
+/** Throws WeftError ERR_PORT_TAKEN, ERR_TUN_BUSY or ERR_OPEN; what it had opened is closed or waits in the store. */
+export async function openPorts(
+  addon: Addon,
+  store: FdStore,
+  wishes: PortWishes,
+): Promise<FamilyPorts> {
+  const { backend, family, workers } = wishes;
+  const device = deviceName(backend, family);
+  const opener = new Opener(addon, store, wishes, device);
+  const ports: FamilyPorts = { family, device, workers: [] };
+  try {
+    for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
+    return ports;
+  } catch (error) {
+    opener.undo();
+    throw await explain(error, device, backend.port);
+  }
+}
+
+/** Names in the descriptor store: they say what a descriptor is for, not what it is; that is checked when it is adopted. */
+function storeName(kind: 'tun' | 'udp', family: 4 | 6, worker: number): string {
+  return `${kind}-${family}-${worker}`;
+}
+
+interface Socket {
+  fd: number;
+  port: number;
+  gro: boolean;
+}
+
+class Opener {
+  private readonly senders: number[] = [];
+  private readonly named = new Map<string, number>();
+  private readonly addon: Addon;
+  private readonly store: FdStore;
+  private readonly wishes: PortWishes;
+  private readonly device: string;
+
+  constructor(addon: Addon, store: FdStore, wishes: PortWishes, device: string) {
+    this.addon = addon;
+    this.store = store;
+    this.wishes = wishes;
+    this.device = device;
+  }
+
+  /** What the store has a copy of waits for the next try, so that a name never stands for two descriptors. */
+  undo(): void {
+    for (const fd of this.senders) this.addon.close(fd);
+    for (const [name, fd] of this.named) this.store.giveBack(name, fd);
+  }
+
+  openWorker(worker: number): WorkerPorts {
+    const { family, features: wanted, backend } = this.wishes;
+    const receiver = this.kept(
+      storeName('udp', family, worker),
+      (fd) => this.addon.adoptUdp(fd, this.receiverOptions()),
+      () => this.addon.openUdp(this.receiverOptions()),
+    );
+    const tun = this.kept(
+      storeName('tun', family, worker),
+      (fd) => this.addon.adoptTun(fd, this.device, wanted),
+      () => this.addon.openTun(this.device, wanted),
+    );
+    const isVxlan = backend.type === 'vxlan';
+    const senders = isVxlan
+      ? Array.from({ length: SEND_SOCKETS }, () => this.openSender())
+      : [receiver];
+    const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
+    let features = wanted & ~probed;
+    features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
+    if (receiver.gro) features |= FEATURE.udpGro;
+    return {
+      tunFd: tun.fd,
+      udpFd: receiver.fd,
+      sendFds: senders.map(({ fd }) => fd),
+      sendPorts: senders.map(({ port }) => port),
+      features,
+    };
+  }
+
+  /** The descriptor of the process before, else a new one, of which the store gets a copy at once: also a crash shall keep it. */
+  private kept<T extends { fd: number }>(name: string, adopt: (fd: number) => T, open: () => T): T {
+    const adopted = this.store.adopt(name, adopt);
+    const port = adopted ?? open();
+    this.named.set(name, port.fd);
+    if (!adopted) this.store.keep(name, port.fd);
+    return port;
+  }
+
+  /** Stock VXLAN listens on every address; flannel-UDP on the interface's, which it also sends from. */
+  private receiverOptions(): UdpOptions {
+    const { family, backend, local, features } = this.wishes;
+    const any = family === 4 ? ANY4 : ANY6;
+    return {
+      family,
+      address: backend.type === 'vxlan' ? any : addressBytes(local),
+      port: backend.port,
+      reusePort: true,
+      gro: (features & FEATURE.udpGro) !== 0,
+      dontFragment: backend.type !== 'vxlan',
+      bufferBytes: BUFFER_BYTES,
+    };
+  }
+
+  private openSender(): Socket {
+    const { local } = this.wishes;
+    const own = { address: addressBytes(local), port: 0, reusePort: false, gro: false };
+    const socket = this.addon.openUdp({ ...this.receiverOptions(), ...own });
+    this.senders.push(socket.fd);
+    return socket;
+  }
+}
+
+async function explain(error: unknown, device: string, port: number): Promise<WeftError> {
+  const { code, syscall } = error as { code?: string; syscall?: string };
+  if (code === 'EADDRINUSE') {
+    const holder = await findPortHolder(port).catch(() => undefined);
+    const why = holder ?? 'another program owns it (see: ss -ulpn)';
+    return new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`, error);
+  }
+  if (syscall === 'openTun' && (code === 'EBUSY' || code === 'EINVAL')) {
+    const message = `device ${device} can't be made (${code}): a device of this name is in use; remove it with: ip link delete ${device}`;
+    return new WeftError('ERR_TUN_BUSY', EXIT.os, message, error);
+  }
+  return new WeftError(
+    'ERR_OPEN',
+    EXIT.os,
+    `data plane: ${syscall ?? 'open'} failed: ${messageOf(error)}`,
+    error,
+  );
+}
+
+/** Closes all; what the store holds a copy of lives on there. */
+export function closePorts(addon: Addon, ports: readonly FamilyPorts[]): void {
+  const fds = ports.flatMap((p) => p.workers.flatMap((w) => [w.tunFd, w.udpFd, ...w.sendFds]));
+  for (const fd of new Set(fds)) addon.close(fd);
+}
+
+/** Closes the sending sockets; queues and receiving sockets wait in the store to be adopted by the next {@link openPorts}. */
+export function giveBackPorts(addon: Addon, store: FdStore, ports: readonly FamilyPorts[]): void {
+  for (const { family, workers } of ports) {
+    workers.forEach(({ tunFd, udpFd, sendFds }, worker) => {
+      for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
+      store.giveBack(storeName('udp', family, worker), udpFd);
+      store.giveBack(storeName('tun', family, worker), tunFd);
+    });
+  }
+}
+
+/** Device, address and routes outlive the process, as a kernel vxlan device does: packets for the overlay must not leave elsewhere. */
+export function persistDevices(addon: Addon, ports: readonly FamilyPorts[]): void {
+  for (const { workers } of ports) {
+    const [first] = workers;
+    if (first) addon.persistTun(first.tunFd, true);
+  }
+}
+
+/** Makes room for what arrives until the next process reads. */
+export function widenSockets(addon: Addon, ports: readonly FamilyPorts[]): void {
+  for (const { workers } of ports) {
+    for (const { udpFd } of workers) addon.receiveBuffer(udpFd, HANDOVER_BYTES);
+  }
+}

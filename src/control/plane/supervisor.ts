@@ -1,0 +1,228 @@
+/**
+ * Keeps the forwarding threads running: one endless piscina task per worker, restarted with back-off. A task is stopped by a word
+ * in shared memory and an eventfd, never by an abort signal (piscina would kill the thread). Counter blocks outlive workers.
+ */
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Piscina } from 'piscina';
+import type { Addon } from '../../memory/addon.ts';
+import { COUNTER, COUNTER_BLOCK } from '../../memory/counters.ts';
+import { STAT_NAMES } from '../../memory/layout.ts';
+import { COMMAND, CONTROL_WORDS, WORD, type WorkerTask } from '../../memory/worker-task.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { projectRoot } from '../../shared/root.ts';
+import type { Log } from '../log/log.ts';
+
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 10_000;
+const HEALTHY_MS = 30_000;
+const STOP_MS = 3_000;
+const WATCH_MS = 1_000;
+/** A worker beats at least ten times a second (shared/limits.ts WAIT_MS_MAX); this long without a beat is a hang. */
+const STUCK_MS = 5_000;
+
+const WAIT_NS = STAT_NAMES.indexOf('waitNs');
+
+/** stuck: the task runs, but its heartbeat stands still. */
+export type WorkerState = 'running' | 'stuck' | 'restarting' | 'stopped';
+/** What the supervisor adds to a task itself. */
+export type TaskSpec = Omit<WorkerTask, 'index' | 'wakeFd' | 'control' | 'counters'>;
+
+interface Worker {
+  spec: TaskSpec;
+  state: WorkerState;
+  restarts: number;
+  wakeFd: number;
+  control: Int32Array;
+  counters: Float64Array;
+  pool: Piscina;
+  /** last heartbeat that the watch saw, and when it moved */
+  beat: number;
+  beatAtMs: number;
+  done: Promise<void>;
+}
+
+/** for tests */
+export type WorkerFault = 'fail' | 'hang';
+
+export interface WorkerStatus {
+  state: WorkerState;
+  restarts: number;
+  heartbeat: number;
+  /** turns of all its lives, and how long it waited in them: the rest of the time it worked */
+  breaths: number;
+  waitNs: number;
+}
+
+export class Supervisor {
+  private readonly addon: Addon;
+  private readonly log: Log;
+  private readonly file: string;
+  private readonly pool: Piscina;
+  private readonly ended = new AbortController();
+  private workers: Worker[] = [];
+  private watch: NodeJS.Timeout | undefined;
+
+  /** `file` is the module whose export `run` is the task (tests may name another). */
+  constructor(addon: Addon, log: Log, count: number, file = workerFile()) {
+    this.addon = addon;
+    this.log = log;
+    this.file = file;
+    this.pool = this.createPool(count);
+  }
+
+  private createPool(count: number): Piscina {
+    const pool = new Piscina({
+      filename: this.file,
+      name: 'run',
+      minThreads: count,
+      maxThreads: count,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+    // A thread without a task that dies; unheard, the event would end the daemon.
+    pool.on('error', (error: unknown) => {
+      this.log.error(`forwarding thread ended: ${messageOf(error)}`);
+    });
+    return pool;
+  }
+
+  /** Starts one worker per task. */
+  start(specs: readonly TaskSpec[]): void {
+    this.workers = specs.map((spec, index) => {
+      const worker: Worker = {
+        spec,
+        state: 'restarting',
+        restarts: 0,
+        wakeFd: this.addon.openWake(),
+        control: new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)),
+        counters: new Float64Array(new SharedArrayBuffer(COUNTER_BLOCK * 8)),
+        pool: this.pool,
+        beat: 0,
+        beatAtMs: Date.now(),
+        done: Promise.resolve(),
+      };
+      worker.done = this.keep(worker, index);
+      return worker;
+    });
+    this.watch = setInterval(() => this.checkHeartbeats(Date.now()), WATCH_MS).unref();
+  }
+
+  /** Finds workers whose heartbeat stands still, says so once, and again when they go on. */
+  checkHeartbeats(nowMs: number): void {
+    this.workers.forEach((worker, index) => {
+      const beat = Atomics.load(worker.control, WORD.heartbeat);
+      const isAlive = worker.state === 'running' || worker.state === 'stuck';
+      if (beat !== worker.beat || !isAlive) {
+        if (worker.state === 'stuck') {
+          worker.state = 'running';
+          this.log.info({ worker: index }, 'worker goes on');
+        }
+        worker.beat = beat;
+        worker.beatAtMs = nowMs;
+      } else if (worker.state === 'running' && nowMs - worker.beatAtMs > STUCK_MS) {
+        worker.state = 'stuck';
+        this.log.error({ worker: index }, `worker is stuck: no heartbeat for ${STUCK_MS} ms`);
+      }
+    });
+  }
+
+  /** Runs one worker's task again and again until stop. */
+  private async keep(worker: Worker, index: number): Promise<void> {
+    let backoffMs = BACKOFF_MS_MIN;
+    while (!this.ended.signal.aborted) {
+      const startedAt = Date.now();
+      worker.state = 'running';
+      try {
+        await worker.pool.run(this.taskOf(worker, index));
+        break;
+      } catch (error) {
+        if (this.ended.signal.aborted) break;
+        worker.state = 'restarting';
+        worker.restarts++;
+        if (Date.now() - startedAt > HEALTHY_MS) backoffMs = BACKOFF_MS_MIN;
+        this.log.error(
+          { worker: index, backoffMs },
+          `worker stopped: ${messageOf(error)}; starting it again`,
+        );
+        Atomics.store(worker.control, WORD.command, COMMAND.run);
+        await sleep(backoffMs, undefined, { signal: this.ended.signal }).catch(() => undefined);
+        this.replaceBrokenPool(worker);
+        backoffMs = Math.min(BACKOFF_MS_MAX, backoffMs * 2);
+      }
+    }
+    worker.state = 'stopped';
+  }
+
+  /** piscina refills no pool of which a thread died before it was ready: its workers move to pools of their own. */
+  private replaceBrokenPool(worker: Worker): void {
+    const { pool } = worker;
+    if (pool.threads.length >= pool.options.minThreads || this.ended.signal.aborted) return;
+    if (pool !== this.pool) void pool.destroy();
+    worker.pool = this.createPool(1);
+  }
+
+  private taskOf(worker: Worker, index: number): WorkerTask {
+    return {
+      ...worker.spec,
+      index,
+      wakeFd: worker.wakeFd,
+      control: worker.control.buffer as SharedArrayBuffer,
+      counters: worker.counters.buffer as SharedArrayBuffer,
+    };
+  }
+
+  /** Table generations that running workers have reported. */
+  seenGenerations(): number[] {
+    return this.workers
+      .filter((worker) => worker.state === 'running' || worker.state === 'stuck')
+      .filter((worker) => Atomics.load(worker.control, WORD.heartbeat) !== 0)
+      .map((worker) => Atomics.load(worker.control, WORD.seenGeneration));
+  }
+
+  /** Ends every worker's sleep, so that it sees new words at once. */
+  wakeAll(): void {
+    for (const worker of this.workers) this.addon.wake(worker.wakeFd);
+  }
+
+  counterBlocks(): Float64Array[] {
+    return this.workers.map((worker) => worker.counters);
+  }
+
+  status(): WorkerStatus[] {
+    return this.workers.map((worker) => ({
+      state: worker.state,
+      restarts: worker.restarts,
+      heartbeat: Atomics.load(worker.control, WORD.heartbeat),
+      breaths: worker.counters[COUNTER.breaths] as number,
+      waitNs: worker.counters[WAIT_NS] as number,
+    }));
+  }
+
+  /** A fault for tests: the worker throws or hangs at its next breath. Throws RangeError for an index without worker. */
+  fail(index: number, fault: WorkerFault): void {
+    const worker = this.workers[index];
+    if (!worker) throw new RangeError(`there is no worker ${index}`);
+    Atomics.store(worker.control, WORD.command, COMMAND[fault]);
+    this.addon.wake(worker.wakeFd);
+  }
+
+  /** Stops all workers; resolves when their tasks have returned, or after STOP_MS. */
+  async stop(): Promise<void> {
+    this.ended.abort();
+    clearInterval(this.watch);
+    for (const worker of this.workers) Atomics.store(worker.control, WORD.command, COMMAND.stop);
+    this.wakeAll();
+    await Promise.race([Promise.all(this.workers.map((worker) => worker.done)), sleep(STOP_MS)]);
+    const pools = new Set([this.pool, ...this.workers.map((worker) => worker.pool)]);
+    await Promise.all([...pools].map((pool) => pool.destroy()));
+    for (const worker of this.workers) this.addon.close(worker.wakeFd);
+  }
+}
+
+/** The compiled worker, from src/ or from dist/. */
+export function workerFile(): string {
+  return path.join(projectRoot(), 'dist/src/dataplane/worker.js');
+}

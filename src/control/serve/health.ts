@@ -1,0 +1,66 @@
+/** /healthz and /readyz for probes, with flannel's paths and bodies (flannel main.go mustRunHealthz), and /metrics. */
+import http from 'node:http';
+import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import type { Exposition } from '../observe/metrics.ts';
+
+/** Why the node is not ready, or '' when it is. */
+export type Readiness = () => string;
+
+/** Listens; the daemon lives as long as it answers. Throws WeftError ERR_HEALTHZ. */
+export async function startHealth(
+  address: string,
+  port: number,
+  whyNotReady: Readiness,
+  scrape: () => Promise<Exposition>,
+): Promise<http.Server> {
+  const server = http.createServer({ maxHeaderSize: 4096 }, async (request, response) => {
+    const [page = '/'] = (request.url ?? '/').split('?');
+    const { status, type, body } = await answer(page, whyNotReady, scrape);
+    response.writeHead(status, { 'content-type': type, connection: 'close' });
+    response.end(body);
+  });
+  server.headersTimeout = 5_000;
+  server.requestTimeout = 5_000;
+  server.maxConnections = 64;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      const message = `--healthz-ip ${address} --healthz-port ${port}: ${messageOf(error)}; choose another port`;
+      reject(new WeftError('ERR_HEALTHZ', EXIT.os, message, error));
+    });
+    server.listen(port, address, resolve);
+  });
+  return server;
+}
+
+interface Answer {
+  status: number;
+  type: string;
+  body: string;
+}
+
+/** Any method, as flannel. */
+async function answer(
+  page: string,
+  whyNotReady: Readiness,
+  scrape: () => Promise<Exposition>,
+): Promise<Answer> {
+  const plain = (status: number, text: string): Answer => ({
+    status,
+    type: 'text/plain',
+    body: `${text}\n`,
+  });
+  if (page === '/healthz') return plain(200, 'flanneld is running');
+  if (page === '/readyz') {
+    const why = whyNotReady();
+    return why === ''
+      ? plain(200, 'flanneld is ready')
+      : plain(503, `flanneld is not ready yet: ${why}`);
+  }
+  if (page !== '/metrics') return plain(404, 'there are /healthz, /readyz and /metrics');
+  try {
+    const { contentType, text } = await scrape();
+    return { status: 200, type: contentType, body: text };
+  } catch (error) {
+    return plain(500, messageOf(error));
+  }
+}

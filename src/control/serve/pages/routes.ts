@@ -1,0 +1,108 @@
+/** /routes?address=A: which way a pod's packet to an address takes, from the table in force and the kernel's routes. */
+
+import type { NetworkConfig } from '../../../cluster/network-config.ts';
+import type { Peer } from '../../../cluster/peers.ts';
+import { type Exec, exec, ipJson } from '../../../host/exec.ts';
+import {
+  familyOf,
+  formatAddress,
+  formatMac,
+  formatPrefix,
+  parseAddress,
+  prefixContains,
+  type Words,
+} from '../../../shared/address.ts';
+import { messageOf } from '../../../shared/errors.ts';
+import { overheadBytes } from '../../../wire/overhead.ts';
+import { underlayAddress } from '../../backend/backend.ts';
+import type { Node } from '../../node.ts';
+
+/** outside the overlay · in this node's own subnet · no node leases it · over a peer, encapsulated or by a plain route */
+type Way = 'outside' | 'own' | 'unleased' | 'peer' | 'direct';
+
+/** What `ip route get` says. */
+interface KernelRoute {
+  device: string | null;
+  gateway: string | null;
+  source: string | null;
+  /** "unreachable", "blackhole" … or what `ip` answered; null for a usable route */
+  problem: string | null;
+}
+
+/** Throws when the address is none, or before the daemon knows the network. */
+export async function routesPage(node: Node, text: string, run: Exec = exec): Promise<object> {
+  const address = parseAddress(text);
+  if (!address) throw new Error(`"${text}" is no IP address`);
+  const { config, lease, backend } = node;
+  if (!config || !lease || !backend) throw new Error(`not ready: ${node.phase}`);
+  const family = familyOf(address);
+  const own = family === 4 ? lease.lease.subnet4 : lease.lease.subnet6;
+  const range = family === 4 ? config.ipv4 : config.ipv6;
+  const kernel = await kernelRoute(address, run);
+  const isInside = range !== undefined && prefixContains(range.network, address);
+  const peer = isInside ? peerOf(node.peers, address) : undefined;
+  const overlay = backend.status().devices.find((each) => each.family === family);
+  const isDirect = kernel.device !== null && kernel.device !== overlay?.device;
+  const wayInside = peer ? (isDirect ? 'direct' : 'peer') : 'unleased';
+  const isOwn = own !== undefined && prefixContains(own, address);
+  const way: Way = isOwn ? 'own' : isInside ? wayInside : 'outside';
+  const isTunnelled = way === 'peer' && overlay !== undefined && peer !== undefined;
+  return {
+    address: formatAddress(address),
+    family,
+    way,
+    network: range ? formatPrefix(range.network) : null,
+    ownSubnet: own ? formatPrefix(own) : null,
+    peer: peer ? peerJson(peer) : null,
+    kernel,
+    encapsulation: isTunnelled ? encapsulationJson(node, config, peer, overlay.mac) : null,
+    underlay: isTunnelled ? await kernelRoute(peer.address, run) : null,
+    mtu: isTunnelled ? overlay.mtu : null,
+    podMtu: backend.podMtu(),
+  };
+}
+
+/** The most special subnet wins, as in the workers' table. */
+function peerOf(peers: readonly Peer[], address: Words): Peer | undefined {
+  const found = peers.filter(({ subnet }) => prefixContains(subnet, address));
+  return found.sort((a, b) => b.subnet.bits - a.subnet.bits)[0];
+}
+
+function peerJson(peer: Peer): object {
+  const { key, subnet, address } = peer;
+  return { key, subnet: formatPrefix(subnet), publicIp: formatAddress(address) };
+}
+
+function encapsulationJson(
+  { external }: Node,
+  { backend }: NetworkConfig,
+  peer: Peer,
+  ownMac: string | null,
+): object {
+  const source = external ? formatAddress(underlayAddress(external, peer.family)) : null;
+  const outer = { source, destination: formatAddress(peer.address), port: peer.port };
+  if (backend.type !== 'vxlan')
+    return { type: 'udp', ...outer, overheadBytes: overheadBytes('udp', peer.family) };
+  return {
+    type: 'vxlan',
+    ...outer,
+    vni: backend.vni,
+    sourceMac: ownMac,
+    destinationMac: formatMac(peer.mac),
+    overheadBytes: overheadBytes('vxlan', peer.family),
+  };
+}
+
+async function kernelRoute(address: Words, run: Exec): Promise<KernelRoute> {
+  const none = { device: null, gateway: null, source: null };
+  try {
+    const args = ['route', 'get', formatAddress(address)];
+    const [route] = await ipJson<Record<string, string | undefined>>(args, run);
+    const { dev, gateway, prefsrc, type } = route ?? {};
+    const problem = type !== undefined && type !== 'local' ? type : null;
+    const device = dev ?? null;
+    return { device, gateway: gateway ?? null, source: prefsrc ?? null, problem };
+  } catch (error) {
+    return { ...none, problem: messageOf(error).replace(/^ip [^:]*: /, '') };
+  }
+}

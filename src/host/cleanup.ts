@@ -1,0 +1,79 @@
+/** `weft cleanup`: removes what weftd leaves on a host: devices, routes, firewall rules, files. The lease stays in the store. */
+import { lstat, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { EXIT, WeftError } from '../shared/errors.ts';
+import { isAnswering } from '../shared/socket.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
+import { removeRules } from './firewall/firewall.ts';
+import { ROUTE_PROTOCOL } from './routes.ts';
+
+export interface CleanupWishes {
+  adminSocket: string;
+  subnetFile: string;
+  stateFolder: string;
+  /** keep the state folder, so that the next start has the same MACs */
+  keepState: boolean;
+}
+
+/** Our devices: TUN and TAP under these names; kernel devices of the same name are somebody else's. */
+const DEVICE = /^(flannel(-v6)?\.\d+|flannel0|weft\.\d+)$/;
+
+interface LinkJson {
+  ifname: string;
+  linkinfo?: { info_kind?: string };
+}
+
+/** What was removed, one line each. Throws ERR_RUNNING while a daemon answers at the admin socket. */
+export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<string[]> {
+  if ((await exists(wishes.adminSocket)) && (await isAnswering(wishes.adminSocket))) {
+    const message = `weftd answers at ${wishes.adminSocket}; stop it first, or name another --admin-socket`;
+    throw new WeftError('ERR_RUNNING', EXIT.failure, message);
+  }
+  return [
+    ...(await removeDevices(run)),
+    ...(await removeRoutes(run)),
+    ...(await removeRules('iptables', run)),
+    ...(await removeRules('nftables', run)),
+    ...(await removeFiles(wishes)),
+  ];
+}
+
+async function removeDevices(run: Exec): Promise<string[]> {
+  const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
+  const ours = links.filter(
+    ({ ifname, linkinfo }) => DEVICE.test(ifname) && linkinfo?.info_kind === 'tun',
+  );
+  for (const { ifname } of ours) await run('ip', ['link', 'delete', 'dev', ifname]);
+  return ours.map(({ ifname }) => `device ${ifname}`);
+}
+
+async function removeRoutes(run: Exec): Promise<string[]> {
+  const removed: string[] = [];
+  for (const family of ['-4', '-6']) {
+    const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
+    const routes = await ipJson<{ dst: string }>([family, 'route', 'show', ...filter], run);
+    if (routes.length === 0) continue;
+    await run('ip', [family, 'route', 'flush', ...filter]);
+    removed.push(...routes.map(({ dst }) => `route ${dst}`));
+  }
+  return removed;
+}
+
+async function removeFiles(wishes: CleanupWishes): Promise<string[]> {
+  const { adminSocket, subnetFile, stateFolder, keepState } = wishes;
+  const state = keepState ? [] : [path.join(stateFolder, 'state.json')];
+  const removed: string[] = [];
+  for (const file of [adminSocket, subnetFile, ...state]) {
+    if (!(await exists(file))) continue;
+    await rm(file);
+    removed.push(`file ${file}`);
+  }
+  return removed;
+}
+
+function exists(file: string): Promise<boolean> {
+  return lstat(file).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,101 @@
+/** The overlay's TUN device: address, MTU, up, sysctls. Its route is the route keeper's. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import { formatAddress, type Words } from '../shared/address.ts';
+import { messageOf } from '../shared/errors.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
+
+export interface DeviceSetup {
+  name: string;
+  family: 4 | 6;
+  address: Words;
+  mtu: number;
+  /** length of each queue */
+  queuePackets: number;
+}
+
+interface LinkJson {
+  mtu: number;
+  txqlen?: number;
+  flags: string[];
+  addr_info: { family: string; local?: string; prefixlen: number; scope?: string }[];
+}
+
+const QUEUE_PACKETS_MIN = 1_000;
+const QUEUE_PACKETS_MAX = 4_000;
+const PACKET_BYTES_MAX = 65_536;
+/** At most this share of the memory may wait in queues, if all of it were super-packets. */
+const QUEUE_SHARE = 1 / 32;
+
+/** Packets that each of `queues` queues holds: seconds of a pod's traffic, for the time in which a daemon is restarted. */
+export function queuePackets(queues: number, memoryBytes = totalmem()): number {
+  const affordable = Math.floor((memoryBytes * QUEUE_SHARE) / PACKET_BYTES_MAX / queues);
+  return Math.min(QUEUE_PACKETS_MAX, Math.max(QUEUE_PACKETS_MIN, affordable));
+}
+
+/**
+ * Configures the device, also one of an earlier run with another address. What is right already is not touched: packets may be on
+ * their way, and the kernel drops some while it changes a queue. Returns warnings for what a restricted host refused and forwarding
+ * does not need.
+ */
+export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Promise<string[]> {
+  const { name } = setup;
+  await run('ip', ['link', 'set', 'dev', name, 'addrgenmode', 'none']).catch(() => undefined); // no IPv6 in this kernel
+  const warnings = await setSysctls(setup);
+  const [link] = await ipJson<LinkJson>(['addr', 'show', 'dev', name], run);
+  const commands = link ? changesFor(setup, link) : [];
+  if (commands.length > 0) await run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
+  return warnings;
+}
+
+function changesFor(setup: DeviceSetup, link: LinkJson): string[] {
+  const { name, family, mtu, queuePackets: packets } = setup;
+  const own = formatAddress(setup.address);
+  const inet = family === 4 ? 'inet' : 'inet6';
+  const present = link.addr_info.filter((a) => a.family === inet && a.scope === 'global');
+  const stale = present.filter(({ local }) => local !== own);
+  return [
+    ...(link.mtu === mtu ? [] : [`link set dev ${name} mtu ${mtu}`]),
+    ...(link.txqlen === packets ? [] : [`link set dev ${name} txqueuelen ${packets}`]),
+    ...stale.map(({ local, prefixlen }) => `addr del ${local}/${prefixlen} dev ${name}`),
+    ...(present.length > stale.length
+      ? []
+      : [`addr add ${own}/${family === 4 ? 32 : 128} dev ${name}`]),
+    ...(link.flags.includes('UP') ? [] : [`link set dev ${name} up`]),
+  ];
+}
+
+async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
+  const [file, value, purpose] =
+    family === 4
+      ? [
+          `ipv4/conf/${name}/accept_local`,
+          '1',
+          'ICMP errors of the overlay will not reach senders; allow it, or set net.ipv4.conf.default.accept_local=1',
+        ]
+      : [`ipv6/conf/${name}/accept_ra`, '0', 'router advertisements are not expected here'];
+  const path = `/proc/sys/net/${file}`;
+  const present = await readFile(path, 'utf8').catch(() => '');
+  if (present.trim() === value) return [];
+  try {
+    await writeFile(path, value);
+    return [];
+  } catch (error) {
+    return [`${file}=${value} not set (${messageOf(error)}): ${purpose}`];
+  }
+}
+
+/** missing: the device is gone · changed: somebody took it down, changed its MTU or removed its address */
+export type DeviceState = 'right' | 'changed' | 'missing';
+
+export async function lookAtDevice(setup: DeviceSetup, run: Exec = exec): Promise<DeviceState> {
+  const links = await ipJson<LinkJson>(['addr', 'show', 'dev', setup.name], run).catch((error) => {
+    if (/does not exist|Cannot find device/.test(String(error))) return [];
+    throw error;
+  });
+  const link = links[0];
+  if (!link) return 'missing';
+  const own = formatAddress(setup.address);
+  const hasAddress = link.addr_info.some(({ local }) => local === own);
+  return hasAddress && link.mtu === setup.mtu && link.flags.includes('UP') ? 'right' : 'changed';
+}

@@ -1,0 +1,67 @@
+/** Through which device packets to an address leave, and what that device can do. */
+import { formatAddress, type Words } from '../shared/address.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
+
+interface RouteJson {
+  dst: string;
+  dev?: string;
+  gateway?: string;
+  type?: string;
+}
+
+/** How packets to an address leave. */
+export interface Egress {
+  device: string;
+  /** on the same link: no gateway in between */
+  isDirect: boolean;
+}
+
+/** By address (as text); addresses without a route, and our own, are missing. One process, however many there are. */
+export async function egressOf(
+  addresses: readonly Words[],
+  run: Exec = exec,
+): Promise<Map<string, Egress>> {
+  const found = new Map<string, Egress>();
+  if (addresses.length === 0) return found;
+  const commands = addresses.map((address) => `route get ${formatAddress(address)}\n`).join('');
+  // With -force an unreachable address does not end the batch; ip then exits with an error and all answers.
+  const text = await run('ip', ['-j', '-force', '-batch', '-'], commands).catch(answersOf);
+  for (const line of text.split('\n')) {
+    const route = parseRoute(line);
+    if (route?.dev !== undefined && route.type !== 'local')
+      found.set(route.dst, { device: route.dev, isDirect: route.gateway === undefined });
+  }
+  return found;
+}
+
+/** What a command printed before it ended with an error. */
+function answersOf(error: Error): string {
+  return (error.cause as { stdout?: string } | undefined)?.stdout ?? '';
+}
+
+function parseRoute(line: string): RouteJson | undefined {
+  if (!line.startsWith('[')) return undefined;
+  try {
+    return (JSON.parse(line) as RouteJson[])[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the device segments encapsulated packets and fills their checksums itself. Throws when ethtool is missing or fails. */
+export async function hasTunnelOffload(device: string, run: Exec = exec): Promise<boolean> {
+  const text = await run('ethtool', ['-k', device]);
+  const isOn = (feature: string): boolean => new RegExp(`^${feature}: on`, 'm').test(text);
+  return isOn('tx-udp_tnl-segmentation') && isOn('tx-udp_tnl-csum-segmentation');
+}
+
+/** Kernel's number and MAC text of a device. Throws when there is none of this name. */
+export async function deviceIdentity(
+  device: string,
+  run: Exec = exec,
+): Promise<{ index: number; mac: string }> {
+  const args = ['link', 'show', 'dev', device];
+  const [link] = await ipJson<{ ifindex: number; address?: string }>(args, run);
+  if (!link) throw new Error(`no device ${device}`);
+  return { index: link.ifindex, mac: link.address ?? '' };
+}

@@ -1,0 +1,51 @@
+/** Runs host commands: no shell, fixed search path, empty environment, bounded time. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+
+const run = promisify(execFile);
+const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
+const TIMEOUT_MS = 10_000;
+/** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
+const OUTPUT_BYTES_MAX = 16 << 20;
+
+/** Which Debian package brings a command. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  ethtool: 'ethtool',
+  nft: 'nftables',
+  iptables: 'iptables',
+  ip6tables: 'iptables',
+  'iptables-restore': 'iptables',
+  'ip6tables-restore': 'iptables',
+};
+
+/** `input` is what the command reads from standard input. */
+export type Exec = (command: string, args: readonly string[], input?: string) => Promise<string>;
+
+/** stdout. Throws WeftError ERR_COMMAND with the command line and what it said. */
+export const exec: Exec = async (command, args, input) => {
+  try {
+    const running = run(command, args, {
+      env: ENVIRONMENT,
+      timeout: TIMEOUT_MS,
+      maxBuffer: OUTPUT_BYTES_MAX,
+    });
+    // A command that ends without reading breaks the pipe; what it says about that comes with its exit.
+    running.child.stdin?.on('error', () => undefined).end(input);
+    return (await running).stdout;
+  } catch (error) {
+    const failure = error as { code?: unknown; stderr?: string };
+    const said =
+      failure.code === 'ENOENT'
+        ? `command not found; install it (Debian package ${PACKAGES[command] ?? command})`
+        : failure.stderr?.trim() || messageOf(error);
+    throw new WeftError('ERR_COMMAND', EXIT.os, `${command} ${args.join(' ')}: ${said}`, error);
+  }
+};
+
+/** `ip -j …` as data. Throws as {@link exec} does. */
+export async function ipJson<T>(args: readonly string[], run: Exec = exec): Promise<T[]> {
+  const text = await run('ip', ['-j', ...args]);
+  return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
+}

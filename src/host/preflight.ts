@@ -1,0 +1,115 @@
+/** What must be there before anything is changed, each with a message that says what to do. */
+import { access, constants, readFile } from 'node:fs/promises';
+import { EXIT, WeftError } from '../shared/errors.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
+
+const CAP_NET_ADMIN = 12n;
+
+interface LinkJson {
+  ifname: string;
+  address?: string;
+  flags?: string[];
+  linkinfo?: {
+    info_kind?: string;
+    info_data?: {
+      port?: number;
+      /** of a tun device */
+      type?: string;
+      multi_queue?: boolean;
+      numqueues?: number;
+    };
+  };
+}
+
+/** Throws WeftError ERR_PERMISSION. */
+export async function checkPermission(): Promise<void> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  if (((effective >> CAP_NET_ADMIN) & 1n) !== 0n) return;
+  throw new WeftError(
+    'ERR_PERMISSION',
+    EXIT.noPermission,
+    'no permission to make network devices: run weftd as root or give it CAP_NET_ADMIN',
+  );
+}
+
+/** Throws WeftError ERR_NO_TUN. */
+export async function checkTun(): Promise<void> {
+  await access('/dev/net/tun', constants.R_OK | constants.W_OK).catch(
+    (error: NodeJS.ErrnoException) => {
+      const advice =
+        error.code === 'ENOENT'
+          ? 'load the module (modprobe tun) or, in a container, pass the device in (--device /dev/net/tun)'
+          : 'give this user read and write access to it';
+      throw new WeftError(
+        'ERR_NO_TUN',
+        EXIT.os,
+        `/dev/net/tun can't be used (${error.code}): ${advice}`,
+        error,
+      );
+    },
+  );
+}
+
+/** A vxlan device that a stock flannel left under our name. */
+export interface Leftover {
+  name: string;
+  /** what its peers send to */
+  mac: string;
+}
+
+/**
+ * The devices of stock flannel that we shall take the place of. A device of which we hold a queue (`held`) is ours, and one that a
+ * weftd left without queues becomes ours. Throws WeftError ERR_TUN_BUSY when another device has a name of ours, ERR_PORT_TAKEN when
+ * another kernel vxlan device holds the port. Without this, a second weftd of the same user would silently share both with the first.
+ */
+export async function checkDevices(
+  names: readonly string[],
+  port: number,
+  held: ReadonlySet<string> = new Set(),
+  run: Exec = exec,
+): Promise<Leftover[]> {
+  const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
+  const existing = links.filter((link) => names.includes(link.ifname));
+  const isLeftover = (link: LinkJson): boolean => link.linkinfo?.info_kind === 'vxlan';
+  const isOurs = (link: LinkJson): boolean => held.has(link.ifname) || isAbandoned(link);
+  const busy = existing.find((link) => !isLeftover(link) && !isOurs(link));
+  if (busy) {
+    const name = busy.ifname;
+    const kind = busy.linkinfo?.info_kind ?? 'other';
+    const isInUse = (busy.linkinfo?.info_data?.numqueues ?? 0) > 0;
+    const advice = isInUse
+      ? `a program reads from it: another weftd runs here, stop it`
+      : `it is a ${kind} device of another make; remove it with: ip link delete ${name}`;
+    throw new WeftError('ERR_TUN_BUSY', EXIT.os, `device ${name} exists already: ${advice}`);
+  }
+  const why = await findPortHolder(port, run, names);
+  if (why) throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`);
+  return existing
+    .filter(isLeftover)
+    .map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
+}
+
+/** A TUN device as we make it, whose last queue is closed: what a weftd that ended leaves. */
+function isAbandoned({ linkinfo }: LinkJson): boolean {
+  const { type, multi_queue, numqueues } = linkinfo?.info_data ?? {};
+  const isOurMake = linkinfo?.info_kind === 'tun' && type === 'tun' && multi_queue === true;
+  return isOurMake && numqueues === 0;
+}
+
+/** A message that names the kernel vxlan device, not one of `but`, which holds a UDP port (only while it is up), or undefined. */
+export async function findPortHolder(
+  port: number,
+  run: Exec = exec,
+  but: readonly string[] = [],
+): Promise<string | undefined> {
+  const devices = await ipJson<LinkJson>(['-d', 'link', 'show', 'type', 'vxlan'], run);
+  const holder = devices.find(
+    ({ ifname, flags, linkinfo }) =>
+      linkinfo?.info_data?.port === port && flags?.includes('UP') && !but.includes(ifname),
+  );
+  return (
+    holder &&
+    `the kernel vxlan device ${holder.ifname} owns it; remove it with: ip link delete ${holder.ifname}`
+  );
+}

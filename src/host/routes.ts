@@ -1,0 +1,137 @@
+/**
+ * The daemon's routes in the main table: marked by a protocol number, put back when they vanish, removed when nobody wants them any
+ * more, also those that an earlier run left. Routes outside this daemon's networks belong to another one and are not touched.
+ */
+import {
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parsePrefix,
+  prefixContains,
+  type Words,
+} from '../shared/address.ts';
+import { messageOf } from '../shared/errors.ts';
+import { type Exec, exec, ipJson } from './exec.ts';
+
+/** Route protocol number that marks our routes in `ip route`. */
+export const ROUTE_PROTOCOL = '86';
+
+/** Through a device, a gateway, or both; none of them is a blackhole. */
+export interface Route {
+  prefix: Prefix;
+  device?: string;
+  gateway?: Words;
+  source?: Words;
+}
+
+interface RouteJson {
+  type?: string;
+  dst: string;
+  gateway?: string;
+  dev?: string;
+}
+
+export class RouteKeeper {
+  /** What `ip` refused at the last sync, '' if nothing: a peer's address may not be reachable now. */
+  problem = '';
+  private readonly networks: readonly Prefix[];
+  private readonly families: readonly (4 | 6)[];
+  private readonly run: Exec;
+  private readonly wanted = new Map<string, readonly Route[]>();
+
+  /** `networks` of the overlay: only routes inside are ours. */
+  constructor(networks: readonly Prefix[], families: readonly (4 | 6)[], run: Exec = exec) {
+    this.networks = networks;
+    this.families = families;
+    this.run = run;
+  }
+
+  /** Replaces what one part of the daemon wants; takes effect with {@link sync}. */
+  set(owner: string, routes: readonly Route[]): void {
+    this.wanted.set(owner, routes);
+  }
+
+  /** Makes the table as wanted. Returns what was done, one clause per family, '' if nothing was to do or see {@link problem}. */
+  async sync(): Promise<string> {
+    const done: string[] = [];
+    this.problem = '';
+    for (const family of this.families) {
+      const text = await this.syncFamily(family);
+      if (text !== '') done.push(text);
+    }
+    return done.join('; ');
+  }
+
+  private async syncFamily(family: 4 | 6): Promise<string> {
+    const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
+    const present = await ipJson<RouteJson>([`-${family}`, 'route', 'show', ...filter], this.run);
+    const ours = present.filter((route) => this.isInside(route));
+    const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
+    const have = new Set(ours.map(identityOfJson));
+    const want = new Map(wanted.map((route) => [identityOf(route), route]));
+    const surplus = ours.filter((route) => !want.has(identityOfJson(route)));
+    const missing = [...want].filter(([id]) => !have.has(id)).map(([, route]) => route);
+    if (surplus.length === 0 && missing.length === 0) return '';
+    const commands = [...surplus.map(removal), ...missing.map(addition)];
+    const args = [`-${family}`, '-force', '-batch', '-'];
+    try {
+      await this.run('ip', args, `${commands.join('\n')}\n`);
+    } catch (error) {
+      // With -force the others were carried out. A route that is gone already is as we want it; a blackhole gives way to the pods' bridge.
+      if (!onlyBenign(messageOf(error))) this.problem = `routes: ${messageOf(error)}`;
+      return '';
+    }
+    return `IPv${family} routes: ${missing.length} set, ${surplus.length} removed`;
+  }
+
+  private isInside(route: RouteJson): boolean {
+    const prefix = prefixOf(route);
+    return (
+      prefix !== undefined && this.networks.some((network) => prefixContains(network, prefix.words))
+    );
+  }
+}
+
+function onlyBenign(message: string): boolean {
+  const said = message.split('\n').filter((line) => /RTNETLINK answers|Error:/.test(line));
+  return said.length > 0 && said.every((line) => /No such process|File exists/.test(line));
+}
+
+function isOf(family: 4 | 6, route: Route): boolean {
+  return (route.prefix.bits >= 96 && !formatPrefix(route.prefix).includes(':')) === (family === 4);
+}
+
+/** `ip` leaves the length out of host routes. */
+function prefixOf(route: RouteJson): Prefix | undefined {
+  const { dst } = route;
+  return parsePrefix(dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`);
+}
+
+function identityOf({ prefix, device, gateway }: Route): string {
+  if (!device && !gateway) return `blackhole ${formatPrefix(prefix)}`;
+  return `${formatPrefix(prefix)} ${gateway ? formatAddress(gateway) : '-'} ${device ?? '-'}`;
+}
+
+function identityOfJson(route: RouteJson): string {
+  const prefix = prefixOf(route);
+  const text = prefix ? formatPrefix(prefix) : route.dst;
+  if (route.type === 'blackhole') return `blackhole ${text}`;
+  return `${text} ${route.gateway ?? '-'} ${route.dev ?? '-'}`;
+}
+
+function addition({ prefix, device, gateway, source }: Route): string {
+  const tail = `proto ${ROUTE_PROTOCOL}`;
+  // Not "replace": the bridge of the pods may have a route of its own to the whole subnet.
+  if (!device && !gateway) return `route add blackhole ${formatPrefix(prefix)} ${tail}`;
+  const via = gateway ? ` via ${formatAddress(gateway)}` : '';
+  const through = device ? ` dev ${device}` : '';
+  const from = source ? ` src ${formatAddress(source)}` : '';
+  return `route replace ${formatPrefix(prefix)}${via}${through} ${tail}${from}`;
+}
+
+function removal(route: RouteJson): string {
+  const kind = route.type === 'blackhole' ? 'blackhole ' : '';
+  const via = route.gateway ? ` via ${route.gateway}` : '';
+  const through = route.dev && kind === '' ? ` dev ${route.dev}` : '';
+  return `route del ${kind}${route.dst}${via}${through} proto ${ROUTE_PROTOCOL}`;
+}

@@ -1,0 +1,132 @@
+/**
+ * The native boundary: synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
+ * and return small integers; a negative return is -errno. See native/README.md for what each call moves.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { projectRoot } from '../shared/root.ts';
+import { assertLayout } from './layout.ts';
+
+/** What {@link Addon.createEngine} keeps pointers into; the caller keeps these views alive as long as the engine. */
+export interface EngineViews {
+  /** poolSlots × slotStride bytes */
+  pool: Uint8Array;
+  /** tunInRows, udpInRows and tunOutRows × rowInts */
+  tunIn: Int32Array;
+  udpIn: Int32Array;
+  tunOut: Int32Array;
+  /** statCount doubles */
+  stats: Float64Array;
+  /** two words: CLOCK_MONOTONIC in ms (wraps) and the ns within, written by each wait */
+  clock: Int32Array;
+  /** eventfd of this worker, or -1 */
+  wakeFd: number;
+}
+
+export interface LinkPorts {
+  family: 4 | 6;
+  tunFd: number;
+  udpFd: number;
+  /** helper TAP for super-packets that leave unsegmented, or -1 */
+  tapFd: number;
+  sendFds: Int32Array;
+  /** FEATURE bits */
+  features: number;
+}
+
+export interface UdpOptions {
+  family: 4 | 6;
+  /** 4 or 16 bytes, network order */
+  address: Uint8Array;
+  /** 0 = ephemeral */
+  port: number;
+  reusePort: boolean;
+  gro: boolean;
+  /** false: outer DF clear, as kernel VXLAN */
+  dontFragment: boolean;
+  bufferBytes: number;
+}
+
+export interface EchoRequest {
+  /** 4 or 16 bytes, network order */
+  address: Uint8Array;
+  identifier: number;
+  sequence: number;
+  /** echoTokenBytes to echoPayloadMax */
+  payloadBytes: number;
+}
+
+export interface Addon {
+  /** Every number of native/layout.h by its name there; loadAddon has compared them. */
+  layout: Readonly<Record<string, number>>;
+  /** Opens one TUN queue. Throws an Error with `code` (EPERM, ENOENT, EBUSY, …) and `syscall`. */
+  openTun(name: string, wantedFeatures: number): { fd: number; features: number };
+  /** Opens one bound UDP socket. Throws like openTun. */
+  openUdp(options: UdpOptions): { fd: number; port: number; gro: boolean };
+  /** Takes over an open queue of this device as openTun would have opened it. Throws EINVAL when it is another's, EBADFD without device. */
+  adoptTun(fd: number, name: string, wantedFeatures: number): { fd: number; features: number };
+  /** Takes over a bound socket and sets its options as openUdp would have. Throws EINVAL when it is bound or made otherwise. */
+  adoptUdp(fd: number, options: UdpOptions): { fd: number; port: number; gro: boolean };
+  /** The device of an open TUN queue, '' for any other descriptor. */
+  tunDevice(fd: number): string;
+  /** Whether the device outlives its last queue. */
+  persistTun(fd: number, on: boolean): void;
+  /** Room for datagrams that wait in a socket. */
+  receiveBuffer(fd: number, bytes: number): void;
+  /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
+  openTap(name: string): number;
+  /** Watches for packets that leave through an interface marked by IPv4 identification or IPv6 flow label; close the fd. */
+  openProbe(options: { family: 4 | 6; interfaceIndex: number; mark: number }): number;
+  /** True once a marked packet has left. */
+  probeSeen(fd: number): boolean;
+  /** Opens an ICMP echo socket bound to an own address (4 or 16 bytes); `raw` is false for a ping socket. Throws like openTun. */
+  openEcho(family: 4 | 6, address: Uint8Array): { fd: number; raw: boolean };
+  /** Sends one request with DF set. CLOCK_MONOTONIC in ns when it left, or -errno (EMSGSIZE: larger than the device's MTU). */
+  echoSend(fd: number, token: Uint8Array, request: EchoRequest): number;
+  /** Rows (ECHO in layout.ts) of answers that carry the token, and of ICMP errors about requests; never waits. Count or -errno. */
+  echoReceive(fd: number, token: Uint8Array, rows: Float64Array): number;
+  openWake(): number;
+  wake(fd: number): void;
+  close(fd: number): void;
+  /** Handle of an engine owned by this thread. Throws RangeError when a view has the wrong size. */
+  createEngine(views: EngineViews): number;
+  /** Adds a link (TUN queue and sockets) to the engine and its epoll set; returns the link's index. */
+  attachLink(engine: number, ports: LinkPorts): number;
+  destroyEngine(engine: number): void;
+  /** Rows of tunIn filled, or -errno. */
+  tunReceive(engine: number, link: number): number;
+  /** Writes `count` rows of tunOut; returns the number of failed rows. */
+  tunSend(engine: number, link: number, count: number): number;
+  /** Rows of udpIn filled, or -errno. */
+  udpReceive(engine: number, link: number): number;
+  /** Sends `count` rows of tunIn; returns the number of failed rows. */
+  udpSend(engine: number, link: number, count: number): number;
+  /** Ready bits: 1 << 2·link TUN, 2 << 2·link UDP, waitWake; 0 after timeoutMs. */
+  wait(engine: number, timeoutMs: number): number;
+  /** sd_notify, with a descriptor where given: true if there was a socket to send to. */
+  notify(state: string, fd?: number): boolean;
+  pin(cpu: number): void;
+  /** RFC 1071 sum of bytes, folded, not complemented, as the number of a big-endian word. */
+  checksum(bytes: Uint8Array, offset: number, length: number, seed: number): number;
+  checksumName(): string;
+  /** Forces an implementation; false where the CPU lacks it. */
+  checksumSelect(name: string): boolean;
+  /** Tests only: a SEQPACKET socketpair; one end stands for a TUN queue. */
+  openPair(): [number, number];
+}
+
+let loaded: Addon | undefined;
+
+/** Loads native/build/weft.node, or the file that WEFT_ADDON names (the sanitizer build of the tests). */
+export function loadAddon(): Addon {
+  if (loaded) return loaded;
+  const file = process.env['WEFT_ADDON'] ?? path.join(projectRoot(), 'native/build/weft.node');
+  if (!existsSync(file)) {
+    throw new Error(`native addon missing: ${file} does not exist; build it with "npm run setup"`);
+  }
+  const addon = createRequire(import.meta.url)(file) as Addon;
+  assertLayout(addon.layout);
+  loaded = addon;
+  return addon;
+}

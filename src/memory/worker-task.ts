@@ -1,0 +1,97 @@
+/** What the control thread hands to a forwarding thread (one piscina task that runs until it is told to stop). */
+import type { Mac, Prefix, Words } from '../shared/address.ts';
+import { CAPTURE_BYTES } from './capture.ts';
+import { SAMPLES_BYTES } from './drop-samples.ts';
+import { PEER_COUNTERS_BYTES } from './peer-counters.ts';
+
+/** Words of a worker's control block (Int32Array over shared memory). */
+export const WORD = {
+  /** COMMAND, written by the control thread, followed by a wake() of the eventfd */
+  command: 0,
+  /** grows by one each breath; at least ten times a second */
+  heartbeat: 1,
+  /** table generation the worker uses */
+  seenGeneration: 2,
+  /** CLOCK_MONOTONIC in ms, written by each wait */
+  clockMs: 3,
+  /** the ns within that ms */
+  clockNs: 4,
+} as const;
+export const CONTROL_WORDS = 16;
+
+/** run: go on · stop: return from the task · faults for tests: fail: throw · hang: sleep for ever */
+export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
+
+/** What a worker leaves for those who look; kept over its restarts. */
+export interface ObservationMemory {
+  /** shared/peer-counters.ts */
+  peerCounters: SharedArrayBuffer;
+  /** shared/drop-samples.ts */
+  dropSamples: SharedArrayBuffer;
+  /** shared/capture.ts */
+  capture: SharedArrayBuffer;
+}
+
+/** For one worker. Pages that nobody touches cost nothing. */
+export function createObservationMemory(): ObservationMemory {
+  return {
+    peerCounters: new SharedArrayBuffer(PEER_COUNTERS_BYTES),
+    dropSamples: new SharedArrayBuffer(SAMPLES_BYTES),
+    capture: new SharedArrayBuffer(CAPTURE_BYTES),
+  };
+}
+
+export type SourceCheck = 'lease' | 'vtep' | 'off';
+
+/** One address family of the overlay: a TUN queue and the sockets that carry it. Descriptors belong to the control thread. */
+export interface LinkTask {
+  family: 4 | 6;
+  tunFd: number;
+  udpFd: number;
+  /** descriptors of the sending sockets; for flannel-UDP the receiving one itself */
+  sendFds: number[];
+  /** their ports: what super-packets of our own carry as source */
+  sendPorts: number[];
+  /** queue of the helper TAP and its MAC; -1 without tunnel GSO */
+  tapFd: number;
+  tapMac: Mac;
+  /** FEATURE bits in force */
+  features: number;
+  /** MTU of the TUN device in bytes */
+  tunnelMtu: number;
+  /** MTU that pods were told (smaller than tunnelMtu in a dual-stack cluster): super-packets are cut to it */
+  podMtu: number;
+  /** the whole overlay, this node's lease in it, and the device's own address */
+  network: Prefix;
+  ownSubnet: Prefix;
+  deviceAddress: Words;
+  /** this node's address in the underlay */
+  underlayAddress: Words;
+  /** VTEP MAC; all zero for flannel-UDP */
+  ownMac: Mac;
+}
+
+export interface WorkerTask {
+  index: number;
+  /** CPU to pin the thread to, -1 = any */
+  cpu: number;
+  /** eventfd that ends a sleep */
+  wakeFd: number;
+  /** CONTROL_WORDS int32 */
+  control: SharedArrayBuffer;
+  /** COUNTER_BLOCK doubles; kept over restarts of the worker */
+  counters: SharedArrayBuffer;
+  /** TABLE_BYTES */
+  table: SharedArrayBuffer;
+  observation: ObservationMemory;
+  encap:
+    | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
+    | { kind: 'udp'; port: number };
+  sourceCheck: SourceCheck;
+  links: LinkTask[];
+}
+
+/** What the task resolves with when it stops. */
+export interface WorkerResult {
+  breaths: number;
+}

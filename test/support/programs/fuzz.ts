@@ -1,0 +1,167 @@
+/**
+ * Feeds mutated real frames to a whole worker, both directions, and checks after each batch that every packet was counted once, in
+ * the totals and for the peer, and that what was captured of them is in order.
+ * Arguments: packets per direction, seed. Exits 0 and prints the totals, or throws.
+ */
+import {
+  CAPTURE,
+  CAPTURE_HEADER,
+  CAPTURE_RING_BYTES,
+  RECORD,
+  RECORD_HEADER_BYTES,
+  SNAP_BYTES_MIN,
+} from '../../../src/memory/capture.ts';
+import { LAYOUT } from '../../../src/memory/layout.ts';
+import { PEER_COUNTER } from '../../../src/memory/peer-counters.ts';
+import { pattern, tcpPacket, udpPacket } from '../packets.ts';
+import { readDatagrams } from '../pcap.ts';
+import { Rig } from '../rig.ts';
+
+const BATCH = 16;
+const packets = Number(process.argv[2]);
+let state = Number(process.argv[3]) >>> 0;
+
+/** xorshift32: the same seed gives the same run */
+function random(below: number): number {
+  state ^= state << 13;
+  state ^= state >>> 17;
+  state ^= state << 5;
+  return (state >>> 0) % below;
+}
+
+const LENGTHS = [0, 1, 8, 19, 20, 21, 39, 40, 41, 59, 60, 1399, 1450, 1451, 65535];
+
+/** Flips, cuts, grows, overwrites length fields, or replaces everything. */
+function mutate(frame: Uint8Array): Uint8Array {
+  const kind = random(8);
+  if (kind === 0) return pattern(1 + random(1600), random(1 << 30));
+  let bytes = frame.slice();
+  if (kind === 1) bytes = bytes.slice(0, 1 + random(bytes.length));
+  if (kind === 2) bytes = Uint8Array.from([...bytes, ...pattern(random(60), random(1 << 30))]);
+  const flips = kind === 3 ? 0 : random(4);
+  for (let i = 0; i < flips; i++) bytes[random(bytes.length)] = random(256);
+  if (kind >= 5 && bytes.length > 60) {
+    const at = random(60);
+    const length = LENGTHS[random(LENGTHS.length)] as number;
+    bytes[at] = length >> 8;
+    bytes[at + 1] = length & 255;
+  }
+  return bytes;
+}
+
+function corpus(kind: 'vxlan' | 'udp', family: 4 | 6): Uint8Array[] {
+  const name = kind === 'vxlan' ? 'kernel-vxlan.pcap' : 'flannel-udp.pcap';
+  const captured = readDatagrams(name).filter((d) => d.version === family);
+  return captured.map((d) => new Uint8Array(d.payload));
+}
+
+function innerPackets(family: 4 | 6): Uint8Array[] {
+  const [source, destination] =
+    family === 4 ? ['10.244.1.2', '10.244.2.2'] : ['fd00:244:0:1::2', 'fd00:244:0:2::2'];
+  return [
+    udpPacket({ source, destination, payload: pattern(3000) }),
+    tcpPacket({ source, destination, payload: pattern(9000), options: pattern(12) }),
+    tcpPacket({ source, destination, payload: pattern(200) }),
+    udpPacket({ source, destination }),
+  ];
+}
+
+function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
+  for (let i = 0; i < BATCH; i++)
+    rig.stageUdp(i, mutate(outer[random(outer.length)] as Uint8Array));
+  rig.addon.udpSend(rig.farEngine, 0, BATCH);
+  rig.forwarder.breath.take();
+  rig.takeTun();
+  for (let i = 0; i < BATCH; i++) {
+    const packet = mutate(inner[random(inner.length)] as Uint8Array);
+    // Offload fields lie as well: any type, size and checksum position.
+    const types = [0, 0, 1, 4, 5, 0x81, 3, random(256)];
+    const gso = (types[random(types.length)] as number) | (random(4) << 8);
+    rig.stageTun(
+      i,
+      packet,
+      gso,
+      random(3) === 0 ? random(65536) : 1400,
+      random(80),
+      random(3) * 6 + 4,
+    );
+  }
+  rig.addon.tunSend(rig.farEngine, 0, BATCH);
+  rig.forwarder.breath.take();
+  rig.addon.udpReceive(rig.farEngine, 0);
+  rig.takeTun();
+}
+
+/** Another side and filter than before, or none. */
+function orderCapture(words: Int32Array, session: number): void {
+  words[CAPTURE.snapBytes] = SNAP_BYTES_MIN + random(3000);
+  words[CAPTURE.slot4] = random(3) - 1;
+  words[CAPTURE.slot6] = -1;
+  words[CAPTURE.hasAddress] = random(4) === 0 ? 1 : 0;
+  words[CAPTURE.order] = (session << 2) | random(3);
+}
+
+function checkCapture(words: Int32Array, session: number): void {
+  const head = words[CAPTURE.head] as number;
+  let tail = words[CAPTURE.tail] as number;
+  while (tail !== head) {
+    const at = CAPTURE_HEADER + ((tail & (CAPTURE_RING_BYTES - 1)) >> 2);
+    const word = (name: keyof typeof RECORD): number => words[at + RECORD[name]] as number;
+    const bytes = word('bytes');
+    const isFiller = word('session') === 0;
+    const isRight =
+      word('session') === session &&
+      word('capturedBytes') <= word('packetBytes') &&
+      word('capturedBytes') + RECORD_HEADER_BYTES <= bytes;
+    if (bytes < 8 || bytes % 8 !== 0 || !(isFiller || isRight))
+      throw new Error(`bad record: ${words.slice(at, at + 6)}`);
+    tail = (tail + bytes) | 0;
+  }
+  words[CAPTURE.tail] = tail;
+}
+
+function checkPeer(rig: Rig): void {
+  const peer = new Float64Array(rig.observation.peerCounters);
+  const { counters } = rig.totals();
+  const received = counters.deliveredPackets + rig.drops('inTunRefused');
+  const isRight =
+    peer[PEER_COUNTER.sentPackets] === counters.sentPackets &&
+    peer[PEER_COUNTER.sentBytes] === counters.sentBytes &&
+    peer[PEER_COUNTER.receivedPackets] === received;
+  if (!isRight) throw new Error(`the peer's counters are not the totals: ${peer.slice(0, 8)}`);
+}
+
+for (const [kind, family] of [
+  ['vxlan', 4],
+  ['vxlan', 6],
+  ['udp', 4],
+] as const) {
+  const rig = new Rig({
+    kind,
+    family,
+    ownMac: family === 6 ? '02:00:00:00:06:01' : '02:00:00:00:00:01',
+  });
+  const outer = corpus(kind, family);
+  const inner = innerPackets(family);
+  const capture = new Int32Array(rig.observation.capture);
+  for (let sent = 0; sent < packets / 3; sent += BATCH) {
+    const session = 1 + sent / BATCH;
+    orderCapture(capture, session);
+    runBatch(rig, outer, inner);
+    checkCapture(capture, session);
+    checkPeer(rig);
+    if (!rig.isBalanced())
+      throw new Error(`a packet is not counted once: ${JSON.stringify(rig.totals())}`);
+  }
+  const { inPackets, deliveredPackets, outPackets, sentPackets } = rig.totals().counters;
+  if (inPackets === 0 || deliveredPackets === 0 || outPackets === 0 || sentPackets === 0) {
+    throw new Error(`nothing got through: ${JSON.stringify(rig.totals())}`);
+  }
+  process.stdout.write(
+    `${kind} IPv${family}: ${inPackets} in (${deliveredPackets} delivered), ${outPackets} out (${sentPackets} sent)\n`,
+  );
+  if (capture[CAPTURE.head] === 0) throw new Error('nothing was captured');
+  if (rig.far.bytes.length !== LAYOUT.poolSlots * LAYOUT.slotStride)
+    throw new Error('pool changed');
+  rig.close();
+}

@@ -1,0 +1,141 @@
+/** The doctor's judgements on given facts; what it finds on real hosts is in test/netns/doctor.test.ts. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judgeMtu, judgePort, type MtuChain } from '../../../src/cli/doctor/device-checks.ts';
+import { forwardChains, judgeForward, portBlock } from '../../../src/cli/doctor/firewall-checks.ts';
+import {
+  judgeCapabilities,
+  judgeReversePath,
+  judgeTun,
+} from '../../../src/cli/doctor/host-checks.ts';
+import { judgeOverlay, judgePaths, judgeUdp } from '../../../src/cli/doctor/path-checks.ts';
+import { socketInodes } from '../../../src/cli/doctor/port-holder.ts';
+import { judgeDrops, judgeNode } from '../../../src/cli/doctor/program-checks.ts';
+import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
+import { CHECKS } from '../../../src/cli/doctor/run.ts';
+import { judgeSettings, parseEnvironmentFile } from '../../../src/cli/doctor/settings.ts';
+import { judgeClock, judgeLease, judgeNoLease } from '../../../src/cli/doctor/store-checks.ts';
+import { judgeInterface, judgeNat } from '../../../src/cli/doctor/underlay-checks.ts';
+import { slowChecksum } from '../../support/packets.ts';
+
+test('ids are unique and kebab-case', () => {
+  const ids = CHECKS.map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length);
+  for (const id of ids) assert.match(id, /^[a-z0-9]+(-[a-z0-9]+)*$/);
+});
+
+test('node, tun, capabilities, reverse path', () => {
+  assert.equal(judgeNode('20.18.9').status, 'fail');
+  assert.equal(judgeNode('24.0.0').status, 'ok');
+  assert.match(judgeTun('EACCES').fix ?? '', /chmod/);
+  assert.equal(judgeCapabilities('CapEff:\t0000000000003000').status, 'ok');
+  assert.equal(judgeCapabilities('CapEff:\t0000000000001000').status, 'warn');
+  assert.equal(judgeCapabilities('CapEff:\t0000000000002000').status, 'fail');
+  assert.equal(judgeReversePath(0, { eth0: 0, 'flannel.1': 2 }).status, 'ok');
+  assert.equal(judgeReversePath(2, { eth0: 1 }).status, 'ok', 'loose for all is the larger value');
+  assert.match(judgeReversePath(1, { eth0: 0 }).fix ?? '', /all.*eth0/);
+});
+
+test('settings: unknown variables and bad flags are told', () => {
+  const file = parseEnvironmentFile('# x\nFLANNELD_IFACE="eth1"\nexport FLANNELD_STOER=etcd\n');
+  assert.deepEqual(file, { FLANNELD_IFACE: 'eth1', FLANNELD_STOER: 'etcd' });
+  const judged = judgeSettings([], file, 'file');
+  assert.deepEqual(judged.settings?.interfaces, ['eth1']);
+  assert.deepEqual(judged.warnings, ['FLANNELD_STOER is no option of weftd']);
+  assert.match(judgeSettings(['--nonsense'], {}, 'words').problem, /nonsense/);
+});
+
+test('MTU chain: the first link that is too large is named', () => {
+  const chain: MtuChain = {
+    underlay: { name: 'eth0', mtu: 1500 },
+    configMtu: undefined,
+    devices: [{ name: 'flannel.1', mtu: 1450, overheadBytes: 50 }],
+    fileMtu: 1450,
+    podDevices: [{ name: 'cni0', mtu: 1450 }],
+  };
+  assert.equal(judgeMtu(chain).status, 'ok');
+  assert.match(judgeMtu({ ...chain, configMtu: 9000 }).fix ?? '', /Backend\.MTU to 1500/);
+  assert.match(judgeMtu({ ...chain, podDevices: [{ name: 'cni0', mtu: 1500 }] }).text, /cni0/);
+  assert.match(judgeMtu({ ...chain, fileMtu: 1472 }).text, /FLANNEL_MTU is 1472/);
+  const narrow = { ...chain, underlay: { name: 'eth0', mtu: 1400 } };
+  assert.match(judgeMtu(narrow).fix ?? '', /flannel\.1 mtu 1350/);
+});
+
+test('port: free, ours, a process, a hidden one; inodes from /proc/net/udp', () => {
+  assert.equal(judgePort(8472, undefined, [], undefined).status, 'ok');
+  assert.equal(judgePort(8472, undefined, [{ pid: 7, name: 'node' }], 7).status, 'ok');
+  assert.match(judgePort(8472, undefined, [{ pid: 8, name: 'nc' }], 7).fix ?? '', /kill 8/);
+  assert.equal(judgePort(8472, undefined, [{ pid: undefined, name: '' }], 7).status, 'fail');
+  const text =
+    '  sl\n  1: 00000000:2118 00000000:0000 07 0:0 00:0 0 0 0 4711 2 x 0\n  2: 0:0035 0:0 07 0:0 0:0 0 0 0 12 2 x 0';
+  assert.deepEqual(socketInodes(text, 8472), ['4711']);
+});
+
+test('FORWARD: a chain that drops must itself accept the overlay', () => {
+  const chain = (rules: string): string =>
+    `table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n${rules}\t}\n}\n`;
+  const networks = ['10.244.0.0/16'];
+  assert.equal(judgeForward(forwardChains(chain('')), networks).status, 'fail');
+  const accepted = chain('\t\tip saddr 10.244.0.0/16 counter packets 0 bytes 0 accept\n');
+  assert.equal(judgeForward(forwardChains(accepted), networks).status, 'ok');
+  const elsewhere = `${chain('')}${accepted.replace('filter {', 'other {')}`;
+  assert.match(judgeForward(forwardChains(elsewhere), networks).text, /ip filter FORWARD/);
+  assert.equal(portBlock('\t\tudp dport 8472 counter drop', 8472), 'udp dport 8472 counter drop');
+  assert.equal(portBlock('\t\tudp dport 84720 drop', 8472), undefined);
+});
+
+test('interface, NAT, clock, lease', () => {
+  const far = [{ address: '10.0.0.2', device: 'eth1' }];
+  assert.match(judgeInterface('eth0', 'default route', far).fix ?? '', /--iface=eth1/);
+  assert.match(
+    judgeInterface('eth0', '', [{ address: '10.0.0.2', device: undefined }]).text,
+    /no route/,
+  );
+  assert.equal(judgeNat('10.0.2.15').status, 'warn');
+  assert.match(judgeClock(120_000, 'etcd').text, /120 s behind/);
+  assert.equal(judgeLease({ key: 'k', state: 'taken', expiresAtMs: undefined }, 0).status, 'fail');
+  assert.equal(judgeLease({ key: 'k', state: 'held', expiresAtMs: 60_000 }, 0).status, 'warn');
+  assert.equal(judgeLease({ key: 'k', state: '', expiresAtMs: 0 }, 60_000).status, 'fail');
+  assert.equal(judgeNoLease(undefined, []).status, 'skipped');
+  assert.equal(judgeNoLease({}, []).status, 'warn');
+});
+
+test('drops: what grows is told with its advice, what lies in the past is not', () => {
+  assert.equal(judgeDrops({ inTtl: 5 }, { inTtl: 5 }).status, 'ok');
+  const grown = judgeDrops({ inTtl: 5, outNoRoute: 0 }, { inTtl: 6, outNoRoute: 9 });
+  assert.match(grown.text, /^growing: outNoRoute \+9, inTtl \+1/);
+});
+
+test('paths, UDP shapes, the overlay', () => {
+  const path = { address: 'a', wantedBytes: 1500 };
+  assert.equal(judgePaths([{ ...path, carriesBytes: 1500 }], 'x', 50).status, 'ok');
+  assert.match(judgePaths([{ ...path, carriesBytes: 1400 }], 'x', 50).fix ?? '', /1400.*1350/);
+  assert.equal(judgePaths([{ ...path, carriesBytes: 0 }], 'x', 50).status, 'skipped');
+  const answer = { address: 'a', plain: true, shaped: true, portRefused: false };
+  assert.equal(judgeUdp([answer], 8472).status, 'ok');
+  assert.match(judgeUdp([{ ...answer, shaped: false }], 8472).fix ?? '', /2388/);
+  assert.match(judgeUdp([{ ...answer, portRefused: true }], 8472).text, /nobody listens/);
+  assert.equal(judgeUdp([{ ...answer, plain: false, shaped: false }], 8472).status, 'skipped');
+  const peer = { key: 'k', publicIp: '10.0.0.2', overlay: '10.244.2.0' };
+  const probe = { peers: [{ peer, underlay: true, overlay: false }], suspects: [], problem: '' };
+  assert.match(judgeOverlay(probe, 8472).fix ?? '', /UDP 8472 in both directions/);
+});
+
+test('ICMP: requests have a right checksum, answers and named MTUs are read, junk is not', () => {
+  const request = echoRequest(0x1234, 1500);
+  assert.equal(request.length, 1480);
+  assert.equal(slowChecksum(request), 0);
+  const ip = Buffer.alloc(20);
+  ip[0] = 0x45;
+  const reply = Buffer.from(request);
+  reply[0] = 0;
+  assert.deepEqual(readIcmp(Buffer.concat([ip, reply]), 0x1234), { kind: 'reply', bytes: 1500 });
+  assert.equal(readIcmp(Buffer.concat([ip, reply]), 1), undefined);
+  const inner = Buffer.from(ip);
+  inner.set([10, 0, 0, 9], 16);
+  const error = Buffer.from([3, 4, 0, 0, 0, 0, 0x05, 0x78]);
+  const tooBig = Buffer.concat([ip, error, inner, request.subarray(0, 8)]);
+  assert.deepEqual(readIcmp(tooBig, 0x1234), { kind: 'tooBig', to: '10.0.0.9', mtu: 1400 });
+  for (let length = 0; length < tooBig.length; length++)
+    assert.equal(readIcmp(tooBig.subarray(0, length), 0x1234), undefined);
+});

@@ -1,0 +1,133 @@
+/** weft status and weft routes get: what people read. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type RouteAnswer, renderRoute } from '../../../src/cli/commands/routes.ts';
+import { renderStatus, type Screen } from '../../../src/cli/commands/status.ts';
+import { widthOf } from '../../../src/cli/render.ts';
+import { chooseStyle, PLAIN } from '../../../src/cli/style.ts';
+
+const NOW = Date.parse('2026-01-01T00:01:00.000Z');
+const START = '2026-01-01T00:00:00.000Z';
+
+const status: Screen = {
+  healthy: false,
+  notReady: null,
+  firewall: { ok: false, problem: 'no nft' },
+  version: '1.2.3',
+  startedAt: START,
+  node: { interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null },
+  backend: 'vxlan',
+  devices: [{ device: 'flannel.1', mtu: 1450 }],
+  lease: { key: '10.5.1.0-24', state: 'held', expiresAt: null },
+  store: { name: 'file:/s', ok: false, message: 'gone', lastEventAt: START },
+  peers: { total: 3, held: 2 },
+  reach: { up: 2, rttMs: [0.25, 1.5] },
+  offloads: ['batch'],
+  workers: [
+    { state: 'stuck', restarts: 1 },
+    { state: 'running', restarts: 0 },
+  ],
+  counters: { sentPackets: 5, sentBytes: 2048, deliveredPackets: 0, deliveredBytes: 0 },
+  drops: { outbound: { outNoRoute: 4, outTtl: 1, outFamily: 1 }, inbound: { inTtl: 9, inEcn: 0 } },
+  rates: {
+    seconds: 5,
+    sentPacketsPerSecond: 1234,
+    sentBytesPerSecond: 125_000,
+    receivedPacketsPerSecond: 0,
+    receivedBytesPerSecond: 0,
+    droppedPacketsPerSecond: 0,
+  },
+  table: { generation: 7, publishedAt: START },
+  health: [
+    {
+      code: 'store-away',
+      severity: 'warning',
+      title: 'The store does not answer',
+      text: 'file:/s: gone; forwarding goes on with the last table',
+      advice: 'look at the store and the way to it',
+      impactsConnectivity: false,
+      since: START,
+    },
+  ],
+};
+
+test('status says what is wrong, for how long, and what to do', () => {
+  const text = renderStatus(status, PLAIN, NOW, 100);
+  assert.match(text, /^✗ NOT HEALTHY: the store is away, 1 warning {3}weft 1\.2\.3, up 60s\n/);
+  assert.match(text, /! The store does not answer for 60s\n {4}file:.*\n {4}→ look at the store/);
+  assert.match(text, /store {5}file:\/s {2}AWAY: gone, last change 60s ago/);
+  assert.match(text, /workers {3}1 stuck, 1 running, 1 restart\n/);
+  assert.match(text, /peers {5}2\/3 up, round trip 0\.25 to 1\.50 ms, 2 kept/);
+  assert.match(text, /firewall {2}NOT IN PLACE: no nft/);
+  assert.match(text, /sent {7}1\.23k packets\/s {3}1\.00 Mbit\/s {3}5 packets, 2\.0 KiB/);
+});
+
+test('status: the three most frequent drop reasons, each with advice', () => {
+  const text = renderStatus(status, PLAIN, NOW, 100);
+  assert.match(
+    text,
+    /dropped {3}none now, most since the start:\n {2}9 inTtl: .*\n {4}→ .*\n {2}4 out/,
+  );
+  assert.ok(!text.includes('inEcn') && !text.includes('outFamily'));
+});
+
+test('status: a node that only starts has no lease to tell of, a healthy one no warnings', () => {
+  const { health: _, drops: __, ...rest } = status;
+  const starting = { ...rest, node: null, lease: null, notReady: 'waiting for a lease' };
+  assert.match(renderStatus(starting, PLAIN, NOW, 100), /NOT HEALTHY: waiting for a lease/);
+  const well = { ...rest, healthy: true, firewall: { ok: true, problem: '' } };
+  assert.match(renderStatus(well, PLAIN, NOW, 100), /^● healthy {3}weft/);
+});
+
+test('status: texts are wrapped to the width, colours take no room', () => {
+  const coloured = renderStatus(status, chooseStyle('always', {}), NOW, 40);
+  const advice = coloured.split('\n').filter((line) => /^\S*\[2m {4}[→ ]/.test(line));
+  assert.ok(advice.length > 3);
+  for (const line of advice) assert.ok(widthOf(line) <= 40, line);
+});
+
+const none = { device: null, gateway: null, source: null, problem: null };
+const route: RouteAnswer = {
+  address: '10.5.2.9',
+  family: 4,
+  way: 'peer',
+  network: '10.5.0.0/16',
+  ownSubnet: '10.5.1.0/24',
+  peer: { key: '10.5.2.0-24', subnet: '10.5.2.0/24', publicIp: '192.0.2.2' },
+  kernel: { ...none, device: 'flannel.1' },
+  encapsulation: {
+    type: 'vxlan',
+    source: '192.0.2.1',
+    destination: '192.0.2.2',
+    port: 8472,
+    vni: 1,
+    sourceMac: '02:00:00:00:00:01',
+    destinationMac: '02:00:00:00:00:02',
+    overheadBytes: 50,
+  },
+  underlay: { ...none, device: 'eth0', gateway: '192.0.2.254' },
+  mtu: 1450,
+  podMtu: 1430,
+};
+
+test('routes get: the whole header of a packet to a peer', () => {
+  const text = renderRoute(route, PLAIN);
+  assert.match(text, /^10\.5\.2\.9 via 192\.0\.2\.2 dev flannel\.1\n/);
+  for (const part of [
+    'VXLAN, VNI 1, 50 bytes',
+    '02:00:00:00:00:01 > 02:00:00:00:00:02',
+    '192.0.2.1 > 192.0.2.2, UDP port 8472',
+    'via 192.0.2.254 dev eth0',
+    '1450 bytes; pods are told 1430',
+  ])
+    assert.ok(text.includes(part), part);
+});
+
+test('routes get: direct, own, unleased and outside are told apart', () => {
+  const other = (way: RouteAnswer['way']): string =>
+    renderRoute({ ...route, way, encapsulation: null, underlay: null }, PLAIN);
+  assert.match(other('direct'), /by a plain route, not encapsulated/);
+  assert.match(other('own'), /own subnet 10\.5\.1\.0\/24/);
+  assert.match(other('unleased'), /ICMP unreachable/);
+  assert.match(other('outside'), /outside the overlay \(10\.5\.0\.0\/16\).*kernel's own routing/);
+});

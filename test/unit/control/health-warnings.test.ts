@@ -1,0 +1,110 @@
+/** Which states of the daemon give which warnings, and that blips give none. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import {
+  type HealthFacts,
+  WarningBoard,
+  warningsOf,
+} from '../../../src/control/observe/health-warnings.ts';
+import { projectRoot } from '../../../src/shared/root.ts';
+
+const MINUTE_MS = 60_000;
+const NOW = 1_000_000_000_000;
+
+const lease = { key: '10.5.1.0-24', state: 'held', expiresAtMs: NOW + 1e7, marginMs: 3_600_000 };
+const fine: HealthFacts = {
+  nowMs: NOW,
+  phase: '',
+  store: { name: 'file:/s', ok: true, message: '' },
+  lease,
+  workers: [{ state: 'running', restarts: 3 }],
+  heldPeers: 0,
+  firewallProblem: '',
+  tableProblem: '',
+  routesProblem: '',
+  hostProblem: '',
+  underlayMoved: '',
+  mtu: undefined,
+  recent: { drops: {}, socketDrops: 0, restarts: 0, sentPackets: 1000 },
+};
+const codes = (changes: Partial<HealthFacts>): string[] =>
+  warningsOf({ ...fine, ...changes }).map(({ code }) => code);
+const drops = (counts: Record<string, number>): Partial<HealthFacts> => ({
+  recent: { ...fine.recent, drops: counts },
+});
+
+test('a node that is well has no warnings', () => {
+  assert.deepEqual(codes({}), []);
+  assert.deepEqual(codes({ mtu: { outer: 1500, underlay: 1500 } }), []);
+  assert.deepEqual(codes(drops({ outNoRoute: 1e6, inUnknownPeer: 59 })), []);
+});
+
+test('each state has its code', () => {
+  const states: [string, Partial<HealthFacts>][] = [
+    ['not-started', { phase: 'waiting for a lease' }],
+    ['store-away', { store: { name: 's', ok: false, message: 'gone' } }],
+    ['lease-taken', { lease: { ...lease, state: 'taken' } }],
+    ['lease-lost', { lease: { ...lease, state: 'lost' } }],
+    ['lease-expired', { lease: { ...lease, expiresAtMs: NOW - 1 } }],
+    ['worker-stuck', { workers: [{ state: 'stuck', restarts: 0 }] }],
+    ['worker-away', { workers: [{ state: 'restarting', restarts: 1 }] }],
+    ['worker-restarts', { recent: { ...fine.recent, restarts: 2 } }],
+    ['peers-held', { heldPeers: 4 }],
+    ['firewall-missing', { firewallProblem: 'no nft' }],
+    ['table-stale', { tableProblem: 'too many peers' }],
+    ['routes-refused', { routesProblem: 'File exists' }],
+    ['host-not-repaired', { hostProblem: 'eth0 is gone' }],
+    ['underlay-moved', { underlayMoved: 'wg0 would be the underlay now' }],
+    ['mtu-mismatch', { mtu: { outer: 1500, underlay: 1400 } }],
+    ['drops-spoofed', drops({ inForeignSource: 60 })],
+    ['drops-unknown-peer', drops({ inUnknownPeer: 60 })],
+    ['drops-stale-peer', drops({ inWrongMac: 60 })],
+    ['drops-refused', drops({ inTunRefused: 60 })],
+    ['drops-mtu', drops({ outUnderlayMtu: 30, inOversized: 30 })],
+    ['drops-queue-full', drops({ outUnderlayFull: 100 })],
+    ['socket-drops', { recent: { ...fine.recent, socketDrops: 60 } }],
+  ];
+  const page = readFileSync(path.join(projectRoot(), 'docs/reference/health.md'), 'utf8');
+  for (const [code, changes] of states) {
+    assert.deepEqual(codes(changes), [code]);
+    assert.ok(page.includes(`| ${code} |`), `${code} is on the page`);
+  }
+});
+
+test('a renewal that is merely due is no news, one that keeps failing is', () => {
+  const left = (minutes: number): string[] =>
+    codes({ lease: { ...lease, expiresAtMs: NOW + minutes * MINUTE_MS } });
+  assert.deepEqual([left(61), left(58), left(54)], [[], [], ['lease-expiring']]);
+  assert.deepEqual(codes({ lease: { key: 'k', state: 'held', marginMs: 1 } }), [], 'a reservation');
+});
+
+test('a queue that is full now and then is no news at a high rate', () => {
+  const recent = { ...fine.recent, drops: { outUnderlayFull: 100 }, sentPackets: 1e6 };
+  assert.deepEqual(codes({ recent }), []);
+});
+
+test('critical ones come first, and all say what to do', () => {
+  const found = warningsOf({ ...fine, heldPeers: 1, workers: [{ state: 'stuck', restarts: 0 }] });
+  assert.deepEqual(
+    found.map(({ severity }) => severity),
+    ['critical', 'warning'],
+  );
+  for (const warning of found) assert.ok(warning.advice.length > 10);
+});
+
+test('blips are not shown; what lasts tells since when; what is over is gone', () => {
+  const board = new WarningBoard();
+  const away = warningsOf({ ...fine, store: { name: 's', ok: false, message: 'gone' } });
+  board.update(away, NOW);
+  assert.deepEqual(board.visible(), []);
+  board.update([], NOW + 1000);
+  board.update(away, NOW + 2000);
+  board.update(away, NOW + 6000);
+  assert.deepEqual(board.visible(), [], 'the blip before does not count');
+  board.update(away, NOW + 7000);
+  assert.equal(board.visible()[0]?.since, new Date(NOW + 2000).toISOString());
+  board.update([], NOW + 8000);
+  assert.deepEqual(board.visible(), []);
+});

@@ -1,0 +1,62 @@
+/** Rates from totals. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { History } from '../../../src/control/observe/history.ts';
+import {
+  COUNTER,
+  COUNTER_BLOCK,
+  DROPS_AT,
+  sumBlocks,
+  type Totals,
+} from '../../../src/memory/counters.ts';
+
+function totals(sent: number, delivered: number, dropped: number): Totals {
+  const block = new Float64Array(COUNTER_BLOCK);
+  block[COUNTER.sentPackets] = sent;
+  block[COUNTER.sentBytes] = sent * 100;
+  block[COUNTER.deliveredPackets] = delivered;
+  block[COUNTER.deliveredBytes] = delivered * 100;
+  block[DROPS_AT] = dropped;
+  return sumBlocks([block]);
+}
+
+test('a sample is the difference over the time that really passed', () => {
+  const history = new History();
+  history.add(undefined, 0);
+  history.add(totals(0, 0, 0), 1000);
+  assert.deepEqual(history.page().samples, [], 'one look is no rate');
+  history.add(totals(1000, 10, 4), 3000);
+  assert.deepEqual(history.page(), {
+    intervalMs: 1000,
+    samples: [
+      {
+        at: new Date(3000).toISOString(),
+        sentPackets: 500,
+        sentBytes: 50_000,
+        receivedPackets: 5,
+        receivedBytes: 500,
+        droppedPackets: 2,
+      },
+    ],
+  });
+});
+
+test('counters that are away for a moment give neither a gap nor a peak', () => {
+  const history = new History();
+  history.add(totals(100, 0, 0), 1000);
+  history.add(totals(0, 0, 0), 2000);
+  history.add(totals(300, 0, 0), 3000);
+  assert.deepEqual(
+    history.page().samples.map(({ sentPackets }) => sentPackets),
+    [100],
+  );
+});
+
+test('two minutes are kept; the mean is that of the last five seconds', () => {
+  const history = new History();
+  for (let second = 0; second <= 200; second++)
+    history.add(totals(second <= 195 ? 0 : (second - 195) * 10, 0, 0), second * 1000);
+  assert.equal(history.page().samples.length, 120);
+  const { seconds, sentPacketsPerSecond } = history.recent() as Record<string, number>;
+  assert.deepEqual([seconds, sentPacketsPerSecond], [5, 10]);
+});

@@ -1,0 +1,269 @@
+/** Reachability without a daemon: protocol, server on loopback, rounds, the matrix. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
+import { after, before, describe, it, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Peer } from '../../../src/cluster/peers.ts';
+import { askRow } from '../../../src/control/reach/client.ts';
+import { EchoSender } from '../../../src/control/reach/echo.ts';
+import { matrixOf, peerNodes, selfNode } from '../../../src/control/reach/matrix.ts';
+import {
+  formatQuestion,
+  formatRefusal,
+  formatRow,
+  parseQuestion,
+  parseRow,
+  type Row,
+} from '../../../src/control/reach/protocol.ts';
+import { OwnRow, type RowCell } from '../../../src/control/reach/row.ts';
+import { ReachServer } from '../../../src/control/reach/server.ts';
+import { loadAddon } from '../../../src/memory/addon.ts';
+import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
+import { until } from '../../support/until.ts';
+
+const words = (text: string): Words => parseAddress(text) as Words;
+const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
+
+function peer(n: number, family: 4 | 6 = 4, subnet?: string): Peer {
+  const own = family === 4 ? `10.244.${n}.0/24` : `fd00:244:0:${n}::/64`;
+  const address = words(family === 4 ? `10.99.0.${n}` : `fd00:99::${n}`);
+  const rest = { address, port: 8472, mac: { high: 0, low: 0 } };
+  return { key: `10.244.${n}.0-24`, family, subnet: prefix(subnet ?? own), ...rest };
+}
+
+const cell = (n: number, state: RowCell['state'], more: Partial<RowCell> = {}): RowCell => ({
+  key: `10.244.${n}.0-24`,
+  family: 4,
+  state,
+  rttMs: state === 'ok' ? 0.5 : null,
+  lossRatio: state === 'ok' ? 0 : 1,
+  ...more,
+});
+
+describe('what daemons say to each other', () => {
+  it('a row comes back as it was, without what nobody looked at', () => {
+    const row: Row = { key: 'k', cells: [cell(1, 'ok'), cell(2, 'lost'), cell(3, 'unknown')] };
+    assert.deepEqual(parseRow(formatRow(row)), { ...row, cells: row.cells.slice(0, 2) });
+  });
+
+  it('a question comes back as it was', () => {
+    assert.equal(parseQuestion(formatQuestion()).of, undefined);
+    assert.equal(parseQuestion(formatQuestion('10.244.9.0-24')).of, '10.244.9.0-24');
+  });
+
+  it('a refusal is an error with its words', () => {
+    assert.throws(() => parseRow(formatRefusal('not now')), /not now/);
+  });
+
+  const head = { weft: 'reach', version: 1 };
+  const bad = ['a', 4, 'ok', 1, 0];
+  for (const line of [
+    '',
+    'null',
+    '[]',
+    '{"weft":"reach"}',
+    JSON.stringify({ ...head, version: 2 }),
+    JSON.stringify({ ...head, of: 'x'.repeat(101) }),
+    JSON.stringify({ ...head, of: 3 }),
+    JSON.stringify({ ...head, more: 1 }),
+    '{"weft":"reach","version":1,"__proto__":{"of":"x"}}',
+  ])
+    it(`no question: ${line.slice(0, 60)}`, () => assert.throws(() => parseQuestion(line)));
+  for (const cells of [
+    [[...bad.slice(0, 1), 5, 'ok', 1, 0]],
+    [['a', 4, 'fine', 1, 0]],
+    [['a', 4, 'ok', -1, 0]],
+    [['a', 4, 'ok', 1, 2]],
+    [['a'.repeat(101), 4, 'ok', 1, 0]],
+    Array.from({ length: 1001 }, () => bad),
+    'x',
+  ])
+    it(`no row: ${JSON.stringify(cells).slice(0, 40)}`, () => {
+      assert.throws(() => parseRow(JSON.stringify({ ...head, key: 'k', cells })));
+    });
+});
+
+describe('the server on loopback', () => {
+  const ROW: Row = { key: '10.244.1.0-24', cells: [cell(2, 'ok')] };
+  const PEER = words('127.0.0.2');
+  const problems: string[] = [];
+  let port: number;
+  let server: ReachServer;
+
+  before(async () => {
+    const probe = net.createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    port = (probe.address() as net.AddressInfo).port;
+    // It is taken at first: the server must go on trying.
+    server = new ReachServer({
+      addresses: [words('127.0.0.1')],
+      port,
+      isPeer: (address) => address[3] === PEER[3],
+      answer: async ({ of }) => {
+        if (of === undefined) return ROW;
+        throw new Error('that node is not reached');
+      },
+      onProblem: (message) => problems.push(message),
+    });
+    server.start();
+    await until('it says that the port is taken', () => problems.length > 0);
+    await new Promise((resolve) => probe.close(resolve));
+    await until('it listens', () =>
+      ask().then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+  after(() => server.stop());
+
+  const ask = (of?: string, from = PEER): Promise<Row> =>
+    askRow({ from, to: words('127.0.0.1'), port }, of);
+  const connect = async (host = '127.0.0.2'): Promise<net.Socket> => {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress: host });
+    socket.on('error', () => undefined).resume();
+    await once(socket, 'connect');
+    return socket;
+  };
+
+  it('says what is wrong, and begins when the port is free', () => {
+    assert.match(problems[0] as string, /can't listen on 127\.0\.0\.1, port \d+ .*EADDRINUSE/);
+  });
+
+  it('answers a peer, and refuses with a word', async () => {
+    assert.deepEqual(await ask(), ROW);
+    await assert.rejects(ask('x'), /not reached/);
+  });
+
+  it('closes on everybody else without a byte', async () => {
+    await assert.rejects(ask(undefined, words('127.0.0.3')), /ECONNRESET|ended before/);
+  });
+
+  it('hostile bytes, endless lines and silence end the connection; others are answered meanwhile', async () => {
+    const junk = await connect();
+    junk.write(Buffer.concat([randomBytes(300), Buffer.from('\n')]));
+    const endless = await connect();
+    endless.write('x'.repeat(1000));
+    const silent = await connect();
+    const dripping = await connect();
+    const drip = setInterval(() => dripping.write('{'), 300);
+    assert.deepEqual(await ask(), ROW);
+    const all = [junk, endless, silent, dripping];
+    await until('each is closed', () => all.every((socket) => socket.closed));
+    clearInterval(drip);
+    for (const socket of all) assert.equal(socket.bytesRead, 0);
+    assert.deepEqual(await ask(), ROW);
+  });
+
+  it('one peer asks so often and no more', async () => {
+    const results = await Promise.allSettled(Array.from({ length: 80 }, () => ask()));
+    const answered = results.filter(({ status }) => status === 'fulfilled').length;
+    assert.ok(answered > 0 && answered <= 60, `${answered}`);
+  });
+});
+
+test('a far end that says nothing, too much or junk is an error for the asker', async () => {
+  for (const say of ['junk\n', `${'x'.repeat(300_000)}`, formatRefusal('no')]) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined).resume();
+      socket.end(say);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as net.AddressInfo;
+    const way = { from: words('127.0.0.1'), to: words('127.0.0.1'), port };
+    await assert.rejects(askRow(way));
+    server.close();
+  }
+});
+
+describe('echoes over loopback', () => {
+  it('many at once keep the pace, each with its own answer; what has no source says so', async () => {
+    const sender = new EchoSender(loadAddon(), { 4: words('127.0.0.1') });
+    const began = performance.now();
+    const options = { payloadBytes: 56, timeoutMs: 2_000 };
+    const targets = Array.from({ length: 60 }, (_, i) => words(`127.0.0.${i + 1}`));
+    const results = await Promise.all(targets.map((to) => sender.send(to, options)));
+    assert.deepEqual([...new Set(results.map(({ state }) => state))], ['answered']);
+    assert.ok(performance.now() - began >= 290, 'at most 200 a second');
+    const wrong = await sender.send(words('::1'), options);
+    assert.equal(wrong.state === 'refused' && wrong.why, 'this node has no IPv6 in the overlay');
+    const pending = sender.send(words('127.0.0.1'), options);
+    sender.close();
+    assert.deepEqual(await pending, { state: 'lost' });
+  });
+});
+
+describe('rounds (the echo sender is a stand-in)', () => {
+  it('tries three times, shares a round, forgets peers that are gone', async () => {
+    let asked: string[] = [];
+    let peers = [peer(1), peer(2)];
+    const row = new OwnRow(() => peers, {
+      send: async (address) => {
+        asked.push(String(address[3] & 0xff00));
+        await sleep(1);
+        if ((address[3] & 0xff00) === 0x200) return { state: 'lost' };
+        return { state: 'answered', rttMs: 1, ttl: 64, payloadBytes: 56 };
+      },
+    });
+    const [first, second] = await Promise.all([row.freshCells(), row.freshCells()]);
+    assert.deepEqual(first, second);
+    assert.deepEqual(
+      first.map(({ state, rttMs, lossRatio }) => [state, rttMs, lossRatio]),
+      [
+        ['ok', 1, 0],
+        ['lost', null, 1],
+      ],
+    );
+    assert.equal(asked.length, 4);
+    asked = [];
+    assert.deepEqual(await row.freshCells(), first);
+    assert.equal(asked.length, 0);
+    peers = [peer(3)];
+    assert.equal((await row.freshCells())[0]?.state, 'unknown');
+  });
+});
+
+describe('the matrix', () => {
+  const self = selfNode('10.244.1.0-24', [prefix('10.244.1.0/24')], ['10.99.0.10']);
+
+  it('names nodes by their addresses as numbers', () => {
+    const { nodes } = matrixOf([self, ...peerNodes([peer(9), peer(200), peer(2)])], new Map());
+    assert.deepEqual(
+      nodes.map(({ name, publicIps }) => `${name} ${publicIps}`),
+      ['n1 10.99.0.2', 'n2 10.99.0.9', 'n3 10.99.0.10', 'n4 10.99.0.200'],
+    );
+  });
+
+  it('a dual-stack node is one, and one family without an answer is a cut', () => {
+    const nodes = [self, ...peerNodes([peer(2, 6), peer(2, 4)])];
+    assert.deepEqual(nodes[1]?.subnets, ['10.244.2.0/24', 'fd00:244:0:2::/64']);
+    const cells = [cell(2, 'ok'), cell(2, 'lost', { family: 6 })];
+    const { cells: found } = matrixOf(nodes, new Map([[self.key, { key: self.key, cells }]]));
+    const there = found.find(({ from }) => from === self.key);
+    assert.deepEqual([there?.state, there?.rttMs, there?.lostFamilies], ['lost', 0.5, [6]]);
+    assert.equal(found.find(({ to }) => to === self.key)?.state, 'unknown');
+  });
+
+  it('leaves out what others say about nodes that are not listed', () => {
+    const row: Row = { key: '10.244.2.0-24', cells: [cell(77, 'lost'), cell(1, 'ok')] };
+    const nodes = [self, ...peerNodes([peer(2)])];
+    const { cells } = matrixOf(nodes, new Map([[row.key, row]]));
+    assert.equal(cells.length, 2);
+    assert.deepEqual(cells.map(({ state }) => state).sort(), ['ok', 'unknown']);
+  });
+
+  it('of many nodes only the own row and the cuts', () => {
+    const peers = Array.from({ length: 150 }, (_, i) => peer(i + 2));
+    const nodes = [self, ...peerNodes(peers)];
+    const rows = new Map<string, Row>([
+      [self.key, { key: self.key, cells: peers.map((_, i) => cell(i + 2, 'ok')) }],
+      ['10.244.3.0-24', { key: '10.244.3.0-24', cells: [cell(4, 'lost'), cell(5, 'ok')] }],
+    ]);
+    const { cells, complete } = matrixOf(nodes, rows);
+    assert.equal(complete, false);
+    assert.equal(cells.length, 150 + 1);
+  });
+});

@@ -1,0 +1,35 @@
+/** The keeper of firewall rules: what makes a node not ready, with a fake firewall. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLog } from '../../../src/control/log/log.ts';
+import { RuleKeeper } from '../../../src/control/rules.ts';
+
+const quiet = createLog('json', 'error');
+quiet.level = 'silent';
+
+test('A-32 rules that can not be installed make a node not ready, and it becomes ready when they can (fake firewall)', async () => {
+  let failure: Error | undefined = new Error('iptables-restore: denied');
+  const ensure = async (): Promise<string> => {
+    if (failure) throw failure;
+    return '';
+  };
+  const keeper = new RuleKeeper({ ensure }, false, quiet);
+  assert.notEqual(keeper.problem, '');
+  await keeper.start(10);
+  assert.match(keeper.problem, /denied/);
+  failure = undefined;
+  while (keeper.problem !== '') await new Promise((resolve) => setTimeout(resolve, 5));
+  keeper.stop();
+});
+
+test('a missing tool matters only to masquerading, because plugins are told to leave that to us (fake firewall)', async () => {
+  const ensure = async (): Promise<string> => {
+    throw new Error('iptables -S: command not found; install it');
+  };
+  for (const masquerades of [false, true]) {
+    const keeper = new RuleKeeper({ ensure }, masquerades, quiet);
+    await keeper.start(60_000);
+    keeper.stop();
+    assert.equal(keeper.problem === '', !masquerades);
+  }
+});

@@ -1,0 +1,116 @@
+/** The published route table against a linear list. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Peer } from '../../../src/cluster/peers.ts';
+import { fillHalf, TablePublisher } from '../../../src/control/plane/publish.ts';
+import { RouteTable } from '../../../src/dataplane/routes/table.ts';
+import { halfAt, TABLE_BYTES, TABLE_GENERATION } from '../../../src/memory/table.ts';
+import {
+  maskWords,
+  type Prefix,
+  prefixContains,
+  sameWords,
+  type Words,
+} from '../../../src/shared/address.ts';
+
+function peer(words: Words, bits: number, index: number): Peer {
+  const family = words[2] === 0xffff && words[0] === 0 && words[1] === 0 ? 4 : 6;
+  return {
+    key: `${index}`,
+    family,
+    subnet: { words: maskWords(words, bits), bits },
+    address: [0, 0, 0xffff, (index + 1) | 0],
+    port: 8472,
+    mac: { high: index, low: index & 0xffff },
+  };
+}
+
+const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+// Few distinct values, so that prefixes nest and look-ups hit.
+const narrow = fc.integer({ min: 0, max: 7 }).map((n) => (10 << 24) | (n << 13));
+const subnet4 = fc.tuple(narrow, fc.integer({ min: 106, max: 124 })).map(([w, bits]) => ({
+  words: [0, 0, 0xffff, w] as Words,
+  bits,
+}));
+const subnet6 = fc.tuple(narrow, word, fc.integer({ min: 30, max: 96 })).map(([a, b, bits]) => ({
+  words: [a, b, 1, 2] as Words,
+  bits,
+}));
+
+function linear(peers: readonly Peer[], words: Words): number {
+  let best = -1;
+  peers.forEach((candidate, i) => {
+    const isLonger = best < 0 || candidate.subnet.bits > (peers[best] as Peer).subnet.bits;
+    if (isLonger && prefixContains(candidate.subnet, words)) best = i;
+  });
+  return best;
+}
+
+function uniquePeers(subnets: readonly Prefix[]): Peer[] {
+  const peers: Peer[] = [];
+  subnets.forEach(({ words, bits }, i) => {
+    const next = peer(words, bits, i);
+    const isNew = !peers.some(
+      (p) => p.subnet.bits === bits && sameWords(p.subnet.words, next.subnet.words),
+    );
+    if (isNew) peers.push(next);
+  });
+  return peers;
+}
+
+test('look-ups equal the longest prefix of a linear list, IPv4 and IPv6, also after republication', () => {
+  const memory = new SharedArrayBuffer(TABLE_BYTES);
+  const words = new Int32Array(memory);
+  const table = new RouteTable(memory);
+  const subnets = fc.array(fc.oneof(subnet4, subnet6), { maxLength: 40 });
+  const looked = fc.array(fc.oneof(narrow, word), { minLength: 1, maxLength: 40 });
+  fc.assert(
+    fc.property(subnets, looked, (list, addresses) => {
+      const peers = uniquePeers(list);
+      const next = Atomics.load(words, TABLE_GENERATION) + 1;
+      fillHalf(words, halfAt(next), peers);
+      Atomics.store(words, TABLE_GENERATION, next);
+      table.refresh();
+      for (const address of addresses) {
+        assert.equal(table.lookup4(address), linear(peers, [0, 0, 0xffff, address]));
+        assert.equal(table.lookup6(address, 5, 1, 2), linear(peers, [address, 5, 1, 2]));
+      }
+      for (const [i, { address }] of peers.entries()) {
+        assert.equal(table.findUnderlay(...address), i);
+      }
+      assert.equal(table.findUnderlay(1, 2, 3, 4), -1);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('thousands of peers: each is found, its neighbours are not', () => {
+  const memory = new SharedArrayBuffer(TABLE_BYTES);
+  const words = new Int32Array(memory);
+  const peers = Array.from({ length: 20_000 }, (_, i) =>
+    peer([0, 0, 0xffff, (10 << 24) | (i << 9)], 120, i),
+  );
+  fillHalf(words, halfAt(0), peers);
+  const table = new RouteTable(memory);
+  for (let i = 0; i < peers.length; i++) {
+    assert.equal(table.lookup4((10 << 24) | (i << 9) | 77), i);
+    assert.equal(table.lookup4((10 << 24) | (i << 9) | 256), -1);
+  }
+});
+
+test('the publisher waits until workers have left the half that it overwrites', async () => {
+  const memory = new SharedArrayBuffer(TABLE_BYTES);
+  let seen = 0;
+  const publisher = new TablePublisher(memory, () => [seen]);
+  assert.equal(await publisher.publish([]), 1);
+  let isDone = false;
+  const second = publisher.publish([]).then(() => {
+    isDone = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isDone, false);
+  seen = 1;
+  await second;
+  assert.equal(Atomics.load(new Int32Array(memory), TABLE_GENERATION), 2);
+});

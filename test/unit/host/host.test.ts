@@ -1,0 +1,202 @@
+/** Interface choice and device checks on canned `ip -j` output. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configureDevice, queuePackets } from '../../../src/host/device.ts';
+import type { Exec } from '../../../src/host/exec.ts';
+import {
+  findExternalInterface,
+  type InterfaceWishes,
+} from '../../../src/host/external-interface.ts';
+import { checkDevices, findPortHolder } from '../../../src/host/preflight.ts';
+import { formatAddress, parseAddress, type Words } from '../../../src/shared/address.ts';
+
+const address = (family: string, local: string, more: object = {}) => ({
+  family,
+  local,
+  scope: 'global',
+  ...more,
+});
+const LINKS = [
+  { ifname: 'lo', mtu: 65536, addr_info: [address('inet', '127.0.0.1', { scope: 'host' })] },
+  {
+    ifname: 'eth0',
+    mtu: 1500,
+    addr_info: [
+      address('inet', '192.0.2.9', { dynamic: true }),
+      address('inet', '192.0.2.5'),
+      address('inet6', 'fe80::1', { scope: 'link' }),
+      address('inet6', '2001:db8::7', { deprecated: true }),
+      address('inet6', '2001:db8::8', { temporary: true }),
+      address('inet6', '2001:db8::9'),
+    ],
+  },
+  { ifname: 'eth1', mtu: 9000, addr_info: [address('inet', '198.51.100.1')] },
+  { ifname: 'bare0', mtu: 1500, addr_info: [] },
+];
+
+/** `ip` with canned answers by the words behind -j. */
+function fakeIp(answers: Record<string, unknown>): Exec {
+  return async (command, args) => {
+    assert.equal(command, 'ip');
+    const text = JSON.stringify(answers[args.slice(1).join(' ')]);
+    assert.ok(text, `unexpected: ip ${args.join(' ')}`);
+    return text;
+  };
+}
+
+const ANSWERS = {
+  'addr show': LINKS,
+  '-4 route show default': [{ dst: 'default', dev: 'eth0', prefsrc: '192.0.2.9' }],
+  '-6 route show default': [{ dst: 'default', dev: 'eth0' }],
+  'route get 203.0.113.1': [{ dst: '203.0.113.1', dev: 'eth1', prefsrc: '198.51.100.1' }],
+};
+
+async function choose(wishes: Partial<InterfaceWishes>, answers: object = {}) {
+  const all: InterfaceWishes = {
+    interfaces: [],
+    patterns: [],
+    canReach: '',
+    publicIp: '',
+    publicIpv6: '',
+    wants4: true,
+    wants6: false,
+    ...wishes,
+  };
+  const found = await findExternalInterface(all, fakeIp({ ...ANSWERS, ...answers }));
+  const text = (words: Words | undefined): string | undefined => words && formatAddress(words);
+  return {
+    ...found,
+    address4: text(found.address4),
+    address6: text(found.address6),
+    public4: text(found.public4),
+  };
+}
+
+test('the default route decides; permanent addresses come before dynamic ones', async () => {
+  const found = await choose({});
+  assert.deepEqual([found.name, found.mtu, found.address4], ['eth0', 1500, '192.0.2.5']);
+  assert.equal(found.public4, '192.0.2.5');
+  assert.equal((await choose({ wants6: true })).address6, '2001:db8::9');
+});
+
+test('--iface takes names and addresses in order; an address is the one that is used', async () => {
+  assert.equal((await choose({ interfaces: ['none0', 'eth1', 'eth0'] })).name, 'eth1');
+  assert.equal((await choose({ interfaces: ['192.0.2.9'] })).address4, '192.0.2.9');
+  const six = await choose({ interfaces: ['2001:DB8:0::8'], wants4: false, wants6: true });
+  assert.equal(six.address6, '2001:db8::8');
+  await assert.rejects(choose({ interfaces: ['none0'] }), /no interface matches none0.*eth1/);
+  await assert.rejects(choose({ interfaces: ['bare0'] }), /bare0 has no IPv4 address/);
+  await assert.rejects(choose({ interfaces: ['eth1'], wants6: true }), /eth1 has no IPv6 address/);
+});
+
+test('--iface-regex matches addresses, then names, after --iface', async () => {
+  assert.equal((await choose({ patterns: [/^198\.51\./] })).name, 'eth1');
+  assert.equal((await choose({ patterns: [/^192\.0\.2\.5$/] })).address4, '192.0.2.5');
+  assert.equal((await choose({ patterns: [/^none/, /^eth1$/] })).name, 'eth1');
+  assert.equal((await choose({ interfaces: ['eth0'], patterns: [/^eth1$/] })).name, 'eth0');
+  await assert.rejects(choose({ patterns: [/^none/] }), /no interface matches \/\^none\//);
+});
+
+test('--iface-can-reach takes the interface and source of the route', async () => {
+  const found = await choose({ canReach: '203.0.113.1' });
+  assert.deepEqual([found.name, found.address4], ['eth1', '198.51.100.1']);
+});
+
+test('--public-ip chooses the interface that has it, and may be foreign when --iface is given', async () => {
+  assert.equal((await choose({ publicIp: '198.51.100.1' })).name, 'eth1');
+  const natted = await choose({ publicIp: '203.0.113.50', interfaces: ['eth1'] });
+  assert.deepEqual([natted.address4, natted.public4], ['198.51.100.1', '203.0.113.50']);
+  await assert.rejects(choose({ publicIp: '203.0.113.50' }), /no interface matches/);
+  await assert.rejects(choose({ publicIp: 'junk' }), { exitCode: 2, message: /public-ip/ });
+});
+
+test('no default route is said', async () => {
+  await assert.rejects(choose({}, { '-4 route show default': [] }), /no IPv4 default route/);
+});
+
+const vxlan = (ifname: string, port: number, flags: string[]) => ({
+  ifname,
+  flags,
+  linkinfo: { info_kind: 'vxlan', info_data: { port } },
+});
+
+test('a device of our name is named before anything is changed', async () => {
+  const check = (links: object[], ...held: string[]) =>
+    checkDevices(
+      ['flannel.1'],
+      8472,
+      new Set(held),
+      fakeIp({ '-d link show': links, '-d link show type vxlan': [] }),
+    );
+  assert.deepEqual(await check([{ ifname: 'eth0' }]), []);
+  const left = { ...vxlan('flannel.1', 8472, ['UP']), address: '02:00:00:00:00:09' };
+  assert.deepEqual(
+    await check([left]),
+    [{ name: 'flannel.1', mac: '02:00:00:00:00:09' }],
+    "a stock flannel's device is taken over",
+  );
+  const dummy = { ifname: 'flannel.1', linkinfo: { info_kind: 'dummy' } };
+  await assert.rejects(check([dummy]), {
+    code: 'ERR_TUN_BUSY',
+    message: /dummy device.*ip link delete flannel\.1/,
+  });
+  const tun = (numqueues: number, type = 'tun') => ({
+    ifname: 'flannel.1',
+    linkinfo: { info_kind: 'tun', info_data: { type, multi_queue: true, numqueues } },
+  });
+  await assert.rejects(check([tun(1)]), /another weftd runs here/);
+  assert.deepEqual(await check([tun(1)], 'flannel.1'), [], 'we hold a queue of it');
+  assert.deepEqual(await check([tun(0)]), [], 'a weftd left it');
+  await assert.rejects(check([tun(0, 'tap')]), /of another make.*ip link delete flannel\.1/);
+});
+
+test('the kernel vxlan device that holds the port is named, a device that is down holds none', async () => {
+  const links = [vxlan('a', 4789, ['UP']), vxlan('b', 8472, []), vxlan('cilium', 8472, ['UP'])];
+  const run = fakeIp({ '-d link show type vxlan': links, '-d link show': links });
+  assert.match((await findPortHolder(8472, run)) ?? '', /cilium.*ip link delete cilium/);
+  assert.equal(await findPortHolder(8473, run), undefined);
+  await assert.rejects(checkDevices(['flannel.1'], 8472, new Set(), run), {
+    code: 'ERR_PORT_TAKEN',
+  });
+});
+
+test('a device that is right is not touched; of another only what is wrong is changed', async () => {
+  const commands = async (link: object): Promise<string> => {
+    let batch = '';
+    const run: Exec = async (_command, args, input) => {
+      if (args[0] === '-batch') batch = input ?? '';
+      return args[0] === '-j' ? JSON.stringify([link]) : '';
+    };
+    const setup = { name: 'nosuch.1', family: 4, mtu: 1450, queuePackets: 4000 } as const;
+    await configureDevice({ ...setup, address: parseAddress('10.244.7.0') as Words }, run);
+    return batch;
+  };
+  const right = {
+    mtu: 1450,
+    txqlen: 4000,
+    flags: ['UP'],
+    addr_info: [{ ...address('inet', '10.244.7.0'), prefixlen: 32 }],
+  };
+  assert.equal(await commands(right), '');
+  const stale = { ...right, addr_info: [{ ...address('inet', '10.244.9.0'), prefixlen: 32 }] };
+  assert.equal(
+    await commands(stale),
+    'addr del 10.244.9.0/32 dev nosuch.1\naddr add 10.244.7.0/32 dev nosuch.1\n',
+  );
+  assert.equal(
+    await commands({ mtu: 1500, txqlen: 500, flags: [], addr_info: [] }),
+    [
+      'link set dev nosuch.1 mtu 1450',
+      'link set dev nosuch.1 txqueuelen 4000',
+      'addr add 10.244.7.0/32 dev nosuch.1',
+      'link set dev nosuch.1 up\n',
+    ].join('\n'),
+  );
+});
+
+test('queues are long where there is memory for it', () => {
+  const GB = 2 ** 30;
+  assert.equal(queuePackets(1, GB / 2), 1000);
+  assert.equal(queuePackets(2, 8 * GB), 2048);
+  assert.equal(queuePackets(2, 64 * GB), 4000);
+});

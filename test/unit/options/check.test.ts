@@ -1,0 +1,153 @@
+/** weft config check: all faults at once, where they are and what to do. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkConfig } from '../../../src/options/check.ts';
+import { effectiveOptions } from '../../../src/options/effective.ts';
+import { parseEnvironmentFile } from '../../../src/options/environment-file.ts';
+import { parseFlags } from '../../../src/options/flags.ts';
+import { nearest } from '../../../src/shared/nearest.ts';
+
+const lines = (input: Parameters<typeof checkConfig>[0]): string[] =>
+  checkConfig(input).map(({ severity, where, what }) => `${severity} ${where}: ${what}`);
+
+test('nothing is wrong with nothing, and with what the README tells', () => {
+  assert.deepEqual(lines({ flags: [] }), []);
+  const text = '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}';
+  assert.deepEqual(
+    lines({
+      flags: ['--iface=eth0', '-ip-masq', '--store', 'file:/srv/weft'],
+      networkConfig: { name: 'c', text },
+    }),
+    [],
+  );
+});
+
+test('every bad flag is told, not only the first', () => {
+  const found = lines({
+    flags: [
+      '--ifcae=eth0',
+      '--workers=99',
+      'stray',
+      '--store=nfs',
+      '--etcd-keyfile=k',
+      '-healthz-port',
+      'x',
+    ],
+  });
+  assert.equal(found.length, 6);
+  for (const part of [
+    /ifcae.*did you mean --iface\?/,
+    /--workers 99: must be/,
+    /"stray" is no flag/,
+    /--store nfs/,
+    /--etcd-keyfile and --etcd-certfile belong together/,
+    /invalid value "x" for flag -healthz-port/,
+  ])
+    assert.ok(
+      found.some((line) => line.startsWith('error flag: ') && part.test(line)),
+      `${part} in ${found.join('\n')}`,
+    );
+});
+
+test('environment file: unknown names, bad values and refused ones, each with its line', () => {
+  const text =
+    '# weft\nFLANNELD_IFACE=eth0\nFLANNELD_WORKRES=2\nFLANNELD_HEALTHZ_PORT=web\nFLANNELD_WORKERS=99\nexport A=1\nOTHER=x\n';
+  assert.deepEqual(lines({ flags: [], environmentFile: { name: 'env', text } }), [
+    'warning env:6: "export" is for shells; systemd ignores the line',
+    'error env:3: nothing reads FLANNELD_WORKRES',
+    'error env:4: FLANNELD_HEALTHZ_PORT: number expected; ignored',
+    'error env:5: --workers 99: must be auto or 1 to 64',
+  ]);
+  const [, unknown] = checkConfig({ flags: [], environmentFile: { name: 'env', text } });
+  assert.equal(unknown?.advice, 'did you mean FLANNELD_WORKERS?');
+});
+
+test('environment file: quotes, comments and continued lines, as systemd reads them', () => {
+  const text = [
+    'A= plain value ',
+    'B="with # and \\"quotes\\" "',
+    "C='single $x'",
+    '; comment',
+    'D=one\\',
+    'two',
+    'E=a"b c"d',
+    'F="over',
+    'lines"',
+    'A=again',
+    'G="open',
+  ].join('\n');
+  const { values, problems } = parseEnvironmentFile(text);
+  assert.deepEqual(values, {
+    A: 'again',
+    B: 'with # and "quotes" ',
+    C: 'single $x',
+    D: 'onetwo',
+    E: 'ab cd',
+    F: 'over\nlines',
+    G: '"open',
+  });
+  assert.deepEqual(
+    problems.map(({ line }) => line),
+    [10, 11],
+  );
+});
+
+test('network config: all faults of all parts, and keys that nothing reads', () => {
+  const text = JSON.stringify({
+    Network: '10.244.0.0/33',
+    EnableIPv6: true,
+    IPv6Network: 'fd00::/48',
+    IPv6SubnetLen: 200,
+    SubnetLne: 24,
+    Backend: { Type: 'vxlan', VNI: 99_999_999, Prot: 8472 },
+  });
+  const found = lines({ flags: [], networkConfig: { name: 'c', text } });
+  assert.equal(found.length, 5);
+  assert.match(found[0] ?? '', /error c \(network config\): Backend\.VNI 99999999/);
+  assert.match(found[1] ?? '', /Network "10\.244\.0\.0\/33" is no IPv4 network/);
+  assert.match(found[2] ?? '', /IPv6SubnetLen 200/);
+  assert.match(found[3] ?? '', /warning .*nothing reads SubnetLne/);
+  assert.match(found[4] ?? '', /warning .*nothing reads Backend\.Prot/);
+});
+
+test('network config: no JSON, wrong types, and parts that do not fit each other', () => {
+  const one = (text: string): string[] => lines({ flags: [], networkConfig: { name: 'c', text } });
+  assert.match(one('{')[0] ?? '', /no valid JSON/);
+  assert.match(one('[]')[0] ?? '', /error/);
+  assert.equal(one('{"Network":5,"Backend":{"VNI":"x"}}').length, 2);
+  const udp =
+    '{"Network":"10.0.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48","Backend":{"Type":"udp"}}';
+  assert.match(one(udp)[0] ?? '', /udp backend carries IPv4 only/);
+  assert.match(
+    one('{"Network":"10.0.0.0/16","Backend":{"Type":"ipip"}}')[0] ?? '',
+    /not supported/,
+  );
+});
+
+test('origins: the flag wins over the environment; secrets are not shown', () => {
+  const environment = {
+    FLANNELD_IFACE: 'eth1',
+    FLANNELD_WORKERS: '2',
+    FLANNELD_ETCD_PASSWORD: 'hush',
+    FLANNELD_HEALTHZ_PORT: 'web',
+  };
+  const parsed = parseFlags(['--iface=eth0'], environment);
+  assert.ok(parsed.kind === 'run');
+  const options = effectiveOptions(parsed);
+  const of = (name: string): unknown[] => {
+    const option = options.find((each) => each.name === name);
+    return [option?.value, option?.origin];
+  };
+  assert.deepEqual(of('iface'), [['eth0'], 'flag']);
+  assert.deepEqual(of('workers'), [2, 'environment']);
+  assert.deepEqual(of('healthz-port'), [0, 'default']);
+  assert.deepEqual(of('etcd-password'), ['(secret)', 'environment']);
+  assert.ok(!JSON.stringify(options).includes('hush'));
+});
+
+test('the nearest name, or none', () => {
+  const known = ['status', 'peers', 'routes'];
+  assert.equal(nearest('statsu', known), 'status');
+  assert.equal(nearest('PERS', known), 'peers');
+  assert.equal(nearest('something', known), undefined);
+});

@@ -1,0 +1,109 @@
+/** Options of parts that do not exist yet, and the checks behind the parser. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { helpText, parseFlags } from '../../../src/options/flags.ts';
+import { environmentName, OPTIONS } from '../../../src/options/options.ts';
+import { settingsWarnings, toSettings } from '../../../src/options/settings.ts';
+
+const STORE = '--store=file:/s';
+const parse = (...words: string[]) => {
+  const parsed = parseFlags(words, {});
+  assert.ok(parsed.kind === 'run');
+  return parsed.values;
+};
+
+test('the option table: unique names, an environment variable and help for each', () => {
+  const names = OPTIONS.map((option) => option.name);
+  assert.equal(new Set(names).size, names.length);
+  const help = helpText();
+  for (const option of OPTIONS) {
+    assert.match(environmentName(option), /^FLANNELD_[A-Z0-9_]+$/);
+    assert.ok(help.includes(`--${option.name} `), option.name);
+  }
+  assert.ok(help.indexOf('--etcd-prefix') < help.indexOf('--admin-socket'), "flannel's first");
+});
+
+test('what asks for a missing part is refused by name; what only tunes it is warned about', () => {
+  const kubernetes = parse(STORE, '--kube-subnet-mgr');
+  assert.throws(() => toSettings(kubernetes), { exitCode: 69, message: /Kubernetes/ });
+  const tuned = parse(STORE, '--kube-api-url=http://x', '--vmodule=a=1');
+  toSettings(tuned);
+  assert.deepEqual(
+    settingsWarnings(tuned).map((line) => line.split(' ')[0]),
+    ['--kube-api-url', '--vmodule'],
+  );
+  assert.deepEqual(settingsWarnings(parse(STORE)), []);
+});
+
+test("etcd settings: flannel's defaults, blanks forgiven, prefix joined as Go does", () => {
+  const etcd = (...words: string[]) => {
+    const { store } = toSettings(parse(...words));
+    assert.ok(store.kind === 'etcd');
+    return store;
+  };
+  assert.deepEqual(etcd().endpoints, ['http://127.0.0.1:4001', 'http://127.0.0.1:2379']);
+  assert.equal(etcd().prefix, '/coreos.com/network');
+  assert.equal(etcd('-etcd-prefix=a//b/').prefix, '/a/b');
+  assert.deepEqual(etcd('-etcd-endpoints=https://a:1 , https://[::1]:2/').endpoints, [
+    'https://a:1',
+    'https://[::1]:2',
+  ]);
+  for (const bad of [
+    '--etcd-endpoints=',
+    '--etcd-endpoints=10.0.0.1:2379',
+    '--etcd-endpoints=http://user:secret@h:1',
+    '--etcd-keyfile=/k',
+    '--etcd-password=secret',
+  ]) {
+    const name = bad.slice(2).split('=')[0] as string;
+    assert.throws(
+      () => toSettings(parse(bad)),
+      (error: Error) => error.message.includes(name) && !error.message.includes('secret'),
+    );
+  }
+});
+
+test("host settings: rules, health server, patterns in Go's spelling", () => {
+  const settings = toSettings(
+    parse(
+      STORE,
+      '--ip-masq',
+      '--healthz-port=8081',
+      '--iptables-resync=9',
+      '--iface-regex=(?i)^ETH',
+    ),
+  );
+  assert.equal(settings.masquerade, true);
+  assert.equal(settings.resyncMs, 9000);
+  assert.deepEqual([settings.healthAddress, settings.healthPort], ['0.0.0.0', 8081]);
+  assert.ok(settings.interfacePatterns[0]?.test('eth0'));
+});
+
+test('workers, levels, patterns and addresses are checked', () => {
+  assert.ok(toSettings(parse(STORE, '--workers=auto')).workers >= 1);
+  assert.equal(toSettings(parse(STORE, '--workers=3')).workers, 3);
+  assert.equal(toSettings(parse(STORE, '--log-level=warn')).logLevel, 'warn');
+  assert.equal(toSettings(parse(STORE, '-v=1')).logLevel, 'debug');
+  for (const bad of [
+    '--workers=0',
+    '--log-level=loud',
+    '--iface-regex=(',
+    '--iface-can-reach=example.org',
+    '--source-check=no',
+    '--offload=constructor',
+    '--store=redis',
+    '--healthz-port=65536',
+    '--healthz-ip=localhost',
+    '--iptables-resync=0',
+    '--public-ip=fd00::1',
+    '--public-ipv6=192.0.2.1',
+  ]) {
+    const name = bad.slice(2).split('=')[0] as string;
+    assert.throws(() => toSettings(parse(STORE, bad)), { exitCode: 2, message: new RegExp(name) });
+  }
+});
+
+test('Go stops at the first word that is no flag', () => {
+  for (const end of ['word', '-', '--']) assert.equal(parse('-v=2', end, '-v=3')['v'], 2);
+  assert.equal(parse('--version=false', '-v=2')['v'], 2);
+});

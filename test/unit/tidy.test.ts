@@ -1,0 +1,101 @@
+/** Rules of the tree that no compiler checks. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { renderDoctorPage } from '../../src/cli/doctor/page.ts';
+import { renderDrops } from '../../src/cli/drops-page.ts';
+import { projectRoot } from '../../src/shared/root.ts';
+
+const root = projectRoot();
+const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
+
+function filesUnder(folder: string, ...endings: string[]): string[] {
+  return readdirSync(path.join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const name = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return entry.name === 'build' ? [] : filesUnder(name, ...endings);
+    return endings.some((ending) => name.endsWith(ending)) ? [name] : [];
+  });
+}
+
+/** Which folders of src/ each folder may import from, besides itself: the order of the house, from the ground up. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  shared: [],
+  wire: ['shared'],
+  memory: ['shared'],
+  dataplane: ['shared', 'wire', 'memory'],
+  cluster: ['shared', 'wire', 'memory'],
+  options: ['shared', 'wire', 'memory', 'cluster'],
+  host: ['shared', 'wire', 'memory', 'cluster', 'options'],
+  api: ['shared', 'wire', 'memory', 'cluster', 'options', 'host'],
+  control: ['shared', 'wire', 'memory', 'cluster', 'options', 'host', 'api'],
+  cli: ['shared', 'wire', 'memory', 'cluster', 'options', 'host', 'api'],
+};
+
+/** Imports of a source text that run against the order, type imports included; `file` is relative to the project. */
+function importsAgainstTheOrder(file: string, text: string): string[] {
+  const room = file.split('/')[1] as string;
+  return [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].flatMap(([, target = '']) => {
+    const reached = path.join(path.dirname(file), target);
+    const [top, other = ''] = reached.split('/');
+    const isAllowed = top === 'src' && (other === room || ALLOWED[room]?.includes(other));
+    return isAllowed ? [] : [`${file} imports ${reached}`];
+  });
+}
+
+test('imports point one way, type imports included', () => {
+  const found = filesUnder('src', '.ts').flatMap((file) =>
+    importsAgainstTheOrder(file, read(file)),
+  );
+  assert.deepEqual(found, []);
+});
+
+test('an import against the order is found: by value, by type, at run time, out of src', () => {
+  const file = 'src/cli/commands/status.ts';
+  for (const text of [
+    "import { Daemon } from '../../control/daemon.ts';",
+    "import type { Daemon } from '../../control/daemon.ts';",
+    "const { Daemon } = await import('../../control/daemon.ts');",
+    "export { Daemon } from '../../control/daemon.ts';",
+    "import { Lab } from '../../../lab/lab.ts';",
+  ])
+    assert.equal(importsAgainstTheOrder(file, `${read(file)}\n${text}\n`).length, 1, text);
+  const wire = "import { DROP } from '../memory/drops.ts';";
+  assert.equal(importsAgainstTheOrder('src/wire/ip.ts', wire).length, 1);
+});
+
+test('files and lines have a limit; nothing is left open', () => {
+  const files = [...filesUnder('src', '.ts', '.js', '.css'), ...filesUnder('native', '.c', '.h')];
+  for (const file of files) {
+    const lines = read(file).split('\n');
+    const limit = file === 'native/addon.c' ? 600 : 450;
+    assert.ok(lines.length <= limit, `${file}: ${lines.length} lines`);
+    for (const line of lines) assert.ok(line.length <= 170, `${file}: ${line}`);
+    const open = ['TO', 'FIX', 'XX'].map((word, i) => word + ['DO', 'ME', 'X'][i]);
+    assert.ok(!open.some((word) => read(file).includes(word)), file);
+  }
+});
+
+test('the sources export by name only', () => {
+  for (const file of filesUnder('src', '.ts'))
+    assert.doesNotMatch(read(file), /^export default/m, file);
+});
+
+test('every dependency has its reason, and the lockfile names no host', () => {
+  const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json'));
+  const page = read('docs/reference/dependencies.md');
+  const listed = [...page.matchAll(/^\| (\S+) \|/gm)]
+    .map((match) => match[1])
+    .filter((n) => n !== 'package');
+  const all = { ...dependencies, ...devDependencies, ...optionalDependencies };
+  assert.deepEqual(listed.sort(), Object.keys(all).sort());
+  assert.doesNotMatch(read('package-lock.json'), /"resolved": "https?:/);
+});
+
+test('the page of drop reasons is up to date', () => {
+  assert.equal(read('docs/reference/drops.md'), renderDrops());
+});
+
+test("the page of the doctor's checks is up to date", () => {
+  assert.equal(read('docs/reference/doctor.md'), renderDoctorPage());
+});
