@@ -102,7 +102,7 @@ export interface Addon {
   udpReceive(engine: number, link: number): number;
   /** Sends `count` rows of tunIn; returns the number of failed rows. */
   udpSend(engine: number, link: number, count: number): number;
-  /** Ready bits: 1 << 2·link TUN, 2 << 2·link UDP, waitWake; 0 after timeoutMs. */
+  /** Ready bits: waitTun and waitUdp of each link, shifted by waitLinkShift·link; waitWake. 0 after timeoutMs. */
   wait(engine: number, timeoutMs: number): number;
   /** sd_notify, with a descriptor where given: true if there was a socket to send to. */
   notify(state: string, fd?: number): boolean;
