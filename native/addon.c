@@ -21,6 +21,9 @@
 #include "udp.h"
 #include "values.h"
 #include "wait.h"
+#ifdef WEFT_TEST_SEAL
+#include "test/test-seal.h"
+#endif
 
 enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
 
@@ -153,6 +156,20 @@ static struct engine *read_engine_link(napi_env env, napi_callback_info info, na
   }
   return e;
 }
+
+#ifdef WEFT_TEST_SEAL
+static napi_value addon_seal_link(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link;
+  int key;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  if (!e || !read_int(env, values[2], "key", 0, INT32_MAX, &key)) return NULL;
+  struct seal *seal = test_seal_create((uint32_t)key);
+  int error = seal ? engine_seal_link(e, link, seal) : -ENOMEM;
+  if (error && seal) seal->destroy(seal);
+  return error ? throw_system(env, "sealLink", error) : NULL;
+}
+#endif
 
 static bool read_count(napi_env env, napi_value value, int max, int32_t *count) {
   if (napi_get_value_int32(env, value, count) != napi_ok) return fail_type(env, "count", "a number");
@@ -377,6 +394,9 @@ static const struct {
     {"receiveBuffer", addon_receive_buffer},
     {"openEcho", addon_open_echo},         {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},
+#ifdef WEFT_TEST_SEAL
+    {"sealLink", addon_seal_link},
+#endif
 };
 
 /* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */

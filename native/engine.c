@@ -63,7 +63,23 @@ int engine_attach_link(struct engine *e, const struct link *link) {
   return index;
 }
 
+static void drop_seal(struct link *link) {
+  if (link->seal) link->seal->destroy(link->seal);
+  link->seal = NULL;
+}
+
+int engine_seal_link(struct engine *e, int link, struct seal *seal) {
+  if (seal->tail_bytes < 0 || seal->tail_bytes > SEAL_TAIL_MAX) return -EINVAL;
+  int error = segmenter_make_sealed(e);
+  if (error) return error;
+  drop_seal(&e->links[link]);
+  e->links[link].seal = seal;
+  e->links[link].features &= ~(uint32_t)FEATURE_TUNNEL_GSO;
+  return 0;
+}
+
 void engine_destroy(struct engine *e) {
+  for (int i = 0; i < e->link_count; i++) drop_seal(&e->links[i]);
   if (e->segmenter) segmenter_destroy(e);
   if (e->coalescer) coalescer_destroy(e);
   if (e->receiver) receiver_destroy(e);

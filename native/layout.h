@@ -84,6 +84,9 @@ enum weft_stat {
   STAT_COUNT = 16
 };
 
+/* First byte of a received datagram that the link's seal did not open. No encapsulation header begins with it: pull drops it. */
+#define SEAL_UNOPENED 0
+
 #define LINKS_MAX 2          /* one per address family */
 #define SEND_SOCKETS_MAX 16
 #define ENGINES_MAX 16       /* per thread: one in a worker, several in tests */

@@ -11,6 +11,7 @@
 
 #include "layout.h"
 
+struct seal;      /* seal.h: encrypts a link's datagrams */
 struct segmenter; /* segment.c: open messages, header and iovec arenas */
 struct coalescer; /* coalesce.c: open groups, header and iovec arenas */
 struct receiver;  /* udp.c: mmsghdr array of the receive side */
@@ -23,6 +24,7 @@ struct link {
   int send_fds[SEND_SOCKETS_MAX];
   int send_fd_count;
   uint32_t features; /* FEATURE_* */
+  struct seal *seal; /* NULL: the datagrams go in clear */
 };
 
 struct engine {

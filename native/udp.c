@@ -1,6 +1,6 @@
 /*
  * The underlay sockets. Stages: open a socket, or take one over; messages out (group by socket, sendmmsg, fall back datagram by datagram);
- * datagrams in (recvmmsg into the slots, control messages into the rows).
+ * datagrams in (recvmmsg into the slots, control messages into the rows, opened where the link has a seal).
  */
 #include "udp.h"
 
@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "seal.h"
 
 /* Linux values, spelled out for C libraries with older headers. */
 #ifndef SOL_UDP
@@ -361,6 +363,10 @@ static void fill_row(struct engine *e, int index) {
   read_controls(&message->msg_hdr, row);
 }
 
+static void open_row(struct engine *e, struct seal *seal, const int32_t *row) {
+  if (row[ROW_RESULT] == 0) seal_open_message(seal, e->pool + row[ROW_OFFSET], row[ROW_LENGTH], row[ROW_GSO_SIZE]);
+}
+
 static int receive_chunk(struct engine *e, int link, int first, int want) {
   struct mmsghdr *headers = e->receiver->headers + first;
   for (int i = 0; i < want; i++) {
@@ -374,6 +380,7 @@ static int receive_chunk(struct engine *e, int link, int first, int want) {
 
 int udp_receive(struct engine *e, int link) {
   int limit = e->links[link].features & FEATURE_BATCH ? UDP_IN_ROWS : 1;
+  struct seal *seal = e->links[link].seal;
   int filled = 0, bytes = 0, errors = 0, error = 0;
   while (filled < limit && bytes < RECEIVE_BYTES && errors < RECEIVE_ERRORS_MAX) {
     /* As many as the budget holds if they are as long as the ones so far. */
@@ -388,6 +395,7 @@ int udp_receive(struct engine *e, int link) {
     }
     for (int end = filled + got; filled < end; filled++) {
       fill_row(e, filled);
+      if (seal) open_row(e, seal, row_at(e->udp_in, filled));
       bytes += row_at(e->udp_in, filled)[ROW_LENGTH];
     }
     if (got < want) break;

@@ -16,6 +16,7 @@ export const LAYOUT = {
   rowBad: 4095,
   rowGsoTunnel: 0x10000,
   statCount: 16,
+  sealUnopened: 0,
   linksMax: 2,
   sendSocketsMax: 16,
   enginesMax: 16,
