@@ -6,12 +6,7 @@ import { fetchPage } from '../client.ts';
 import { answerShape, type DoctorAnswer, SCHEMA_VERSION } from '../doctor/answer.ts';
 import { renderDoctor } from '../doctor/render.ts';
 import { CHECKS, runChecks } from '../doctor/run.ts';
-import {
-  type Judged,
-  judgeSettings,
-  parseEnvironmentFile,
-  settingsOfProcess,
-} from '../doctor/settings.ts';
+import { type Judged, judgeFile, settingsOfProcess } from '../doctor/settings.ts';
 import { Site } from '../doctor/site.ts';
 import { addShow, type OnExit, type ShowOptions } from '../show.ts';
 
@@ -93,10 +88,5 @@ async function judgedSettings(
     const message = `doctor: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`;
     throw new WeftError('ERR_ENVIRONMENT_FILE', EXIT.failure, message);
   });
-  const environment = { ...process.env, ...parseEnvironmentFile(text ?? '') };
-  const sources = [
-    ...(words.length > 0 ? ['the flags behind --'] : []),
-    ...(text === undefined ? [] : [file]),
-  ];
-  return judgeSettings(words, environment, sources.join(' and ') || 'the defaults');
+  return judgeFile(words, text === undefined ? undefined : { name: file, text }, process.env);
 }
