@@ -11,12 +11,12 @@ export interface EnvironmentFile {
   problems: { line: number; text: string }[];
 }
 
-/** What the file is made of; each is tried where the one before ended, and all but KEY may be empty. */
+/** What the file is made of; each is tried where the one before ended. BLANK and PLAIN always match, if nothing. */
 const BLANK = /(?:[ \t\n\r]|[#;][^\n\r]*)*/y;
 const KEY = /[^\n\r][^=\n\r]*/y;
 const SINGLE_QUOTED = /[ \t]*'([^']*)('|$)/y;
 const DOUBLE_QUOTED = /[ \t]*"((?:\\[\s\S]|[^"\\])*)("|\\?$)/y;
-const PLAIN = /[ \t]*((?:\\[\s\S]|[^\\\n\r])*?)[ \t]*(?:(?=[\n\r])|\\?$)/y;
+const PLAIN = /[ \t]*((?:\\[\s\S]|[^\\\n\r])*?)(?:[ \t]*(?=[\n\r]|$)|\\$)/y;
 
 type Take = (pattern: RegExp) => RegExpExecArray | null;
 
