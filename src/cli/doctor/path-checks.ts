@@ -123,7 +123,7 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'warn',
     network: true,
     title: 'peers below the overlay',
-    run: async (site) => judgeReach(await site.overlay()),
+    run: async (_site, overlay) => judgeReach(await overlay()),
   },
   {
     id: 'underlay-path-mtu',
@@ -158,9 +158,9 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'fail',
     network: true,
     title: 'peers through the overlay',
-    run: async (site) => {
+    run: async (site, overlay) => {
       const { port } = await overlayOf(site);
-      return port === undefined ? skipped('no UDP port') : judgeOverlay(await site.overlay(), port);
+      return port === undefined ? skipped('no UDP port') : judgeOverlay(await overlay(), port);
     },
   },
   {
@@ -169,10 +169,10 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'fail',
     network: true,
     title: "peers' idea of our MAC",
-    run: async (site) => {
+    run: async (site, overlay) => {
       const status = await site.daemon();
       if (!status?.drops) return skipped('no daemon answers');
-      return judgeStaleMac(await site.overlay(), status.drops.inbound['inWrongMac'] ?? 0);
+      return judgeStaleMac(await overlay(), status.drops.inbound['inWrongMac'] ?? 0);
     },
   },
 ];

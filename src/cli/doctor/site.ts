@@ -11,9 +11,9 @@ import { type ExternalInterface, findExternalInterface } from '../../host/extern
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { once } from '../../shared/memo.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape } from '../commands/peers.ts';
-import { type OverlayProbe, probeOverlay } from './overlay-probe.ts';
 import type { Judged } from './settings.ts';
 
 const counts = z.record(z.string(), z.number());
@@ -178,7 +178,6 @@ export class Site {
 
   readonly links = once(() => ipJson<LinkJson>(['-d', 'addr', 'show']));
   readonly routes = once(() => ipJson<RouteJson>(['route', 'show']));
-  readonly overlay = once((): Promise<OverlayProbe> => probeOverlay(this));
   readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
 }
 
@@ -188,12 +187,4 @@ export async function readKernel(file: string): Promise<string | undefined> {
     (text) => text.trim(),
     () => undefined,
   );
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }
