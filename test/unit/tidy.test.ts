@@ -110,12 +110,10 @@ test('a comparison with a Backend.Type is found in every form', () => {
     assert.deepEqual(comparisonsWithType(text), [], text);
 });
 
-test('files and lines have a limit; nothing is left open', () => {
+test('lines have a limit, files are cut by idea and have none; nothing is left open', () => {
   const files = [...filesUnder('src', '.ts', '.js', '.css'), ...filesUnder('native', '.c', '.h')];
   for (const file of files) {
     const lines = read(file).split('\n');
-    const limit = file === 'native/addon.c' ? 600 : 450;
-    assert.ok(lines.length <= limit, `${file}: ${lines.length} lines`);
     for (const line of lines) assert.ok(line.length <= 170, `${file}: ${line}`);
     const open = ['TO', 'FIX', 'XX'].map((word, i) => word + ['DO', 'ME', 'X'][i]);
     assert.ok(!open.some((word) => read(file).includes(word)), file);
