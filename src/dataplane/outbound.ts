@@ -22,7 +22,7 @@ import {
 } from '../wire/ip.ts';
 import { destinationPort } from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
-import { add, type Drops, reasonOfSend } from './drop.ts';
+import { add, type Drops, FORWARD, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
 import { OuterHeaders } from './encap/outer-headers.ts';
 import type { Gear } from './gear.ts';
@@ -30,8 +30,6 @@ import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
-
-const FORWARD = -1;
 
 export class Outbound {
   private readonly addon: Addon;
@@ -178,7 +176,7 @@ export class Outbound {
     const { view, tunIn: rows } = this.pool;
     const header = this.header;
     const headerBytes = this.encap.headerBytes;
-    this.encap.push(view, at, header.version, this.table, peer);
+    this.encap.push(view, at, header.version, peer);
     rows[row + ROW.offset] = at - headerBytes;
     rows[row + ROW.length] = header.totalBytes + headerBytes;
     rows[row + ROW.headerBytes] = headerBytes;

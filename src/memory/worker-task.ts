@@ -71,7 +71,23 @@ export interface LinkTask {
   ownMac: Mac;
 }
 
-export interface WorkerTask {
+/** Which encapsulation, and what it must know. */
+export type EncapTask = VxlanTask | FlannelUdpTask;
+
+export interface VxlanTask {
+  kind: 'vxlan';
+  vni: number;
+  port: number;
+  /** group policy ids are let through, unread */
+  gbp?: boolean;
+}
+
+export interface FlannelUdpTask {
+  kind: 'udp';
+  port: number;
+}
+
+export interface WorkerTask<E = EncapTask> {
   index: number;
   /** CPU to pin the thread to, -1 = any */
   cpu: number;
@@ -84,9 +100,7 @@ export interface WorkerTask {
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
   observation: ObservationMemory;
-  encap:
-    | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
-    | { kind: 'udp'; port: number };
+  encap: E;
   sourceCheck: SourceCheck;
   links: LinkTask[];
 }

@@ -1,5 +1,6 @@
 /** Whole breaths of a worker, without the kernel's part: everything that TypeScript does with a packet. */
 import type { Peer } from '../../../src/cluster/peers.ts';
+import { ENCAPSULATIONS } from '../../../src/dataplane/encap/encapsulations.ts';
 import { slotAt } from '../../../src/dataplane/pool.ts';
 import { createForwarder } from '../../../src/dataplane/worker.ts';
 import type { EngineViews } from '../../../src/memory/addon.ts';
@@ -60,7 +61,7 @@ function openOut(count: number): Work {
     return PACKETS;
   });
   const task = makeTask(peers);
-  const { breath } = createForwarder(addon, task);
+  const { breath } = createForwarder(addon, task, ENCAPSULATIONS);
   picked.forEach((peer, i) => {
     const bytes = packetBetween(OWN_INDEX, peer);
     views().pool.set(bytes, slotAt(i));
@@ -75,7 +76,7 @@ function openIn(count: number, merged: number): Work {
   const peers = makePeers(count, 4);
   const { addon, views } = stillAddon(READY.udp, () => PACKETS / merged);
   const task = makeTask(peers);
-  const { breath } = createForwarder(addon, task);
+  const { breath } = createForwarder(addon, task, ENCAPSULATIONS);
   pickPeers(count, PACKETS / merged, 'uniform').forEach((peer, i) => {
     const row = i * LAYOUT.rowInts;
     layMessage(views(), i, packetBetween(peer, OWN_INDEX), merged);
