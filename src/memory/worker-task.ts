@@ -24,11 +24,11 @@ export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
 
 /** What a worker leaves for those who look; kept over its restarts. */
 export interface ObservationMemory {
-  /** shared/peer-counters.ts */
+  /** memory/peer-counters.ts */
   peerCounters: SharedArrayBuffer;
-  /** shared/drop-samples.ts */
+  /** memory/drop-samples.ts */
   dropSamples: SharedArrayBuffer;
-  /** shared/capture.ts */
+  /** memory/capture.ts */
   capture: SharedArrayBuffer;
 }
 
@@ -71,7 +71,7 @@ export interface LinkTask {
   ownMac: Mac;
 }
 
-/** Which encapsulation, and what it must know. */
+/** What the workers put in front of packets; `port` is where they send to and what they receive on. */
 export type EncapTask = VxlanTask | FlannelUdpTask;
 
 export interface VxlanTask {
