@@ -1,5 +1,6 @@
 /** Keeps the firewall rules in place: installs them, looks again now and then, says when they are missing. */
 
+import { isMissingCommand } from '../host/exec.ts';
 import type { Firewall } from '../host/firewall/wishes.ts';
 import { messageOf } from '../shared/errors.ts';
 import { type Log, RepeatFilter } from './log/log.ts';
@@ -44,7 +45,7 @@ export class RuleKeeper {
     } catch (error) {
       const message = messageOf(error);
       // A host without the tool has no policy of that tool that forward rules would have to overcome.
-      const isNeeded = this.masquerades || !message.includes('command not found');
+      const isNeeded = this.masquerades || !isMissingCommand(error);
       this.problem = isNeeded ? message : '';
       if (this.repeats.isNew(message)) this.log.error(`firewall rules: ${message}`);
     }

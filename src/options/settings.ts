@@ -8,7 +8,7 @@ import { familyOf, parseAddress } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { WORKERS_MAX } from '../shared/limits.ts';
 import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
-import type { Values } from './flags.ts';
+import type { OptionWarning, Values } from './flags.ts';
 import { OPTIONS, type Option } from './options.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -47,8 +47,9 @@ export interface Settings {
   logLevel: LogLevel;
 }
 
-function refuse(message: string): never {
-  throw new WeftError('ERR_USAGE', EXIT.usage, message);
+/** `options`: the flags that the message speaks of, the one to blame first. */
+function refuse(message: string, ...options: string[]): never {
+  throw new WeftError('ERR_USAGE', EXIT.usage, message, undefined, options);
 }
 
 /** Options of parts that are not built yet and that are set to something else than their default. */
@@ -61,26 +62,30 @@ function askedInVain(values: Values, kind: 'refuse' | 'warn'): Option[] {
 }
 
 /** One line for each option that is set and has no effect yet. */
-export function settingsWarnings(values: Values): string[] {
-  return askedInVain(values, 'warn').map(
-    ({ name }) => `--${name} is not supported yet and has no effect`,
-  );
+export function settingsWarnings(values: Values): OptionWarning[] {
+  return askedInVain(values, 'warn').map(({ name }) => {
+    return { option: name, text: `--${name} is not supported yet and has no effect` };
+  });
 }
 
-/** Throws WeftError naming the flag: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
+/** Throws WeftError at the first fault, with the flags that it is about: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
 export function toSettings(values: Values): Settings {
   if (values['kube-subnet-mgr'] === true) {
     const message = 'the Kubernetes store is not supported yet; use --store=etcd or file:<dir>';
-    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message);
+    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message, undefined, [
+      'kube-subnet-mgr',
+    ]);
   }
   for (const { name } of askedInVain(values, 'refuse'))
-    refuse(`--${name} is not supported yet; remove it`);
+    refuse(`--${name} is not supported yet; remove it`, name);
   const margin = values['subnet-lease-renew-margin'] as number;
   if (margin < 1 || margin > 1439) {
     throw new WeftError(
       'ERR_RENEW_MARGIN',
       EXIT.failure,
       `--subnet-lease-renew-margin ${margin}: must be 1 to 1439 minutes`,
+      undefined,
+      ['subnet-lease-renew-margin'],
     );
   }
   return {
@@ -116,12 +121,20 @@ function parseStore(values: Values): StoreSettings {
   const store = values['store'] as string;
   if (store.startsWith('file:') && store.length > 5)
     return { kind: 'file', folder: store.slice(5) };
-  if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`);
+  if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`, 'store');
   const text = (name: string): string => values[`etcd-${name}`] as string;
   if ((text('keyfile') === '') !== (text('certfile') === ''))
-    refuse('--etcd-keyfile and --etcd-certfile belong together: give both or none');
+    refuse(
+      '--etcd-keyfile and --etcd-certfile belong together: give both or none',
+      'etcd-keyfile',
+      'etcd-certfile',
+    );
   if (text('password') !== '' && text('username') === '')
-    refuse('--etcd-password without --etcd-username: give both or none');
+    refuse(
+      '--etcd-password without --etcd-username: give both or none',
+      'etcd-password',
+      'etcd-username',
+    );
   return {
     kind: 'etcd',
     endpoints: parseEndpoints(text('endpoints')),
@@ -137,27 +150,29 @@ function parseStore(values: Values): StoreSettings {
 /** flannel hands the list to etcd's client as it is; blanks around a comma are forgiven here. */
 function parseEndpoints(text: string): string[] {
   const endpoints = text.split(',').flatMap((part) => part.trim() || []);
-  if (endpoints.length === 0) refuse('--etcd-endpoints is empty: give at least one');
+  const name = 'etcd-endpoints';
+  if (endpoints.length === 0) refuse(`--${name} is empty: give at least one`, name);
   for (const [i, endpoint] of endpoints.entries()) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
     const isPlain = url && url.pathname === '/' && !url.search && !url.username && !url.password;
     // The endpoint itself is not shown: it may hold a password.
     if (!isPlain || !/^https?:$/.test(url.protocol) || url.hostname === '')
-      refuse(`--etcd-endpoints: number ${i + 1} is not of the form http(s)://host:port`);
+      refuse(`--${name}: number ${i + 1} is not of the form http(s)://host:port`, name);
   }
   return endpoints.map((endpoint) => endpoint.replace(/\/$/, ''));
 }
 
 function numberIn(values: Values, name: string, least: number, most: number): number {
   const value = values[name] as number;
-  if (value < least || value > most) refuse(`--${name} ${value}: must be ${least} to ${most}`);
+  if (value < least || value > most)
+    refuse(`--${name} ${value}: must be ${least} to ${most}`, name);
   return value;
 }
 
 function parseWorkers(count: number | 'auto'): number {
   if (count === 'auto') return Math.min(availableParallelism(), WORKERS_MAX);
   if (count < 1 || count > WORKERS_MAX)
-    refuse(`--workers ${count}: must be auto or 1 to ${WORKERS_MAX}`);
+    refuse(`--workers ${count}: must be auto or 1 to ${WORKERS_MAX}`, 'workers');
   return count;
 }
 
@@ -166,7 +181,7 @@ function parseIp(values: Values, name: string, family?: 4 | 6): string {
   const text = values[name] as string;
   const words = text === '' ? undefined : parseAddress(text);
   if (text !== '' && (!words || (family !== undefined && familyOf(words) !== family)))
-    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`);
+    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`, name);
   return text;
 }
 
@@ -176,7 +191,7 @@ function parsePattern(text: string): RegExp {
   try {
     return new RegExp(body, flags);
   } catch (error) {
-    return refuse(`--iface-regex ${text}: ${messageOf(error)}`);
+    return refuse(`--iface-regex ${text}: ${messageOf(error)}`, 'iface-regex');
   }
 }
 
@@ -184,7 +199,7 @@ function oneOf<T extends string>(values: Values, name: string, allowed: readonly
   const value = values[name] as T;
   return allowed.includes(value)
     ? value
-    : refuse(`--${name} ${value}: must be one of ${allowed.join(', ')}`);
+    : refuse(`--${name} ${value}: must be one of ${allowed.join(', ')}`, name);
 }
 
 /** "auto" = all; "off" = one packet per system call; a list starts from auto: "auto,-pack". FEATURE bits. */
@@ -194,7 +209,10 @@ export function parseOffload(text: string): number {
     const name = word.replace(/^[+-]/, '');
     if (name === 'auto' || name === 'off') features = name === 'auto' ? FEATURES_ALL : 0;
     else if (!Object.hasOwn(FEATURE, name))
-      refuse(`--offload ${word}: must be auto, off or one of ${Object.keys(FEATURE).join(', ')}`);
+      refuse(
+        `--offload ${word}: must be auto, off or one of ${Object.keys(FEATURE).join(', ')}`,
+        'offload',
+      );
     else if (word.startsWith('-')) features &= ~FEATURE[name as FeatureName];
     else features |= FEATURE[name as FeatureName];
   }

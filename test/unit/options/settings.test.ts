@@ -29,8 +29,8 @@ test('what asks for a missing part is refused by name; what only tunes it is war
   const tuned = parse(STORE, '--kube-api-url=http://x', '--vmodule=a=1');
   toSettings(tuned);
   assert.deepEqual(
-    settingsWarnings(tuned).map((line) => line.split(' ')[0]),
-    ['--kube-api-url', '--vmodule'],
+    settingsWarnings(tuned).map(({ option }) => option),
+    ['kube-api-url', 'vmodule'],
   );
   assert.deepEqual(settingsWarnings(parse(STORE)), []);
 });
