@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError, Option as CommanderOption } from 'commander';
 import { EXIT, WeftError } from '../shared/errors.ts';
-import { environmentName, OPTIONS, type Option } from './options.ts';
+import { environmentName, helpOf, OPTIONS, type Option } from './options.ts';
 
 export type Value = string | boolean | number | readonly string[];
 export type Values = Readonly<Record<string, Value>>;
@@ -142,5 +142,5 @@ Each flag can be set by an environment variable: FLANNELD_ and its name in capit
 
 function line(option: Option): string {
   const initial = Array.isArray(option.initial) ? '' : String(option.initial);
-  return `  --${option.name.padEnd(30)} ${option.help}${initial === '' ? '' : ` [${initial}]`}`;
+  return `  --${option.name.padEnd(30)} ${helpOf(option)}${initial === '' ? '' : ` [${initial}]`}`;
 }

@@ -9,10 +9,14 @@ import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { WORKERS_MAX } from '../shared/limits.ts';
 import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
 import type { OptionWarning, Values } from './flags.ts';
-import { OPTIONS, type Option } from './options.ts';
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import {
+  allowedText,
+  type LogFormat,
+  type LogLevel,
+  OPTIONS,
+  type Option,
+  optionNamed,
+} from './options.ts';
 
 export interface Settings {
   store: StoreSettings;
@@ -43,7 +47,7 @@ export interface Settings {
   probeMs: number;
   /** 0 = peers can't ask what this node reaches */
   reachPort: number;
-  logFormat: 'auto' | 'text' | 'json';
+  logFormat: LogFormat;
   logLevel: LogLevel;
 }
 
@@ -78,16 +82,7 @@ export function toSettings(values: Values): Settings {
   }
   for (const { name } of askedInVain(values, 'refuse'))
     refuse(`--${name} is not supported yet; remove it`, name);
-  const margin = values['subnet-lease-renew-margin'] as number;
-  if (margin < 1 || margin > 1439) {
-    throw new WeftError(
-      'ERR_RENEW_MARGIN',
-      EXIT.failure,
-      `--subnet-lease-renew-margin ${margin}: must be 1 to 1439 minutes`,
-      undefined,
-      ['subnet-lease-renew-margin'],
-    );
-  }
+  const renewMarginMs = parseRenewMargin(values) * 60_000;
   return {
     store: parseStore(values),
     interfaces: values['iface'] as readonly string[],
@@ -96,24 +91,24 @@ export function toSettings(values: Values): Settings {
     publicIp: parseIp(values, 'public-ip', 4),
     publicIpv6: parseIp(values, 'public-ipv6', 6),
     subnetFile: values['subnet-file'] as string,
-    renewMarginMs: margin * 60_000,
+    renewMarginMs,
     masquerade: values['ip-masq'] as boolean,
     fullyRandom: values['ip-masq-fully-random-disable'] !== true,
     forwardRules: values['iptables-forward-rules'] as boolean,
-    resyncMs: numberIn(values, 'iptables-resync', 1, 86_400) * 1000,
+    resyncMs: numberOf(values, 'iptables-resync') * 1000,
     blackholeRoute: values['ip-blackhole-route'] as boolean,
     healthAddress: parseIp(values, 'healthz-ip') || '0.0.0.0',
-    healthPort: numberIn(values, 'healthz-port', 0, 65_535),
-    workers: parseWorkers(values['workers'] as number | 'auto'),
+    healthPort: numberOf(values, 'healthz-port'),
+    workers: parseWorkers(values),
     features: parseOffload(values['offload'] as string),
-    sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
+    sourceCheck: choiceOf<SourceCheck>(values, 'source-check'),
     adminSocket: values['admin-socket'] as string,
     adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
-    probeMs: numberIn(values, 'probe-seconds', 0, 86_400) * 1000,
-    reachPort: numberIn(values, 'reach-port', 0, 65_535),
-    logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
-    logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
+    probeMs: numberOf(values, 'probe-seconds') * 1000,
+    reachPort: numberOf(values, 'reach-port'),
+    logFormat: choiceOf<LogFormat>(values, 'log-format'),
+    logLevel: (values['v'] as number) > 0 ? 'debug' : choiceOf<LogLevel>(values, 'log-level'),
   };
 }
 
@@ -162,18 +157,31 @@ function parseEndpoints(text: string): string[] {
   return endpoints.map((endpoint) => endpoint.replace(/\/$/, ''));
 }
 
-function numberIn(values: Values, name: string, least: number, most: number): number {
+/** A number that the table allows. */
+function numberOf(values: Values, name: string): number {
+  const option = optionNamed(name);
   const value = values[name] as number;
-  if (value < least || value > most)
-    refuse(`--${name} ${value}: must be ${least} to ${most}`, name);
+  if (!isInRange(option, value)) refuse(`--${name} ${value}: must be ${allowedText(option)}`, name);
   return value;
 }
 
-function parseWorkers(count: number | 'auto'): number {
-  if (count === 'auto') return Math.min(availableParallelism(), WORKERS_MAX);
-  if (count < 1 || count > WORKERS_MAX)
-    refuse(`--workers ${count}: must be auto or 1 to ${WORKERS_MAX}`, 'workers');
-  return count;
+function isInRange({ min = -Infinity, max = Infinity }: Option, value: number): boolean {
+  return value >= min && value <= max;
+}
+
+/** Minutes. flannel ends with another exit code for this one. */
+function parseRenewMargin(values: Values): number {
+  const name = 'subnet-lease-renew-margin';
+  const option = optionNamed(name);
+  const margin = values[name] as number;
+  if (isInRange(option, margin)) return margin;
+  const message = `--${name} ${margin}: must be ${allowedText(option)} minutes`;
+  throw new WeftError('ERR_RENEW_MARGIN', EXIT.failure, message, undefined, [name]);
+}
+
+function parseWorkers(values: Values): number {
+  const isAuto = values['workers'] === optionNamed('workers').word;
+  return isAuto ? Math.min(availableParallelism(), WORKERS_MAX) : numberOf(values, 'workers');
 }
 
 /** An address or "". */
@@ -195,11 +203,13 @@ function parsePattern(text: string): RegExp {
   }
 }
 
-function oneOf<T extends string>(values: Values, name: string, allowed: readonly T[]): T {
+/** One of the words that the table allows: `T` is the type of these. */
+function choiceOf<T extends string>(values: Values, name: string): T {
+  const { choices = [] } = optionNamed(name);
   const value = values[name] as T;
-  return allowed.includes(value)
-    ? value
-    : refuse(`--${name} ${value}: must be one of ${allowed.join(', ')}`, name);
+  if (!choices.includes(value))
+    refuse(`--${name} ${value}: must be one of ${choices.join(', ')}`, name);
+  return value;
 }
 
 /** "auto" = all; "off" = one packet per system call; a list starts from auto: "auto,-pack". FEATURE bits. */
