@@ -48,6 +48,8 @@ const DAMAGES_MAX = 3;
 export class Fabric {
   /** accepted + copies = lost + arrived + in flight; placed ones are among the accepted */
   readonly books = { accepted: 0, placed: 0, copies: 0, lost: 0, arrived: 0 };
+  /** what a node sent last, as it sent it */
+  newest: Uint8Array = Uint8Array.of(0);
   private readonly random: Random;
   private readonly faults: Faults;
   private due: Due[] = [];
@@ -65,6 +67,7 @@ export class Fabric {
   /** Takes one datagram in; says in words what becomes of it. */
   accept(from: number, to: number, bytes: Uint8Array, tos: number, step: number): string {
     const { random, faults } = this;
+    this.newest = bytes;
     const id = ++this.books.accepted;
     const name = `#${id} ${bytes.length} B`;
     if (random.chance(faults.loss ?? 0)) {
@@ -113,7 +116,7 @@ export class Fabric {
 
   private damaged(whole: Uint8Array): Uint8Array {
     const { random } = this;
-    if (random.below(4) === 0) return whole.slice(0, random.below(whole.length));
+    if (random.below(4) === 0) return whole.slice(0, 1 + random.below(whole.length));
     const bytes = whole.slice();
     // Headers are the interesting part, so half of all damage hits the first bytes.
     const reach = random.below(2) === 0 ? Math.min(bytes.length, 80) : bytes.length;

@@ -3,33 +3,16 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import type { EncapTask } from '../../../src/memory/worker-task.ts';
 import { projectRoot } from '../../../src/shared/root.ts';
 import { Mesh, VXLAN } from '../../support/mesh/mesh.ts';
-import type { Identity } from '../../support/mesh/node.ts';
 import { Stream } from '../../support/mesh/stream.ts';
-import { UNDERLAY_PORT } from '../../support/mesh/underlay.ts';
+import { indexOf, toyOf } from '../../support/mesh/toy.ts';
 import { pattern, udpPacket } from '../../support/packets.ts';
-import { TOY_ENCAPSULATIONS, type ToyTask } from '../../support/toy-encap.ts';
 
 const NODES = 3;
 const HOME = '192.0.2.1';
 const ELSEWHERE = '203.0.113.7';
-
-/** The index that `node` gave to `peer`. */
-const indexOf = (node: number, peer: number): number => 1000 * node + peer;
-
-const TOY = {
-  encapsulations: TOY_ENCAPSULATIONS,
-  encapOf: (node: number): EncapTask | ToyTask => {
-    const peers = [1, 2, 3].filter((peer) => peer !== node);
-    const indexes = peers.map((peer) => indexOf(node, peer));
-    return { kind: 'toy', port: UNDERLAY_PORT, indexes };
-  },
-  macOf: (node: number, peer: Identity) => ({ high: indexOf(peer.number, node), low: 0 }),
-  nodes: NODES,
-  seed: 1,
-};
+const TOY = { ...toyOf(NODES), seed: 1 };
 const PACKET = udpPacket({ source: '10.244.1.2', destination: '10.244.2.2' });
 
 /** As node `peer` would write it to node 2. */
