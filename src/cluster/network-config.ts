@@ -14,7 +14,15 @@ import {
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { STORE_VALUE_BYTES_MAX } from '../shared/limits.ts';
 import { lowerKeys } from './go-json.ts';
-import { KINDS, type Kinds, type KnownConfig, kindNamed, kindOf, USUAL_KIND } from './kinds/all.ts';
+import {
+  KINDS,
+  type Kinds,
+  type KnownConfig,
+  kindNamed,
+  kindOf,
+  NOT_YET,
+  USUAL_KIND,
+} from './kinds/all.ts';
 import type { BackendConfig } from './kinds/kind.ts';
 import { addToAddress } from './lease/arithmetic.ts';
 import { refuse } from './refuse.ts';
@@ -60,9 +68,6 @@ function backendShape(kinds: Kinds) {
   const shapes = options.map(([key, values]) => [key.toLowerCase(), values] as const);
   return z.object({ type: z.string().default(''), ...Object.fromEntries(shapes) });
 }
-
-/** flannel's other backends: they need kernel modules or a cloud that weft has no part in. */
-const UNSUPPORTED = ['wireguard', 'ipip', 'ipsec', 'tencent-vpc'];
 
 /** Families' rules of flannel's CheckNetworkConfig: largest subnet length, largest network length, derived default. */
 const RULES = {
@@ -156,7 +161,7 @@ function parseBackend(json: unknown, kinds: Kinds): BackendConfig {
 
 /** Unlike other faults of the config this one ends the daemon, as in flannel (exit 1). */
 function refuseType(written: string, kinds: Kinds): never {
-  const why = UNSUPPORTED.includes(written.toLowerCase()) ? 'is not supported yet' : 'is unknown';
+  const why = NOT_YET.includes(written.toLowerCase()) ? 'is not supported yet' : 'is unknown';
   const types = kinds
     .map((kind) => kind.type)
     .join(', ')

@@ -75,6 +75,13 @@ const LEVELS = ['info', 'warn', 'error'] as const;
 /** What those need of a log who do not care which one it is. */
 export type PlainLog = Readonly<Record<(typeof LEVELS)[number], Say>>;
 
+/** For those who look and say nothing. */
+export const silent: PlainLog = { info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {
+  // nobody reads it
+}
+
 /** The same log for what is found again and again: a message with the same fields passes once in ten minutes. */
 export function rarely(log: PlainLog, clock: Clock = systemClock): PlainLog {
   const limiter = new RepeatLimiter({ burst: 1, windowMs: RARE_MS }, clock);

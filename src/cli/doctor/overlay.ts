@@ -8,16 +8,28 @@ export interface Overlay {
   devices: Map<4 | 6, string>;
   /** UDP port; undefined where there is none */
   port: number | undefined;
-  /** bytes in front of a pod's packet */
+  /** what `ip -d link` calls the devices' kind */
+  linkKind: string | undefined;
+  /** bytes in front of a pod's packet, at most */
   overheadBytes: number;
+  /** the underlay's MTU that the config asks for; undefined = the interface's */
+  outerMtu: number | undefined;
   networks: string[];
 }
 
+const NONE: Overlay = {
+  devices: new Map(),
+  port: undefined,
+  linkKind: undefined,
+  overheadBytes: 0,
+  outerMtu: undefined,
+  networks: [],
+};
+
 /** Empty where there is no usable config. */
 export async function overlayOf(site: Site): Promise<Overlay> {
-  const none = { devices: new Map(), port: undefined, overheadBytes: 0, networks: [] };
   const config = await site.config();
-  if (!config) return none;
+  if (!config) return NONE;
   const { backend, ipv4, ipv6 } = config;
   const networks = [ipv4, ipv6].flatMap((range) => (range ? formatPrefix(range.network) : []));
   const kind = kindOf(backend);
@@ -25,5 +37,12 @@ export async function overlayOf(site: Site): Promise<Overlay> {
   if (ipv4 && kind.devices) devices.set(4, kind.devices.name(backend, 4));
   if (ipv6 && kind.devices) devices.set(6, kind.devices.name(backend, 6));
   const port = kind.tunnel?.(backend).encap.port;
-  return { devices, port, overheadBytes: kind.overheadBytes(ipv6 ? 6 : 4), networks };
+  return {
+    devices,
+    port,
+    linkKind: kind.devices?.linkKind,
+    overheadBytes: kind.overheadBytes(ipv6 ? 6 : 4),
+    outerMtu: kind.outerMtu(backend),
+    networks,
+  };
 }

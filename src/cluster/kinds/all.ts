@@ -14,6 +14,9 @@ export const KINDS: Kinds = ALL;
 /** The config of any kind of the table; `type` tells which. */
 export type KnownConfig = ReturnType<(typeof ALL)[number]['parse']>;
 
+/** flannel's other types: they need kernel modules or a cloud that weft has no part in. */
+export const NOT_YET: readonly string[] = ['wireguard', 'ipip', 'ipsec', 'tencent-vpc'];
+
 /** The kind that a config without Backend has: flannel's real default. */
 export const USUAL_KIND: Kind = UDP_KIND;
 
