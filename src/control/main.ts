@@ -36,8 +36,8 @@ export async function main(words: readonly string[]): Promise<number> {
       { store: registry.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
-    for (const warning of parsed.warnings) log.error(warning);
-    for (const warning of settingsWarnings(parsed.values)) log.warn(warning);
+    for (const { text } of parsed.warnings) log.error(text);
+    for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
     return await runDaemon(daemon);
   } catch (error) {
     process.stderr.write(`weftd: ${messageOf(error)}\n`);

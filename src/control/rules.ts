@@ -2,6 +2,7 @@
 
 import type { Lease } from '../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../cluster/network-config.ts';
+import { isMissingCommand } from '../host/exec.ts';
 import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
 import type { Firewall, FirewallFamily } from '../host/firewall/wishes.ts';
 import type { Settings } from '../options/settings.ts';
@@ -51,7 +52,7 @@ export class RuleKeeper {
     } catch (error) {
       const message = messageOf(error);
       // A host without the tool has no policy of that tool that forward rules would have to overcome.
-      const isNeeded = this.masquerades || !message.includes('command not found');
+      const isNeeded = this.masquerades || !isMissingCommand(error);
       this.problem = isNeeded ? message : '';
       this.rare.error(`firewall rules: ${message}`);
     }

@@ -5,6 +5,7 @@
 
 import type { Peer } from '../../src/cluster/peers.ts';
 import { fillHalf } from '../../src/control/plane/shared-table.ts';
+import { ENCAPSULATIONS } from '../../src/dataplane/encap/encapsulations.ts';
 import { Pool, slotAt } from '../../src/dataplane/pool.ts';
 import { createForwarder, type Forwarder } from '../../src/dataplane/worker.ts';
 import { type Addon, loadAddon } from '../../src/memory/addon.ts';
@@ -94,7 +95,8 @@ export class Rig {
       mac: mac(options.peerMac ?? '02:00:00:00:00:02'),
     };
     fillHalf(new Int32Array(this.table), halfAt(0), [peer]);
-    this.forwarder = createForwarder(this.addon, this.task(options, features, tunNode, node.fd));
+    const task = this.task(options, features, tunNode, node.fd);
+    this.forwarder = createForwarder(this.addon, task, ENCAPSULATIONS);
     this.farEngine = this.addon.createEngine({
       pool: this.far.bytes,
       tunIn: this.far.tunIn,

@@ -29,7 +29,8 @@ export function judgeSettings(
   try {
     const parsed = parseFlags(words, environment);
     if (parsed.kind !== 'run') return { problem: `--${parsed.kind} only tells`, warnings, origin };
-    warnings.push(...parsed.warnings, ...settingsWarnings(parsed.values));
+    for (const { text } of [...parsed.warnings, ...settingsWarnings(parsed.values)])
+      warnings.push(text);
     return { settings: toSettings(parsed.values), problem: '', warnings, origin };
   } catch (error) {
     return { problem: messageOf(error), warnings, origin };

@@ -1,7 +1,7 @@
 /** Logging: text on a terminal, journald levels under systemd, JSON elsewhere; always to stderr, from the control thread only. */
 import { fstatSync } from 'node:fs';
 import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
-import type { LogLevel } from '../../options/settings.ts';
+import type { LogFormat, LogLevel } from '../../options/options.ts';
 import { RepeatLimiter } from '../../shared/repeats.ts';
 
 export type Log = Logger;
@@ -22,7 +22,7 @@ const LEVEL_WORDS: Record<number, string> = {
 const JOURNAL_LEVELS: Record<number, number> = { 20: 7, 30: 6, 40: 4, 50: 3, 60: 2 };
 
 /** A logger to stderr, synchronous: the last line before an end is never lost. */
-export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Log {
+export function createLog(format: LogFormat, level: LogLevel): Log {
   const journal = format === 'auto' && isJournal();
   const text = format === 'text' || journal || (format === 'auto' && process.stderr.isTTY);
   const options = {

@@ -49,6 +49,22 @@ test('every bad flag is told, not only the first', () => {
     );
 });
 
+test('a fault stands where its option is set, and the options that it speaks of are told by name', () => {
+  const text = 'FLANNELD_KUBE_SUBNET_MGR=true\nFLANNELD_ETCD_PASSWORD=x\nFLANNELD_VMODULE=a=1\n';
+  const found = checkConfig({
+    flags: ['--iface-regex=(--workers'],
+    environmentFile: { name: 'env', text },
+  });
+  assert.deepEqual(
+    found.map(({ severity, where }) => `${severity} ${where}`),
+    ['warning env:3', 'error env:1', 'error env:2', 'error flag'],
+  );
+  assert.match(found[1]?.what ?? '', /Kubernetes store is not supported/);
+  assert.equal(found[1]?.advice, 'in the environment it is FLANNELD_KUBE_SUBNET_MGR');
+  assert.match(found[2]?.what ?? '', /--etcd-password without --etcd-username/);
+  assert.match(found[3]?.what ?? '', /--iface-regex/, 'what stands in a value is no option');
+});
+
 test('environment file: unknown names, bad values and refused ones, each with its line', () => {
   const text =
     '# weft\nFLANNELD_IFACE=eth0\nFLANNELD_WORKRES=2\nFLANNELD_HEALTHZ_PORT=web\nFLANNELD_WORKERS=99\nexport A=1\nOTHER=x\n';
