@@ -1,6 +1,6 @@
 /** Pages that explain words: flannel's behaviours by their ids, and the glossary. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { projectRoot } from '../../src/shared/root.ts';
@@ -30,4 +30,26 @@ test('every behaviour of flannel that a test or a page names is explained, and n
     ...filesIn('docs', '.md').flatMap((file) => read(file).match(anId) ?? []),
   ];
   assert.deepEqual([...new Set(named)].sort(), explained.sort());
+});
+
+test('the glossary is in order, and its words are defined where it says', () => {
+  const rows = [
+    ...read('docs/reference/glossary.md').matchAll(/^\| ([^|]+) \| [^|]+ \| `([^`]+)` \|$/gm),
+  ];
+  const words = rows.map(([, word = '']) => word.toLowerCase());
+  assert.ok(words.length > 20);
+  assert.deepEqual(words, [...words].sort());
+  for (const [, word = '', file = ''] of rows)
+    assert.ok(existsSync(path.join(projectRoot(), file)), `${word}: ${file}`);
+});
+
+test('what a README says lies in a folder lies there', () => {
+  for (const folder of ['src/control', 'src/dataplane', 'native', 'lab', 'bench', 'test']) {
+    const named = [...read(`${folder}/README.md`).matchAll(/`([\w./-]+(?:\.(?:ts|c|h|mjs)|\/))`/g)];
+    assert.ok(named.length > 5, folder);
+    for (const [, name = ''] of named) {
+      const places = [folder, '.', 'src'].map((start) => path.join(projectRoot(), start, name));
+      assert.ok(places.some(existsSync), `${folder}/README.md: ${name}`);
+    }
+  }
 });
