@@ -53,3 +53,30 @@ test('what a README says lies in a folder lies there', () => {
     }
   }
 });
+
+/** As GitHub makes the anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number}\s_-]/gu, '')
+    .replaceAll(' ', '-');
+
+test('links between pages lead somewhere', () => {
+  const folders = ['docs', 'deploy', 'src', 'native', 'lab', 'bench', 'test'];
+  const atTheTop = readdirSync(projectRoot()).filter((name) => name.endsWith('.md'));
+  const pages = [...atTheTop, ...folders.flatMap((folder) => filesIn(folder, '.md')), PAGE];
+  assert.ok(pages.length > 30);
+  for (const page of pages) {
+    for (const [, target = ''] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const place = file === '' ? page : path.join(path.dirname(page), file);
+      assert.ok(existsSync(path.join(projectRoot(), place)), `${page}: ${target}`);
+      if (anchor === undefined) continue;
+      const anchors = [...read(place).matchAll(/^#+ (.+)$/gm)].map(([, text = '']) =>
+        anchorOf(text),
+      );
+      assert.ok(anchors.includes(anchor), `${page}: ${target}`);
+    }
+  }
+});
