@@ -10,9 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checksum.h"
+#include "coalesce.h"
+#include "echo.h"
 #include "engine.h"
 #include "ports.h"
+#include "segment.h"
+#include "sys.h"
+#include "tun.h"
+#include "udp.h"
 #include "values.h"
+#include "wait.h"
+#ifdef WEFT_TEST_SEAL
+#include "test/test-seal.h"
+#endif
 
 enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
 
@@ -146,6 +157,20 @@ static struct engine *read_engine_link(napi_env env, napi_callback_info info, na
   return e;
 }
 
+#ifdef WEFT_TEST_SEAL
+static napi_value addon_seal_link(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link;
+  int key;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  if (!e || !read_int(env, values[2], "key", 0, INT32_MAX, &key)) return NULL;
+  struct seal *seal = test_seal_create((uint32_t)key);
+  int error = seal ? engine_seal_link(e, link, seal) : -ENOMEM;
+  if (error && seal) seal->destroy(seal);
+  return error ? throw_system(env, "sealLink", error) : NULL;
+}
+#endif
+
 static bool read_count(napi_env env, napi_value value, int max, int32_t *count) {
   if (napi_get_value_int32(env, value, count) != napi_ok) return fail_type(env, "count", "a number");
   return (*count >= 0 && *count <= max) || fail_range(env, "count", 0, max);
@@ -260,7 +285,9 @@ static napi_value addon_echo_send(napi_env env, napi_callback_info info) {
   request.identifier = (uint16_t)identifier;
   request.sequence = (uint16_t)sequence;
   request.payload_bytes = (size_t)payload_bytes;
-  return make_double(env, echo_send(fd, &request));
+  double sent_at_ns;
+  int error = echo_send(fd, &request, &sent_at_ns);
+  return make_double(env, error < 0 ? error : sent_at_ns);
 }
 
 static napi_value addon_echo_receive(napi_env env, napi_callback_info info) {
@@ -349,19 +376,6 @@ static napi_value addon_checksum_select(napi_env env, napi_callback_info info) {
 
 static const struct {
   const char *name;
-  int32_t value;
-} layout_values[] = {
-    {"magic", WEFT_LAYOUT_MAGIC},    {"version", WEFT_LAYOUT_VERSION}, {"slotHeadroom", SLOT_HEADROOM},
-    {"slotPayload", SLOT_PAYLOAD},   {"slotStride", SLOT_STRIDE},      {"tunInRows", TUN_IN_ROWS},
-    {"udpInRows", UDP_IN_ROWS},      {"scratchSlots", SCRATCH_SLOTS},  {"poolSlots", POOL_SLOTS},
-    {"tunOutRows", TUN_OUT_ROWS},    {"rowInts", ROW_INTS},            {"rowBad", ROW_BAD},
-    {"statCount", STAT_COUNT},       {"linksMax", LINKS_MAX},          {"sendSocketsMax", SEND_SOCKETS_MAX},
-    {"waitWake", WAIT_WAKE},         {"rowGsoTunnel", ROW_GSO_TUNNEL},
-    {"echoRowDoubles", ECHO_ROW_DOUBLES}, {"echoTokenBytes", ECHO_TOKEN_BYTES}, {"echoPayloadMax", ECHO_PAYLOAD_MAX},
-};
-
-static const struct {
-  const char *name;
   napi_callback function;
 } functions[] = {
     {"openTun", addon_open_tun},           {"openUdp", addon_open_udp},
@@ -380,6 +394,9 @@ static const struct {
     {"receiveBuffer", addon_receive_buffer},
     {"openEcho", addon_open_echo},         {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},
+#ifdef WEFT_TEST_SEAL
+    {"sealLink", addon_seal_link},
+#endif
 };
 
 /* Runs when the environment ends, also for a terminated worker; Node drops the view references itself. */
@@ -401,8 +418,8 @@ NAPI_MODULE_INIT() {
   }
   napi_value layout;
   napi_create_object(env, &layout);
-  for (size_t i = 0; i < sizeof layout_values / sizeof layout_values[0]; i++) {
-    set_property(env, layout, layout_values[i].name, make_int(env, layout_values[i].value));
+  for (int i = 0; i < layout_number_count; i++) {
+    set_property(env, layout, layout_numbers[i].name, make_int(env, layout_numbers[i].value));
   }
   set_property(env, exports, "layout", layout);
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {

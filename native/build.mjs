@@ -1,7 +1,8 @@
 /**
  * Compiles native/*.c into native/build/weft.node with the system's C compiler. No packages, no shell.
  *   node native/build.mjs              the addon, skipped when it is up to date
- *   node native/build.mjs --sanitize   native/build/weft-asan.node, for the tests (LD_PRELOAD libasan)
+ *   node native/build.mjs --sanitize   native/build/weft-asan.node, for the tests (LD_PRELOAD libasan), with the test seal
+ *   node native/build.mjs --fuzz       the libFuzzer targets of native/fuzz into native/build/fuzz; clang only
  */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
@@ -14,75 +15,120 @@ const here = import.meta.dirname;
 const headers = path.join(here, '../node_modules/node-api-headers/include');
 const compiler = process.env.CC || 'cc';
 
-const COMMON = [
-  '-std=c17',
-  '-fPIC',
-  '-shared',
-  '-fvisibility=hidden',
-  '-D_GNU_SOURCE',
-  '-DNAPI_VERSION=8',
-];
+const LANGUAGE = ['-std=c17', '-D_GNU_SOURCE'];
+const ADDON = ['-fPIC', '-shared', '-fvisibility=hidden', '-DNAPI_VERSION=8', '-I', headers];
 const STRICT = ['-Wall', '-Wextra', '-Werror', '-fstack-protector-strong', '-Wl,-z,relro,-z,now'];
 const RELEASE = ['-O2', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'];
-const SANITIZE = [
-  '-O1',
-  '-g',
-  '-fno-omit-frame-pointer',
-  '-fsanitize=address,undefined',
-  '-fno-sanitize-recover=all',
+const DEBUG = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all'];
+const SANITIZE = [...DEBUG, '-fsanitize=address,undefined', '-DWEFT_TEST_SEAL'];
+/** The targets see what the engine sends and writes instead of the kernel. */
+const FUZZ = [
+  ...DEBUG,
+  '-fsanitize=fuzzer,address,undefined',
+  '-Wl,--wrap=udp_flush,--wrap=writev',
 ];
 
-function filesWith(...endings) {
-  return readdirSync(here)
+const FACE = ['addon.c', 'ports.c', 'values.c']; // need Node
+const FUZZ_HELPERS = ['rows.c'];
+
+function filesIn(folder, ...endings) {
+  return readdirSync(path.join(here, folder))
     .filter((name) => endings.includes(path.extname(name)))
-    .map((name) => path.join(here, name))
+    .map((name) => path.join(here, folder, name))
     .sort();
 }
 
-function isUpToDate(output) {
+/** Whether the output is newer than all sources in these folders. */
+function isUpToDate(output, ...folders) {
   if (!existsSync(output)) return false;
   const built = statSync(output).mtimeMs;
-  return filesWith('.c', '.h', '.mjs').every((file) => statSync(file).mtimeMs < built);
+  return folders
+    .flatMap((folder) => filesIn(folder, '.c', '.h', '.mjs'))
+    .every((file) => statSync(file).mtimeMs < built);
 }
 
-function explain(error) {
+/** A running process may have the old file mapped: the new one takes its name only when it is whole. */
+async function compile(command, flags, sources, file) {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const draft = `${file}.${process.pid}`;
+  try {
+    await run(command, [...LANGUAGE, ...flags, '-o', draft, ...sources]);
+    renameSync(draft, file);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function explain(error, what, command, packages) {
   if (error.code === 'ENOENT') {
     return new Error(
-      `cannot build the native addon: the C compiler "${compiler}" was not found; ` +
-        'install one (Debian: apt-get install gcc libc6-dev) or set CC',
+      `cannot build ${what}: the C compiler "${command}" was not found; install one (Debian: apt-get install ${packages}) or set CC`,
     );
   }
-  return new Error(
-    `cannot build the native addon: ${compiler} failed\n${error.stderr || error.message}`,
-  );
+  return new Error(`cannot build ${what}: ${command} failed\n${error.stderr || error.message}`);
 }
 
 /** Returns { file, built }: built is false when the file was up to date. */
 export async function buildAddon({ sanitize = false } = {}) {
   const file = path.join(here, 'build', sanitize ? 'weft-asan.node' : 'weft.node');
-  if (isUpToDate(file)) return { file, built: false };
+  const folders = sanitize ? ['.', 'test'] : ['.'];
+  if (isUpToDate(file, ...folders)) return { file, built: false };
   if (!existsSync(headers)) {
     throw new Error(`cannot build the native addon: ${headers} is missing; run "npm ci" first`);
   }
-  mkdirSync(path.dirname(file), { recursive: true });
-  // A running process may have the old file mapped: the new one takes its name only when it is whole.
-  const draft = `${file}.${process.pid}`;
-  const flags = [...COMMON, ...(sanitize ? SANITIZE : RELEASE), ...STRICT, '-I', headers];
+  const flags = [...ADDON, ...(sanitize ? SANITIZE : RELEASE), ...STRICT];
   try {
-    await run(compiler, [...flags, '-o', draft, ...filesWith('.c')]);
-    renameSync(draft, file);
+    await compile(
+      compiler,
+      flags,
+      folders.flatMap((folder) => filesIn(folder, '.c')),
+      file,
+    );
   } catch (error) {
-    throw explain(error);
-  } finally {
-    rmSync(draft, { force: true });
+    throw explain(error, 'the native addon', compiler, 'gcc libc6-dev');
   }
   return { file, built: true };
 }
 
+/** The targets of native/fuzz, and `planted`: the packet target with a bug that a fuzzer has to find. */
+const FUZZ_TARGETS = {
+  packet: [],
+  segment: [],
+  coalesce: [],
+  seal: [],
+  planted: ['-DPLANTED_BUG'],
+};
+
+export async function buildFuzzers() {
+  const engine = filesIn('.', '.c').filter((file) => !FACE.includes(path.basename(file)));
+  const shared = [
+    ...engine,
+    ...filesIn('test', '.c'),
+    ...FUZZ_HELPERS.map((name) => path.join(here, 'fuzz', name)),
+  ];
+  const results = [];
+  for (const [target, flags] of Object.entries(FUZZ_TARGETS)) {
+    const file = path.join(here, 'build/fuzz', target);
+    const built = !isUpToDate(file, '.', 'test', 'fuzz');
+    const source = path.join(here, 'fuzz', `${target === 'planted' ? 'packet' : target}.c`);
+    try {
+      if (built) await compile('clang', [...FUZZ, ...STRICT, ...flags], [...shared, source], file);
+    } catch (error) {
+      throw explain(error, 'the fuzz targets', 'clang', 'clang libclang-rt-dev');
+    }
+    results.push({ file, built });
+  }
+  return results;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const { file, built } = await buildAddon({ sanitize: process.argv.includes('--sanitize') });
-    console.log(`${path.relative(process.cwd(), file)}: ${built ? 'built' : 'up to date'}`);
+    const results = process.argv.includes('--fuzz')
+      ? await buildFuzzers()
+      : [await buildAddon({ sanitize: process.argv.includes('--sanitize') })];
+    for (const { file, built } of results) {
+      console.log(`${path.relative(process.cwd(), file)}: ${built ? 'built' : 'up to date'}`);
+    }
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;

@@ -3,11 +3,12 @@
  * width, and byte order only swaps the result), then one fold to 16 bits, then one swap to network order.
  * The widest implementation the CPU has is picked once, when the addon is loaded.
  */
+#include "checksum.h"
+
 #include <endian.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "engine.h"
 #include "packet.h"
 
 #if defined(__x86_64__)

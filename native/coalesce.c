@@ -7,25 +7,22 @@
  *   4. a group goes out as one writev: rebuilt headers, then the payloads where they lie in the pool;
  *   5. a group the kernel refuses goes out packet by packet.
  */
+#include "coalesce.h"
+
 #include <errno.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
-#include "engine.h"
+#include "checksum.h"
+#include "gso.h"
 #include "packet.h"
 
 #define GROUPS 16
 #define TCP_SEGMENTS_MAX 128
-#define UDP_SEGMENTS_MAX 64 /* UDP_MAX_SEGMENTS of kernels before 6.11 */
 /* With the (tagged) Ethernet header of the device it is forwarded to, or that device segments it in software. */
 #define MERGED_BYTES_MAX (65535 - 18)
 #define CHECKSUM_GOOD 0xffff
-
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
 
 /* Packets of one flow that leave in one write. */
 struct group {
@@ -44,6 +41,12 @@ struct group {
   uint16_t rows[TCP_SEGMENTS_MAX];
   struct iovec parts[1 + TCP_SEGMENTS_MAX]; /* head, then payloads */
 };
+
+_Static_assert(UDP_SEGMENTS_MAX <= TCP_SEGMENTS_MAX, "a group's arrays hold either protocol");
+_Static_assert(TUN_OUT_ROWS <= UINT16_MAX + 1, "the index of a tun_out row fits group.rows");
+_Static_assert(GROUPS <= UINT8_MAX + 1, "the index of a group fits coalescer.order");
+_Static_assert(offsetof(struct group, head.bytes) == offsetof(struct group, head.vnet) + sizeof(struct virtio_net_hdr),
+               "vnet header and packet header leave as one part");
 
 struct coalescer {
   struct engine *engine;
@@ -73,17 +76,18 @@ void coalescer_destroy(struct engine *e) {
 
 static int32_t *out_row(const struct coalescer *c, int index) { return row_at(c->engine->tun_out, index); }
 
-static bool row_is_partial(const int32_t *row) { return row[ROW_GSO] >> 8 & VIRTIO_NET_HDR_F_NEEDS_CSUM; }
+static bool row_is_partial(const int32_t *row) { return row[ROW_GSO] & GSO_FLAG_NEEDS_CSUM; }
 
+/* `result` is an errno or ROW_BAD. */
 static void fail_row(struct coalescer *c, int index, int result) {
   out_row(c, index)[ROW_RESULT] = result;
   c->failed++;
 }
 
-/* 0 or errno. */
+/* 0 or -errno. */
 static int write_parts(struct coalescer *c, const struct iovec *parts, int count) {
   while (writev(c->link->tun_fd, parts, count) < 0) {
-    if (errno != EINTR) return errno;
+    if (errno != EINTR) return -errno;
   }
   c->engine->stats[STAT_TUN_WRITES]++;
   return 0;
@@ -97,12 +101,12 @@ static bool row_vnet(const int32_t *row, const uint8_t *bytes, struct virtio_net
   *vnet = (struct virtio_net_hdr){.gso_type = type};
   if (row_is_partial(row)) {
     if (start > UINT16_MAX || offset > UINT16_MAX || start + offset + 2 > length) return false;
-    vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    vnet->flags = VNET_NEEDS_CSUM;
     vnet->csum_start = (uint16_t)start;
     vnet->csum_offset = (uint16_t)offset;
   }
-  if (type == VIRTIO_NET_HDR_GSO_NONE) return true;
-  bool udp = type == VIRTIO_NET_HDR_GSO_UDP_L4;
+  if (type == GSO_NONE) return true;
+  bool udp = type == GSO_UDP_L4;
   if (start > length || gso_size == 0 || gso_size >= UINT16_MAX) return false;
   uint32_t header = transport_header_bytes(bytes + start, length - start, udp ? PROTOCOL_UDP : PROTOCOL_TCP);
   if (header == 0 || start + header > UINT16_MAX) return false;
@@ -121,7 +125,7 @@ static void write_row(struct coalescer *c, int index) {
   }
   struct iovec parts[2] = {{&vnet, sizeof vnet}, {bytes, (size_t)row[ROW_LENGTH]}};
   int error = write_parts(c, parts, 2);
-  if (error) fail_row(c, index, error);
+  if (error) fail_row(c, index, -error);
 }
 
 static void build_ip_header(uint8_t *ip, const struct group *g) {
@@ -141,7 +145,7 @@ static void build_head(struct group *g) {
   bool tcp = first->protocol == PROTOCOL_TCP;
   uint32_t transport_bytes = g->merged_bytes - first->ip_bytes;
   int checksum_at = tcp ? TCP_CHECKSUM_AT : UDP_CHECKSUM_AT;
-  uint8_t tcp_type = first->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+  uint8_t tcp_type = first->version == 4 ? GSO_TCP4 : GSO_TCP6;
 
   memcpy(ip, first->bytes, first->header_bytes);
   build_ip_header(ip, g);
@@ -151,8 +155,8 @@ static void build_head(struct group *g) {
   store_be16(transport + checksum_at, checksum_fold(ip, 0, pseudo));
 
   g->head.vnet = (struct virtio_net_hdr){
-      .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-      .gso_type = tcp ? tcp_type : VIRTIO_NET_HDR_GSO_UDP_L4,
+      .flags = VNET_NEEDS_CSUM,
+      .gso_type = tcp ? tcp_type : GSO_UDP_L4,
       .hdr_len = first->header_bytes,
       .gso_size = (uint16_t)g->segment_bytes,
       .csum_start = first->ip_bytes,
@@ -174,12 +178,12 @@ static void write_group(struct coalescer *c, struct group *g) {
   int error = write_parts(c, g->parts, 1 + g->count);
   if (error == 0) {
     c->engine->stats[STAT_COALESCED] += g->count - 1;
-  } else if (error == EINVAL) { /* a kernel without USO, or with a bug about short last segments: don't try again */
+  } else if (error == -EINVAL) { /* a kernel without USO, or with a bug about short last segments: don't try again */
     c->engine->stats[STAT_GSO_FALLBACKS]++;
     c->link->features &= ~merge_feature(g->first.protocol);
     for (int i = 0; i < g->count; i++) write_row(c, g->rows[i]);
   } else {
-    for (int i = 0; i < g->count; i++) fail_row(c, g->rows[i], error);
+    for (int i = 0; i < g->count; i++) fail_row(c, g->rows[i], -error);
   }
 }
 
@@ -249,7 +253,7 @@ static void flush_before(struct coalescer *c, const struct packet *p) {
 
 /* May this packet be merged with others at all? */
 static bool is_candidate(const struct coalescer *c, const struct packet *p, const int32_t *row) {
-  if (p->protocol == 0 || (row[ROW_GSO] & 0xff) != VIRTIO_NET_HDR_GSO_NONE) return false;
+  if (p->protocol == 0 || (row[ROW_GSO] & 0xff) != GSO_NONE) return false;
   uint32_t needed = FEATURE_BATCH | merge_feature(p->protocol);
   if ((c->link->features & needed) != needed) return false;
   if (p->version == 4 && (p->ip_bytes != IP4_HEADER || load_be16(p->bytes + IP4_FRAGMENT_AT) & ~IP4_DF)) return false;

@@ -3,6 +3,8 @@
  * answer is ours is proved by the token at the head of the payload; when it came is the kernel's own time stamp.
  * Runs in the control thread, never in a worker.
  */
+#include "echo.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
@@ -14,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "checksum.h"
 #include "packet.h"
 
 /* netinet/icmp6.h clashes with linux/icmpv6.h; its filter is one bit per type, set = blocked. */
@@ -22,8 +24,6 @@
 #define ECHO_HEADER 8
 #define SEQUENCE_AT 6
 #define NO_TTL (-1)
-
-static const int ON = 1;
 
 static double monotonic_ns(void) {
   struct timespec now;
@@ -47,33 +47,32 @@ static socklen_t make_address(int family, const uint8_t *address, struct sockadd
 
 /* ---- opening ---- */
 
+static int set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
 /* Only answers wake a raw socket; a ping socket gets nothing else anyway. */
 static int filter_replies(int fd, int family) {
-  if (family == AF_INET) {
-    uint32_t blocked = ~(1u << ICMP_ECHOREPLY);
-    return setsockopt(fd, SOL_RAW, ICMP_FILTER, &blocked, sizeof blocked);
-  }
+  if (family == AF_INET) return set_option(fd, SOL_RAW, ICMP_FILTER, ~(1 << ICMP_ECHOREPLY));
   uint32_t blocked[8];
   memset(blocked, 0xff, sizeof blocked);
   blocked[ICMPV6_ECHO_REPLY >> 5] &= ~(1u << (ICMPV6_ECHO_REPLY & 31));
-  return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER_OPTION, blocked, sizeof blocked);
+  return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER_OPTION, blocked, sizeof blocked) < 0 ? -errno : 0;
 }
 
 /* Never in fragments, whatever path MTU the kernel believes in; errors of the way come to the socket's error queue. */
 static int set_options(int fd, int family, bool raw) {
-  if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &ON, sizeof ON) < 0) return -errno;
-  if (raw && filter_replies(fd, family) < 0) return -errno;
+  int error = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  if (!error && raw) error = filter_replies(fd, family);
   if (family == AF_INET) {
-    int probe = IP_PMTUDISC_PROBE;
-    if (setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe) < 0) return -errno;
-    if (setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &ON, sizeof ON) < 0) return -errno;
-    return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &ON, sizeof ON) < 0 ? -errno : 0;
+    if (!error) error = set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    if (!error) error = set_option(fd, IPPROTO_IP, IP_RECVTTL, 1);
+    return error ? error : set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
   }
-  int probe = IPV6_PMTUDISC_PROBE;
-  if (setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe) < 0) return -errno;
-  if (setsockopt(fd, IPPROTO_IPV6, IPV6_DONTFRAG, &ON, sizeof ON) < 0) return -errno;
-  if (setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &ON, sizeof ON) < 0) return -errno;
-  return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &ON, sizeof ON) < 0 ? -errno : 0;
+  if (!error) error = set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+  if (!error) error = set_option(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+  if (!error) error = set_option(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+  return error ? error : set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
 }
 
 int echo_open(int family, const uint8_t *address, bool *raw) {
@@ -93,6 +92,7 @@ int echo_open(int family, const uint8_t *address, bool *raw) {
   return error;
 }
 
+/* The option's number, or -errno. */
 static int option_of(int fd, int option) {
   int value = 0;
   socklen_t bytes = sizeof value;
@@ -101,7 +101,7 @@ static int option_of(int fd, int option) {
 
 /* ---- sending ---- */
 
-double echo_send(int fd, const struct echo_request *request) {
+int echo_send(int fd, const struct echo_request *request, double *sent_at_ns) {
   int family = option_of(fd, SO_DOMAIN);
   if (family < 0) return family;
   static _Thread_local uint8_t packet[ECHO_HEADER + ECHO_PAYLOAD_MAX];
@@ -117,9 +117,8 @@ double echo_send(int fd, const struct echo_request *request) {
   struct sockaddr_storage to;
   socklen_t to_bytes = make_address(family, request->address, &to);
   option_of(fd, SO_ERROR); /* an error that an earlier request met is in the queue, and none of this one's business */
-  double sent_at = monotonic_ns();
-  ssize_t sent = sendto(fd, packet, length, 0, (struct sockaddr *)&to, to_bytes);
-  return sent < 0 ? -errno : sent_at;
+  *sent_at_ns = monotonic_ns();
+  return sendto(fd, packet, length, 0, (struct sockaddr *)&to, to_bytes) < 0 ? -errno : 0;
 }
 
 /* ---- receiving ---- */
@@ -213,8 +212,8 @@ static int read_one(const struct reader *reader, int flags, double *row) {
   }
   row[ECHO_SEQUENCE] = load_be16(icmp + SEQUENCE_AT);
   row[ECHO_TTL] = arrival.ttl;
-  row[ECHO_PAYLOAD] = (double)payload;
-  row[ECHO_AT] = arrived_at(arrival.stamp_ns);
+  row[ECHO_PAYLOAD_BYTES] = (double)payload;
+  row[ECHO_AT_NS] = arrived_at(arrival.stamp_ns);
   write_address(row, &from);
   return 1;
 }

@@ -2,12 +2,16 @@
  * An engine's life: create (memory and epoll set), attach links, destroy. It owns its epoll descriptor and what it
  * allocated; every other descriptor and all views belong to the caller.
  */
+#include "engine.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "coalesce.h"
+#include "segment.h"
+#include "udp.h"
 
 static int watch(struct engine *e, int fd, uint32_t bits) {
   struct epoll_event event = {.events = EPOLLIN, .data.u32 = bits};
@@ -47,9 +51,9 @@ int engine_create(const struct engine *memory, struct engine **created) {
 int engine_attach_link(struct engine *e, const struct link *link) {
   if (e->link_count == LINKS_MAX) return -ENOSPC;
   int index = e->link_count;
-  int error = watch(e, link->tun_fd, 1u << (2 * index));
+  int error = watch(e, link->tun_fd, (uint32_t)WAIT_TUN << (WAIT_LINK_SHIFT * index));
   if (error) return error;
-  error = watch(e, link->udp_fd, 2u << (2 * index));
+  error = watch(e, link->udp_fd, (uint32_t)WAIT_UDP << (WAIT_LINK_SHIFT * index));
   if (error) {
     epoll_ctl(e->epoll_fd, EPOLL_CTL_DEL, link->tun_fd, NULL);
     return error;
@@ -59,7 +63,23 @@ int engine_attach_link(struct engine *e, const struct link *link) {
   return index;
 }
 
+static void drop_seal(struct link *link) {
+  if (link->seal) link->seal->destroy(link->seal);
+  link->seal = NULL;
+}
+
+int engine_seal_link(struct engine *e, int link, struct seal *seal) {
+  if (seal->tail_bytes < 0 || seal->tail_bytes > SEAL_TAIL_MAX) return -EINVAL;
+  int error = segmenter_make_sealed(e);
+  if (error) return error;
+  drop_seal(&e->links[link]);
+  e->links[link].seal = seal;
+  e->links[link].features &= ~(uint32_t)FEATURE_TUNNEL_GSO;
+  return 0;
+}
+
 void engine_destroy(struct engine *e) {
+  for (int i = 0; i < e->link_count; i++) drop_seal(&e->links[i]);
   if (e->segmenter) segmenter_destroy(e);
   if (e->coalescer) coalescer_destroy(e);
   if (e->receiver) receiver_destroy(e);

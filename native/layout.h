@@ -1,14 +1,19 @@
 /*
+<<<<<<< HEAD
+ * The memory that TypeScript and C read together. Its twin is src/memory/layout.ts: layout.c exports every number below and the
+ * GSO numbers of gso.h by their names, and the loader compares them all (a mismatch refuses to start).
+=======
  * The memory that TypeScript and C read together. Its twin is src/memory/layout.ts;
  * the addon exports every value below and the loader compares them (a mismatch refuses to start).
+>>>>>>> main
  */
 #ifndef WEFT_LAYOUT_H
 #define WEFT_LAYOUT_H
 
 #include <stdint.h>
 
-#define WEFT_LAYOUT_MAGIC 0x77656674 /* "weft" */
-#define WEFT_LAYOUT_VERSION 3
+/* Raised when a number keeps its value and changes its meaning. */
+#define LAYOUT_VERSION 3
 
 /* Pool: one slot per packet in flight. The stride is no multiple of a page: slot heads spread over all L1 sets. */
 #define SLOT_HEADROOM 128
@@ -79,11 +84,17 @@ enum weft_stat {
   STAT_COUNT = 16
 };
 
+/* First byte of a received datagram that the link's seal did not open. No encapsulation header begins with it: pull drops it. */
+#define SEAL_UNOPENED 0
+
 #define LINKS_MAX 2          /* one per address family */
 #define SEND_SOCKETS_MAX 16
 #define ENGINES_MAX 16       /* per thread: one in a worker, several in tests */
 
-/* wait() returns these bits: 1 << (2 * link) TUN readable, 2 << (2 * link) UDP readable, WAIT_WAKE the eventfd. */
+/* wait() returns these bits: of each link WAIT_TUN and WAIT_UDP, readable, shifted by WAIT_LINK_SHIFT * link; of the eventfd WAIT_WAKE. */
+#define WAIT_TUN 1
+#define WAIT_UDP 2
+#define WAIT_LINK_SHIFT 2
 #define WAIT_WAKE 256
 
 /* One row of echoReceive: doubles. */
@@ -92,12 +103,20 @@ enum weft_echo {
   ECHO_ERRNO = 1,   /* 0 an answer, else what a node on the way said about our request */
   ECHO_MTU = 2,     /* with EMSGSIZE: the largest packet that it lets pass */
   ECHO_TTL = 3,     /* -1 = unknown */
-  ECHO_PAYLOAD = 4, /* bytes behind the echo header */
-  ECHO_AT = 5,      /* CLOCK_MONOTONIC, ns */
+  ECHO_PAYLOAD_BYTES = 4, /* behind the echo header */
+  ECHO_AT_NS = 5,   /* CLOCK_MONOTONIC */
   ECHO_ADDRESS = 6, /* 4 words as ROW_ADDRESS: who answered, or, of an error, whom we asked */
   ECHO_ROW_DOUBLES = 10
 };
 #define ECHO_TOKEN_BYTES 8
-#define ECHO_PAYLOAD_MAX 65507
+#define ECHO_PAYLOAD_MAX 65507 /* 65535 less IPv4 and echo headers */
+
+/* For the loader (layout.c). */
+struct layout_number {
+  const char *name;
+  int32_t value;
+};
+extern const struct layout_number layout_numbers[];
+extern const int layout_number_count;
 
 #endif

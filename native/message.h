@@ -9,11 +9,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "engine.h"
+#include "gso.h"
+#include "layout.h"
 
-#define MESSAGE_DATAGRAMS 64  /* UDP_MAX_SEGMENTS of kernels before 6.9 */
-#define MESSAGE_BYTES 65507   /* 65535 less IPv4 and UDP headers */
-#define MESSAGES_MAX 128      /* per flush */
+#define MESSAGE_DATAGRAMS UDP_SEGMENTS_MAX
+#define MESSAGE_BYTES 65507 /* 65535 less IPv4 and UDP headers */
+#define MESSAGES_MAX 128    /* per flush */
 
 struct message {
   struct iovec parts[2 * MESSAGE_DATAGRAMS]; /* datagram borders are part borders */
@@ -35,14 +36,13 @@ struct message {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 };
 
+_Static_assert(TUN_IN_ROWS <= UINT8_MAX + 1, "the index of a tun_in row fits message.rows");
+_Static_assert(sizeof(((struct message *)0)->far_end) == (ROW_INTS - ROW_PORT) * sizeof(int32_t), "the far end of a row");
+
 /* Scratch of one flush: one mmsghdr per message of a socket, in order. */
 struct outbox {
   struct mmsghdr headers[MESSAGES_MAX];
   struct message *messages[MESSAGES_MAX];
 };
-
-/* Sends all messages, grouped by socket, in order within a socket. A row that could not be sent whole gets ROW_RESULT.
- * Clears FEATURE_UDP_GSO of the link when its device cannot do it. */
-void udp_flush(struct engine *e, struct link *link, struct outbox *out, struct message *messages, int count);
 
 #endif

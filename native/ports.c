@@ -5,10 +5,18 @@
 #include "ports.h"
 
 #include <errno.h>
+#include <linux/if.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "sys.h"
+#include "tun.h"
+#include "tunnel.h"
+#include "udp.h"
 #include "values.h"
+
+#define DEVICE_NAME_BYTES 16
+
+_Static_assert(DEVICE_NAME_BYTES == IFNAMSIZ, "the kernel's limit");
 
 /* ---- the TUN ---- */
 
@@ -23,7 +31,7 @@ static napi_value tun_result(napi_env env, int fd, uint32_t granted) {
 napi_value addon_open_tun(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
-  char name[16];
+  char name[DEVICE_NAME_BYTES];
   int wanted;
   if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
   if (!read_int(env, values[1], "wantedFeatures", 0, INT32_MAX, &wanted)) return NULL;
@@ -35,7 +43,7 @@ napi_value addon_open_tun(napi_env env, napi_callback_info info) {
 napi_value addon_adopt_tun(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
-  char name[16];
+  char name[DEVICE_NAME_BYTES];
   int fd, wanted;
   if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_text(env, values[1], "name", name, sizeof name) ||
       !read_int(env, values[2], "wantedFeatures", 0, INT32_MAX, &wanted)) {
@@ -50,7 +58,7 @@ napi_value addon_tun_device(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
   int fd;
-  char name[16];
+  char name[DEVICE_NAME_BYTES];
   if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
   return make_string(env, tun_device(fd, name) < 0 ? "" : name);
 }
@@ -70,7 +78,7 @@ napi_value addon_persist_tun(napi_env env, napi_callback_info info) {
 napi_value addon_open_tap(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
-  char name[16];
+  char name[DEVICE_NAME_BYTES];
   if (!read_text(env, values[0], "name", name, sizeof name)) return NULL;
   int fd = tunnel_open(name);
   return fd < 0 ? throw_system(env, "openTap", fd) : make_int(env, fd);

@@ -1,29 +1,35 @@
 /*
  * Rows of tun_in become messages of equal-size datagrams. Stages: open messages (one per peer and socket), plain rows
  * (finish the checksum, one datagram), super-packets (parse, then one header block per segment in front of a slice of
- * the slot: payload is never copied), rows (checks), the batch.
+ * the slot: payload is never copied but by a seal), sealed datagrams, rows (checks), the batch.
  *
  * Headers, messages and the table of open ones have fixed room; when any is used up everything is sent and it goes on.
  */
+#include "segment.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "checksum.h"
+#include "gso.h"
 #include "message.h"
 #include "packet.h"
+#include "seal.h"
+#include "tunnel.h"
+#include "udp.h"
 
+#define CACHE_LINE 64
 #define OPEN_MAX 16           /* peers and sockets filled side by side */
 #define HEADER_MAX 192        /* encapsulation, IP and transport header of a segment */
 #define ARENA_BYTES (96 * 1024)
+#define SEALED_BYTES (512 * 1024)
 #define SEGMENTS_MAX 512      /* per super-packet */
 
-#define GSO_TCP4 1
-#define GSO_TCP6 4
-#define GSO_UDP_L4 5
-#define GSO_ECN 0x80
-#define NEEDS_CSUM 0x100
+_Static_assert(HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header block");
+_Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES, "so does the sealed one");
+_Static_assert(HEADER_MAX >= SLOT_HEADROOM + IP4_HEADER + TCP_HEADER, "what the headroom holds fits a block");
 
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_CWR 0x80
@@ -35,6 +41,8 @@ struct segmenter {
   int open_count;
   size_t arena_used;
   uint8_t arena[ARENA_BYTES];
+  size_t sealed_used;
+  uint8_t *sealed; /* SEALED_BYTES, or NULL while no link has a seal */
   struct outbox outbox;
 };
 
@@ -51,7 +59,14 @@ int segmenter_create(struct engine *e) {
   return e->segmenter ? 0 : -ENOMEM;
 }
 
+int segmenter_make_sealed(struct engine *e) {
+  struct segmenter *s = e->segmenter;
+  if (!s->sealed) s->sealed = aligned_alloc(CACHE_LINE, SEALED_BYTES);
+  return s->sealed ? 0 : -ENOMEM;
+}
+
 void segmenter_destroy(struct engine *e) {
+  free(e->segmenter->sealed);
   free(e->segmenter);
   e->segmenter = NULL;
 }
@@ -64,6 +79,7 @@ static void flush_all(struct batch *b) {
   s->message_count = 0;
   s->open_count = 0;
   s->arena_used = 0;
+  s->sealed_used = 0;
 }
 
 static void close_open(struct segmenter *s, int at) {
@@ -140,6 +156,27 @@ static void add_part(struct message *m, uint8_t *bytes, int length) {
   m->bytes += length;
 }
 
+/* ---- sealed datagrams ---- */
+
+/*
+ * The parts become one, closed into the arena: slices of a slot abut and have no room for a tail. Flushes before it closes, never
+ * between that and the message: a flush empties the arena. 0 or -errno.
+ */
+static int send_sealed(struct batch *b, const struct iovec *parts, int part_count, int bytes) {
+  struct segmenter *s = b->s;
+  struct seal *seal = b->link->seal;
+  size_t room = SEAL_LEAD_BYTES + (size_t)bytes + (size_t)seal->tail_bytes;
+  if (s->sealed_used + room > SEALED_BYTES || s->message_count == MESSAGES_MAX) flush_all(b);
+  uint8_t *out = s->sealed + s->sealed_used + SEAL_LEAD_BYTES;
+  int sealed_bytes = seal->close(seal, b->row[ROW_PEER], parts, part_count, out);
+  if (sealed_bytes < 0) return sealed_bytes;
+  s->sealed_used += SEAL_LEAD_BYTES + (((size_t)sealed_bytes + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+  struct message *m = message_for(b, sealed_bytes);
+  begin_datagram(b, m);
+  add_part(m, out, sealed_bytes);
+  return 0;
+}
+
 /* ---- checksums ---- */
 
 static uint16_t fold(uint32_t sum) {
@@ -155,20 +192,22 @@ static uint16_t transport_checksum(uint32_t sum) {
 
 /* ---- plain rows ---- */
 
-/* The field holds the pseudo header's sum (NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
+/* The field holds the pseudo header's sum (GSO_FLAG_NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
 static bool complete_checksum(int32_t *row, uint8_t *inner, int inner_bytes) {
   int64_t start = row[ROW_CSUM_START], field = start + row[ROW_CSUM_OFFSET];
   if (start < IP4_HEADER || row[ROW_CSUM_OFFSET] < 0 || field + 2 > inner_bytes) return false;
   uint16_t sum = checksum_fold(inner + start, (size_t)(inner_bytes - start), 0);
   store_be16(inner + field, transport_checksum(sum));
-  row[ROW_GSO] &= ~NEEDS_CSUM;
+  row[ROW_GSO] &= ~GSO_FLAG_NEEDS_CSUM;
   return true;
 }
 
-static void send_plain(struct batch *b, uint8_t *bytes, int length) {
+static int send_plain(struct batch *b, uint8_t *bytes, int length) {
+  if (b->link->seal) return send_sealed(b, (struct iovec[]){{bytes, (size_t)length}}, 1, length);
   struct message *m = message_for(b, length);
   begin_datagram(b, m);
   add_part(m, bytes, length);
+  return 0;
 }
 
 /* ---- super-packets ---- */
@@ -275,32 +314,41 @@ static void write_transport(const struct super *p, uint8_t *transport, int at, i
   store_be16(transport + TCP_CHECKSUM_AT, transport_checksum(sum));
 }
 
+/* The segment's own headers, header_bytes of them. */
+static void write_block(const struct super *p, uint8_t *block, int index, int at, int slice) {
+  memcpy(block, p->block, (size_t)p->header_bytes);
+  write_ip(p, block + p->ip, index, (unsigned)(p->header_bytes - p->ip + slice));
+  write_transport(p, block + p->transport, at, slice);
+}
+
+static int seal_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
+  uint8_t block[HEADER_MAX];
+  write_block(p, block, index, at, slice);
+  struct iovec parts[2] = {{block, (size_t)p->header_bytes}, {p->payload + at, (size_t)slice}};
+  return send_sealed(b, parts, 2, p->header_bytes + slice);
+}
+
 static void send_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
   if (b->s->arena_used + HEADER_MAX > ARENA_BYTES) flush_all(b);
   struct message *m = message_for(b, p->header_bytes + slice);
   uint8_t *block = b->s->arena + b->s->arena_used;
   b->s->arena_used += ((size_t)p->header_bytes + 15) & ~(size_t)15;
-  memcpy(block, p->block, (size_t)p->header_bytes);
-  write_ip(p, block + p->ip, index, (unsigned)(p->header_bytes - p->ip + slice));
-  write_transport(p, block + p->transport, at, slice);
+  write_block(p, block, index, at, slice);
   begin_datagram(b, m);
   add_part(m, block, p->header_bytes);
   if (slice > 0) add_part(m, p->payload + at, slice);
 }
 
-/* Unsegmented through the TAP. What waits for the same peer and socket leaves first: order within a flow is kept. */
-static int send_tunnelled(struct batch *b, uint8_t *packet, int type) {
-  struct super p;
-  if (!(b->link->features & FEATURE_TUNNEL_GSO)) return ENOTSUP;
-  if (!parse_super(&p, b->row, packet, type)) return ROW_BAD;
+/* Unsegmented through the TAP: 0 or -errno. What waits for the same peer and socket leaves first: order within a flow is kept. */
+static int send_tunnelled(struct batch *b, const struct super *p, uint8_t *packet) {
   if (find_open(b->s, b->row) >= 0) flush_all(b);
   struct tunnel_packet out = {.bytes = packet,
                               .length = b->row[ROW_LENGTH],
                               .gso_type = b->row[ROW_GSO] & 0xff,
-                              .gso_size = p.segment_bytes,
-                              .inner_ip = p.ip,
-                              .inner_transport = p.transport,
-                              .header_bytes = p.header_bytes,
+                              .gso_size = p->segment_bytes,
+                              .inner_ip = p->ip,
+                              .inner_transport = p->transport,
+                              .header_bytes = p->header_bytes,
                               .checksum_offset = b->row[ROW_CSUM_OFFSET]};
   int error = tunnel_write(b->link, &out);
   if (error) {
@@ -321,18 +369,20 @@ static void strip_outer(int32_t *row, int outer_bytes) {
 }
 
 /* A payload that fits one segment (also an empty one) takes the same way: one segment with finished checksums. */
-static bool send_super(struct batch *b, uint8_t *packet, int type) {
+static int send_super(struct batch *b, uint8_t *packet, int type) {
   struct super p;
-  if (!parse_super(&p, b->row, packet, type)) return false;
+  if (!parse_super(&p, b->row, packet, type)) return -ROW_BAD;
   prepare_block(&p, packet);
-  int index = 0, at = 0;
+  const bool sealed = b->link->seal != NULL;
+  int index = 0, at = 0, error = 0;
   do {
     int left = p.payload_bytes - at;
     int slice = left < p.segment_bytes ? left : p.segment_bytes;
-    send_segment(b, &p, index++, at, slice);
+    if (sealed) error = seal_segment(b, &p, index++, at, slice);
+    else send_segment(b, &p, index++, at, slice);
     at += slice;
-  } while (at < p.payload_bytes);
-  return true;
+  } while (at < p.payload_bytes && !error);
+  return error;
 }
 
 /* ---- rows ---- */
@@ -345,32 +395,44 @@ static bool destination_valid(const struct link *link, const int32_t *row) {
          (link->family == AF_INET6 || mapped);
 }
 
-static bool send_row(struct batch *b) {
+static int gso_type(const int32_t *row) { return row[ROW_GSO] & 0xff & ~GSO_ECN; }
+
+/* An encapsulated packet without outer headers. */
+static int send_inner(struct batch *b, uint8_t *packet) {
   int32_t *row = b->row;
+  int header_bytes = row[ROW_HEADER_BYTES], type = gso_type(row);
+  if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
+  if (type != GSO_NONE) return -ROW_BAD;
+  if ((row[ROW_GSO] & GSO_FLAG_NEEDS_CSUM) &&
+      !complete_checksum(row, packet + header_bytes, row[ROW_LENGTH] - header_bytes)) {
+    return -ROW_BAD;
+  }
+  return send_plain(b, packet, row[ROW_LENGTH]);
+}
+
+/* One with outer headers: whole through the TAP, or without them through the sockets. */
+static int send_outer(struct batch *b, uint8_t *packet) {
+  int outer_bytes = tunnel_outer_bytes(b->link->family);
+  if (b->row[ROW_HEADER_BYTES] < outer_bytes) return -ROW_BAD;
+  if (b->link->features & FEATURE_TUNNEL_GSO) {
+    struct super p;
+    if (!parse_super(&p, b->row, packet, gso_type(b->row))) return -ROW_BAD;
+    if (send_tunnelled(b, &p, packet) == 0) return 0;
+  }
+  strip_outer(b->row, outer_bytes);
+  return send_inner(b, packet + outer_bytes);
+}
+
+/* 0, -errno, or -ROW_BAD when its bounds or headers are refused. */
+static int send_row(struct batch *b) {
+  const int32_t *row = b->row;
   int header_bytes = row[ROW_HEADER_BYTES];
   if (!row_in_pool(b->engine, row) || header_bytes < 0 || header_bytes > SLOT_HEADROOM ||
       header_bytes >= row[ROW_LENGTH] || !destination_valid(b->link, row)) {
-    return false;
+    return -ROW_BAD;
   }
   uint8_t *packet = b->engine->pool + row[ROW_OFFSET];
-  int type = row[ROW_GSO] & 0xff & ~GSO_ECN;
-  if (row[ROW_GSO] & ROW_GSO_TUNNEL) {
-    int outer_bytes = tunnel_outer_bytes(b->link->family);
-    if (header_bytes < outer_bytes) return false;
-    int error = send_tunnelled(b, packet, type);
-    if (error == 0 || error == ROW_BAD) return error == 0;
-    strip_outer(row, outer_bytes);
-    packet += outer_bytes;
-    header_bytes -= outer_bytes;
-  }
-  if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
-  if (type != 0) return false;
-  if ((row[ROW_GSO] & NEEDS_CSUM) &&
-      !complete_checksum(row, packet + header_bytes, row[ROW_LENGTH] - header_bytes)) {
-    return false;
-  }
-  send_plain(b, packet, row[ROW_LENGTH]);
-  return true;
+  return row[ROW_GSO] & ROW_GSO_TUNNEL ? send_outer(b, packet) : send_inner(b, packet);
 }
 
 /* ---- the batch ---- */
@@ -381,7 +443,8 @@ int udp_send(struct engine *e, int link, int count) {
     b.row = row_at(e->tun_in, b.row_index);
     if (b.row[ROW_LENGTH] == 0) continue;
     b.row[ROW_RESULT] = 0;
-    if (!send_row(&b)) b.row[ROW_RESULT] = ROW_BAD;
+    int error = send_row(&b);
+    if (error) b.row[ROW_RESULT] = -error;
   }
   flush_all(&b);
 

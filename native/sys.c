@@ -2,16 +2,18 @@
  * What a worker or the daemon needs from the system besides packets: readiness messages to systemd, CPU pinning, the
  * eventfd that ends a wait, and (for tests) a socket pair that stands for a TUN queue.
  */
+#include "sys.h"
+
 #include <errno.h>
 #include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "engine.h"
 
 /* A service manager that does not read must not hold us up for longer. */
 #define NOTIFY_WAIT_MS 1000

@@ -2,31 +2,28 @@
  * The TUN device. Stages: open a queue, or take one over from the process before, and settle the offloads; then read packets and
  * super-packets straight into the slots of the pool. Writing is coalesce.c.
  */
+#include "tun.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "gso.h"
 
-#ifndef TUN_F_USO4 /* Linux 6.2 */
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
+_Static_assert(sizeof(struct virtio_net_hdr) <= SLOT_HEADROOM, "the vnet header is read into the headroom");
 
 /* Small enough to be sent while it is in the cache and before the next stage runs dry, large enough for full messages. */
 #define BATCH_BYTES (256 * 1024)
 
 /* Asks for the most that is wanted, then for less. The FEATURE_TUN_* bits granted, or -errno. */
 static int set_offloads(int fd, uint32_t wanted) {
-  const unsigned long tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  const unsigned long tso = OFFLOAD_TSO;
   if (wanted & FEATURE_TUN_TSO) {
-    if (wanted & FEATURE_TUN_USO && ioctl(fd, TUNSETOFFLOAD, tso | TUN_F_USO4 | TUN_F_USO6) == 0) {
+    if (wanted & FEATURE_TUN_USO && ioctl(fd, TUNSETOFFLOAD, tso | OFFLOAD_USO) == 0) {
       return FEATURE_TUN_TSO | FEATURE_TUN_USO;
     }
     if (ioctl(fd, TUNSETOFFLOAD, tso) == 0) return FEATURE_TUN_TSO;
@@ -121,7 +118,7 @@ int tun_receive(struct engine *e, int link) {
   ssize_t total = 0;
   while (rows < limit && total < BATCH_BYTES) {
     struct virtio_net_hdr header;
-    int32_t offset = rows * SLOT_STRIDE + SLOT_HEADROOM;
+    int32_t offset = slot_offset(rows);
     ssize_t bytes = read_packet(l->tun_fd, &header, e->pool + offset);
     if (bytes < 0 && bytes != -EAGAIN && rows == 0) return (int)bytes;
     ssize_t length = bytes - (ssize_t)sizeof header;

@@ -2,15 +2,15 @@
  * Tunnel GSO through a helper TAP (Linux 6.17): an encapsulated super-packet is handed to the host whole; the host routes it out
  * and the device segments it, or nobody does. Stages: open the TAP, write a packet, watch whether a marked one really left.
  */
+#include "tunnel.h"
+
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <arpa/inet.h>
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,16 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "engine.h"
-
-/* Linux values, spelled out for C libraries with older headers. */
-#define OFFLOAD_USO (0x20 | 0x40)        /* TUN_F_USO4, TUN_F_USO6 */
-#define OFFLOAD_TUNNEL (0x80 | 0x100)    /* TUN_F_UDP_TUNNEL_GSO, TUN_F_UDP_TUNNEL_GSO_CSUM */
-#define GSO_TUNNEL_IPV4 0x20
-#define GSO_TUNNEL_IPV6 0x40
-#define FLAG_TUNNEL_CSUM 8
-
-#define UDP_HEADER_BYTES 8
+#include "gso.h"
+#include "packet.h"
 
 /* struct virtio_net_hdr_v1_hash_tunnel */
 struct tunnel_header {
@@ -38,9 +30,11 @@ struct tunnel_header {
 };
 _Static_assert(sizeof(struct tunnel_header) == 24, "vnet header with tunnel fields");
 
-static int ip_bytes(int family) { return family == AF_INET ? 20 : 40; }
+_Static_assert(ETH_HLEN + IP6_HEADER + UDP_HEADER < SLOT_HEADROOM, "outer headers fit the headroom");
 
-int tunnel_outer_bytes(int family) { return ETH_HLEN + ip_bytes(family) + UDP_HEADER_BYTES; }
+static int ip_bytes(int family) { return family == AF_INET ? IP4_HEADER : IP6_HEADER; }
+
+int tunnel_outer_bytes(int family) { return ETH_HLEN + ip_bytes(family) + UDP_HEADER; }
 
 /* ---- the TAP ---- */
 
@@ -48,7 +42,7 @@ static int attach(int fd, const char *name) {
   struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE};
   memcpy(request.ifr_name, name, strlen(name));
   int header_bytes = sizeof(struct tunnel_header);
-  unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | OFFLOAD_USO | OFFLOAD_TUNNEL;
+  unsigned long offloads = OFFLOAD_TSO | OFFLOAD_USO | OFFLOAD_TUNNEL;
   if (ioctl(fd, TUNSETIFF, &request) < 0) return -errno;
   if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0) return -errno;
   return ioctl(fd, TUNSETOFFLOAD, offloads) < 0 ? -errno : 0;
@@ -67,7 +61,7 @@ int tunnel_open(const char *name) {
 int tunnel_write(const struct link *link, const struct tunnel_packet *p) {
   bool v4 = link->family == AF_INET;
   struct tunnel_header header = {
-      .inner = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM | FLAG_TUNNEL_CSUM,
+      .inner = {.flags = VNET_NEEDS_CSUM | VNET_TUNNEL_CSUM,
                 .gso_type = (uint8_t)(p->gso_type | (v4 ? GSO_TUNNEL_IPV4 : GSO_TUNNEL_IPV6)),
                 .hdr_len = (uint16_t)p->header_bytes,
                 .gso_size = (uint16_t)p->gso_size,
@@ -78,7 +72,7 @@ int tunnel_write(const struct link *link, const struct tunnel_packet *p) {
   };
   struct iovec parts[2] = {{&header, sizeof header}, {p->bytes, (size_t)p->length}};
   while (writev(link->tap_fd, parts, 2) < 0) {
-    if (errno != EINTR) return errno;
+    if (errno != EINTR) return -errno;
   }
   return 0;
 }

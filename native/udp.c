@@ -1,20 +1,22 @@
 /*
  * The underlay sockets. Stages: open a socket, or take one over; messages out (group by socket, sendmmsg, fall back datagram by datagram);
- * datagrams in (recvmmsg into the slots, control messages into the rows).
+ * datagrams in (recvmmsg into the slots, control messages into the rows, opened where the link has a seal).
  */
+#include "udp.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "message.h"
+#include "seal.h"
 
 /* Linux values, spelled out for C libraries with older headers. */
 #ifndef SOL_UDP
@@ -29,42 +31,40 @@
 
 /* ---- open ---- */
 
-static bool option_on(int fd, int level, int name) {
-  int on = 1;
-  return setsockopt(fd, level, name, &on, sizeof on) == 0;
+static int set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
 static void set_buffer(int fd, int force_name, int name, int bytes) {
-  if (setsockopt(fd, SOL_SOCKET, force_name, &bytes, sizeof bytes) == 0) return;
-  setsockopt(fd, SOL_SOCKET, name, &bytes, sizeof bytes); /* without CAP_NET_ADMIN: capped by rmem_max, never an error */
+  if (set_option(fd, SOL_SOCKET, force_name, bytes) == 0) return;
+  set_option(fd, SOL_SOCKET, name, bytes); /* without CAP_NET_ADMIN: capped by rmem_max, never an error */
 }
 
 /* What a bound socket can't change any more. */
-static bool set_before_bind(int fd, const struct udp_options *o) {
-  if (o->reuse_port && !option_on(fd, SOL_SOCKET, SO_REUSEPORT)) return false;
-  return o->family == AF_INET || option_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+static int set_before_bind(int fd, const struct udp_options *o) {
+  int error = o->reuse_port ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
+  return error || o->family == AF_INET ? error : set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 }
 
-static bool set_required(int fd, const struct udp_options *o) {
-  int discover = IP_PMTUDISC_DONT; /* the same number for IPv6 */
+static int set_required(int fd, const struct udp_options *o) {
   if (o->family == AF_INET) {
-    if (!option_on(fd, IPPROTO_IP, IP_RECVTOS)) return false;
-    return o->dont_fragment ||
-           setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover) == 0;
+    int error = set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+    return error || o->dont_fragment ? error : set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   }
-  if (!option_on(fd, IPPROTO_IPV6, IPV6_RECVTCLASS)) return false;
-  return o->dont_fragment ||
-         setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover) == 0;
+  int error = set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+  return error || o->dont_fragment ? error : set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 }
 
-/* The option's number, -1 if it can't be read. */
+/* The option's number, or -errno. */
 static int option_of(int fd, int level, int name) {
   int value = 0;
   socklen_t bytes = sizeof value;
-  return getsockopt(fd, level, name, &value, &bytes) == 0 ? value : -1;
+  return getsockopt(fd, level, name, &value, &bytes) < 0 ? -errno : value;
 }
 
-static bool grant_gro(int fd) { return option_on(fd, SOL_UDP, UDP_GRO) && option_of(fd, SOL_UDP, UDP_GRO) > 0; }
+static bool grant_gro(int fd) {
+  return set_option(fd, SOL_UDP, UDP_GRO, 1) == 0 && option_of(fd, SOL_UDP, UDP_GRO) > 0;
+}
 
 static void set_buffers(int fd, int bytes) {
   if (bytes == 0) return;
@@ -86,28 +86,34 @@ static socklen_t address_of(const struct udp_options *o, struct sockaddr_storage
   return sizeof *at;
 }
 
+static int bind_to(int fd, const struct udp_options *o) {
+  struct sockaddr_storage at;
+  socklen_t bytes = address_of(o, &at);
+  return bind(fd, (struct sockaddr *)&at, bytes) < 0 ? -errno : 0;
+}
+
 int udp_open(const struct udp_options *o, bool *gro_granted, const char **failed_call) {
   *failed_call = "socket";
   int fd = socket(o->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   set_buffers(fd, o->buffer_bytes);
   *failed_call = "setsockopt";
-  bool ready = set_before_bind(fd, o) && set_required(fd, o);
-  if (ready) {
+  int error = set_before_bind(fd, o);
+  if (!error) error = set_required(fd, o);
+  if (!error) {
     *gro_granted = o->gro && grant_gro(fd);
     *failed_call = "bind";
-    struct sockaddr_storage at;
-    socklen_t bytes = address_of(o, &at);
-    ready = bind(fd, (struct sockaddr *)&at, bytes) == 0;
+    error = bind_to(fd, o);
   }
-  if (ready) return fd;
-  int error = errno;
+  if (!error) return fd;
   close(fd);
-  return -error;
+  return error;
 }
 
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "one place for both");
+
 int udp_port(int fd) {
-  struct sockaddr_in6 at; /* sin_port and sin6_port share their place */
+  struct sockaddr_in6 at;
   socklen_t bytes = sizeof at;
   if (getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) return -errno;
   return ntohs(at.sin6_port);
@@ -133,10 +139,10 @@ int udp_adopt(int fd, const struct udp_options *o, bool *gro_granted) {
   if (!fits(fd, o)) return -EINVAL;
   if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) return -errno;
   set_buffers(fd, o->buffer_bytes);
-  if (!set_required(fd, o)) return -errno;
-  int off = 0;
+  int error = set_required(fd, o);
+  if (error) return error;
   *gro_granted = o->gro && grant_gro(fd);
-  if (!*gro_granted) setsockopt(fd, SOL_UDP, UDP_GRO, &off, sizeof off); /* not there: never on */
+  if (!*gro_granted) set_option(fd, SOL_UDP, UDP_GRO, 0); /* not there: never on */
   return 0;
 }
 
@@ -300,7 +306,10 @@ struct receiver {
   _Alignas(struct cmsghdr) char control[UDP_IN_ROWS][RECEIVE_CONTROL];
 };
 
-static size_t udp_slot(int row) { return (size_t)(TUN_IN_ROWS + row) * SLOT_STRIDE + SLOT_HEADROOM; }
+_Static_assert(RECEIVE_CONTROL >= 2 * CMSG_SPACE(sizeof(int)), "TOS and UDP_GRO");
+_Static_assert(sizeof(struct sockaddr_in) <= sizeof(struct sockaddr_in6), "either family's source");
+
+static int32_t udp_slot(int row) { return slot_offset(TUN_IN_ROWS + row); }
 
 int receiver_create(struct engine *e) {
   struct receiver *r = calloc(1, sizeof *r);
@@ -347,11 +356,15 @@ static void fill_row(struct engine *e, int index) {
   struct mmsghdr *message = &e->receiver->headers[index];
   int32_t *row = row_at(e->udp_in, index);
   memset(row, 0, ROW_INTS * sizeof *row);
-  row[ROW_OFFSET] = (int32_t)udp_slot(index);
+  row[ROW_OFFSET] = udp_slot(index);
   row[ROW_LENGTH] = (int32_t)message->msg_len;
   if (message->msg_hdr.msg_flags & MSG_TRUNC) row[ROW_RESULT] = EMSGSIZE;
   read_source(&e->receiver->from[index], row);
   read_controls(&message->msg_hdr, row);
+}
+
+static void open_row(struct engine *e, struct seal *seal, const int32_t *row) {
+  if (row[ROW_RESULT] == 0) seal_open_message(seal, e->pool + row[ROW_OFFSET], row[ROW_LENGTH], row[ROW_GSO_SIZE]);
 }
 
 static int receive_chunk(struct engine *e, int link, int first, int want) {
@@ -367,6 +380,7 @@ static int receive_chunk(struct engine *e, int link, int first, int want) {
 
 int udp_receive(struct engine *e, int link) {
   int limit = e->links[link].features & FEATURE_BATCH ? UDP_IN_ROWS : 1;
+  struct seal *seal = e->links[link].seal;
   int filled = 0, bytes = 0, errors = 0, error = 0;
   while (filled < limit && bytes < RECEIVE_BYTES && errors < RECEIVE_ERRORS_MAX) {
     /* As many as the budget holds if they are as long as the ones so far. */
@@ -381,6 +395,7 @@ int udp_receive(struct engine *e, int link) {
     }
     for (int end = filled + got; filled < end; filled++) {
       fill_row(e, filled);
+      if (seal) open_row(e, seal, row_at(e->udp_in, filled));
       bytes += row_at(e->udp_in, filled)[ROW_LENGTH];
     }
     if (got < want) break;

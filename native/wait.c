@@ -6,13 +6,15 @@
  * back to the host. So a worker looks again for SPIN_NS before it sleeps, and lets others have the CPU at each turn. When they keep it
  * for long the machine is busy: then sleeping is better for all, and spinning stays off for a while.
  */
+#include "wait.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "udp.h"
 
 /* A lost wake-up may delay a shutdown by this much, never block it. */
 #define WAIT_MAX_MS 1000
@@ -36,7 +38,13 @@ static bool may_spin(const struct engine *e) {
   return false;
 }
 
-/* Events found while spinning; 0 when it is time to sleep. */
+/* Number of events, or -errno. */
+static int look(const struct engine *e, struct epoll_event *events, int timeout_ms) {
+  int count = epoll_wait(e->epoll_fd, events, EVENTS_MAX, timeout_ms);
+  return count < 0 ? -errno : count;
+}
+
+/* Events found while spinning, 0 when it is time to sleep, or -errno. */
 static int spin(struct engine *e, struct epoll_event *events) {
   int64_t begin = now_ns(), now = begin;
   if (now < e->spin_again_ns) return 0;
@@ -45,16 +53,16 @@ static int spin(struct engine *e, struct epoll_event *events) {
     int64_t back = now_ns();
     if (back - now > YIELD_LONG_NS) e->spin_again_ns = back + SPIN_OFF_NS;
     now = back;
-    int count = epoll_wait(e->epoll_fd, events, EVENTS_MAX, 0);
+    int count = look(e, events, 0);
     if (count != 0) return count;
   }
   return 0;
 }
 
 static int wait_for_events(struct engine *e, struct epoll_event *events, int timeout_ms) {
-  int count = epoll_wait(e->epoll_fd, events, EVENTS_MAX, 0);
+  int count = look(e, events, 0);
   if (count == 0 && timeout_ms > 0 && may_spin(e)) count = spin(e, events);
-  return count == 0 && timeout_ms > 0 ? epoll_wait(e->epoll_fd, events, EVENTS_MAX, timeout_ms) : count;
+  return count == 0 && timeout_ms > 0 ? look(e, events, timeout_ms) : count;
 }
 
 static void write_clock(struct engine *e, int64_t now) {
@@ -67,7 +75,6 @@ int engine_wait(struct engine *e, int timeout_ms) {
   struct epoll_event events[EVENTS_MAX];
   int64_t begin = now_ns();
   int count = wait_for_events(e, events, timeout_ms);
-  int failure = count < 0 ? errno : 0;
   int64_t end = now_ns();
   write_clock(e, end);
   e->stats[STAT_WAIT_NS] += (double)(end - begin);
@@ -75,7 +82,7 @@ int engine_wait(struct engine *e, int timeout_ms) {
     e->drops_counted_ms = e->clock[0];
     udp_count_drops(e);
   }
-  if (failure) return failure == EINTR ? 0 : -failure;
+  if (count < 0) return count == -EINTR ? 0 : count;
 
   uint32_t ready = 0;
   for (int i = 0; i < count; i++) ready |= events[i].data.u32;

@@ -1,6 +1,6 @@
 /** Peers, tables and packets' destinations as the subjects need them. */
 import type { Peer } from '../../src/cluster/peers.ts';
-import { fillHalf } from '../../src/control/plane/publish.ts';
+import { fillHalf } from '../../src/control/plane/shared-table.ts';
 import { RouteTable } from '../../src/dataplane/routes/table.ts';
 import { halfAt, TABLE_BYTES } from '../../src/memory/table.ts';
 import { MAPPED_WORD, type Words } from '../../src/shared/address.ts';

@@ -3,8 +3,8 @@
 import type { Lease } from '../cluster/lease/lease.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import { formatAddress } from '../shared/address.ts';
-import type { Backend } from './backend/backend.ts';
-import type { Daemon } from './daemon.ts';
+import type { BackendFacts } from './backend/backend.ts';
+import type { Node } from './node.ts';
 
 export function underlayFields({ mtu, public4, public6 }: ExternalInterface): object {
   return {
@@ -19,13 +19,13 @@ export function expiryField({ expiresAtMs }: Lease): object {
 }
 
 /** One line that tells all of this node. */
-export function readyFields(daemon: Daemon, backend: Backend): object {
-  const { config, external, keeper, peers } = daemon;
+export function readyFields(node: Node, backend: BackendFacts): object {
+  const { config, external, lease, peers } = node;
   const { workers, offloads } = backend.status();
   return {
     backend: config?.backend.type,
     interface: external?.name,
-    lease: keeper?.lease.key,
+    lease: lease?.lease.key,
     mtu: backend.podMtu(),
     peers: peers.length,
     workers: workers.length,

@@ -1,6 +1,7 @@
 /** One bounded turn of a worker: wait, outbound batch, inbound batch, for each link; then heartbeat and table. */
 import type { Addon } from '../memory/addon.ts';
 import { COUNTER } from '../memory/counters.ts';
+import { LAYOUT } from '../memory/layout.ts';
 import { WORD } from '../memory/worker-task.ts';
 import { WAIT_MS_MAX } from '../shared/limits.ts';
 import { add } from './drop.ts';
@@ -52,8 +53,9 @@ export class Breath {
   private move(ready: number): void {
     for (let i = 0; i < this.lanes.length; i++) {
       const lane = this.lanes[i] as Lane;
-      if ((ready & (1 << (2 * i))) !== 0) lane.outbound.batch();
-      if ((ready & (2 << (2 * i))) !== 0) lane.inbound.batch();
+      const bits = ready >> (LAYOUT.waitLinkShift * i);
+      if ((bits & LAYOUT.waitTun) !== 0) lane.outbound.batch();
+      if ((bits & LAYOUT.waitUdp) !== 0) lane.inbound.batch();
     }
   }
 }

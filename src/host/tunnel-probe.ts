@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Addon } from '../memory/addon.ts';
+import { GSO, GSO_FLAG } from '../memory/layout.ts';
 import { addressBytes, type Mac, type Words } from '../shared/address.ts';
 
 export interface TunnelProbe {
@@ -32,9 +33,7 @@ const PAYLOAD_BYTES = 16;
 const SEGMENT_BYTES = 8;
 const ETHERNET_BYTES = 14;
 const VNET_BYTES = 24;
-const NEEDS_CSUM = 1;
-const TUNNEL_CSUM = 8;
-const GSO = { 4: 1 | 0x20, 6: 4 | 0x40 } as const;
+const GSO_TYPE = { 4: GSO.tcp4 | GSO.tunnelIpv4, 6: GSO.tcp6 | GSO.tunnelIpv6 } as const;
 const PROTOCOL = { tcp: 6, udp: 17 } as const;
 const TCP_RESET = 0x14;
 const DISCARD_PORT = 9;
@@ -82,8 +81,8 @@ function vnetHeader(family: 4 | 6, outerUdp: number, innerIp: number): Buffer {
   const header = Buffer.alloc(VNET_BYTES);
   const innerTcp = innerIp + (family === 4 ? 20 : 40);
   const view = new Uint16Array(header.buffer, header.byteOffset, VNET_BYTES / 2); // the host's byte order
-  header[0] = NEEDS_CSUM | TUNNEL_CSUM;
-  header[1] = GSO[family];
+  header[0] = (GSO_FLAG.needsCsum | GSO_FLAG.tunnelCsum) >> 8;
+  header[1] = GSO_TYPE[family];
   view.set([innerTcp + 20, SEGMENT_BYTES, innerTcp, 16], 1);
   view.set([outerUdp, innerIp], 10);
   return header;

@@ -1,5 +1,5 @@
 /**
- * The native boundary: about a dozen synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
+ * The native boundary: synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
  * and return small integers; a negative return is -errno. See native/README.md for what each call moves.
  */
 import { existsSync } from 'node:fs';
@@ -58,7 +58,7 @@ export interface EchoRequest {
 }
 
 export interface Addon {
-  /** Values of native/layout.h, by the names of LAYOUT. */
+  /** Every number of native/layout.h by its name there; loadAddon has compared them. */
   layout: Readonly<Record<string, number>>;
   /** Opens one TUN queue. Throws an Error with `code` (EPERM, ENOENT, EBUSY, …) and `syscall`. */
   openTun(name: string, wantedFeatures: number): { fd: number; features: number };
@@ -102,7 +102,7 @@ export interface Addon {
   udpReceive(engine: number, link: number): number;
   /** Sends `count` rows of tunIn; returns the number of failed rows. */
   udpSend(engine: number, link: number, count: number): number;
-  /** Ready bits: 1 << 2·link TUN, 2 << 2·link UDP, waitWake; 0 after timeoutMs. */
+  /** Ready bits: waitTun and waitUdp of each link, shifted by waitLinkShift·link; waitWake. 0 after timeoutMs. */
   wait(engine: number, timeoutMs: number): number;
   /** sd_notify, with a descriptor where given: true if there was a socket to send to. */
   notify(state: string, fd?: number): boolean;

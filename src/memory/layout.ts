@@ -1,10 +1,9 @@
 /**
- * The memory that TypeScript and C read together. Its twin is native/layout.h: the addon exports its values and
- * {@link assertLayout} compares them when the addon is loaded.
+ * The memory that TypeScript and C read together. Its twin is native/layout.h: the addon exports its numbers, and
+ * {@link assertLayout} compares all of them with all of this file's when the addon is loaded.
  */
 export const LAYOUT = {
-  magic: 0x77656674,
-  version: 3,
+  layoutVersion: 3,
   slotHeadroom: 128,
   slotPayload: 65536,
   slotStride: 128 + 65536 + 64,
@@ -17,8 +16,13 @@ export const LAYOUT = {
   rowBad: 4095,
   rowGsoTunnel: 0x10000,
   statCount: 16,
+  sealUnopened: 0,
   linksMax: 2,
   sendSocketsMax: 16,
+  enginesMax: 16,
+  waitTun: 1,
+  waitUdp: 2,
+  waitLinkShift: 2,
   waitWake: 256,
   echoRowDoubles: 10,
   echoTokenBytes: 8,
@@ -53,10 +57,18 @@ export const ECHO = {
   address: 6,
 } as const;
 
-/** virtio_net_hdr values (include/uapi/linux/virtio_net.h). */
-export const GSO = { none: 0, tcp4: 1, tcp6: 4, udpL4: 5, ecn: 0x80 } as const;
-/** The flags byte of a row's gso column, already shifted. */
-export const GSO_FLAG = { needsCsum: 1 << 8, dataValid: 2 << 8 } as const;
+/** gso_type of a virtio_net_hdr (include/uapi/linux/virtio_net.h), the low byte of a row's gso column; see native/gso.h. */
+export const GSO = {
+  none: 0,
+  tcp4: 1,
+  tcp6: 4,
+  udpL4: 5,
+  tunnelIpv4: 0x20,
+  tunnelIpv6: 0x40,
+  ecn: 0x80,
+} as const;
+/** flags of a virtio_net_hdr as they stand in a row's gso column: shifted by a byte. */
+export const GSO_FLAG = { needsCsum: 1 << 8, dataValid: 2 << 8, tunnelCsum: 8 << 8 } as const;
 
 /** Feature bits of a link; every fast path has one and a fallback with the same results. */
 export const FEATURE = {
@@ -92,13 +104,30 @@ export const STAT_NAMES = [
   'waitNs',
 ] as const;
 
-/** Throws when the addon was built from another layout than this file. */
+/** Index of each in the counter block. */
+const STAT = Object.fromEntries(STAT_NAMES.map((name, i) => [name, i]));
+
+/** Tables whose names C spells with a prefix: csumStart of ROW is ROW_CSUM_START. */
+const TABLES = { '': LAYOUT, ROW, ECHO, GSO, GSO_FLAG, FEATURE, STAT } as const;
+
+function nativeName(table: string, name: string): string {
+  const words = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return table === '' ? words : `${table}_${words}`;
+}
+
+/** Every number of this file by C's name for it. */
+const NUMBERS: ReadonlyMap<string, number> = new Map(
+  Object.entries(TABLES).flatMap(([table, numbers]) =>
+    Object.entries(numbers).map(([name, value]) => [nativeName(table, name), value] as const),
+  ),
+);
+
+/** Throws when a number of the addon (by C's names) is not this file's, or stands on one side only. */
 export function assertLayout(native: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(LAYOUT)) {
-    if (native[name] !== value) {
-      throw new Error(
-        `native addon: layout.${name} is ${native[name]}, expected ${value}; rebuild it with "npm run build"`,
-      );
-    }
+  for (const name of new Set([...NUMBERS.keys(), ...Object.keys(native)])) {
+    if (native[name] === NUMBERS.get(name)) continue;
+    throw new Error(
+      `native addon: ${name} is ${native[name]}, expected ${NUMBERS.get(name)}; rebuild it with "npm run build"`,
+    );
   }
 }

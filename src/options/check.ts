@@ -1,6 +1,6 @@
 /** `weft config check`: everything that is wrong with flags, an environment file and a network config, not only the first fault. */
 
-import { NETWORK_CONFIG_KEYS, networkConfigProblems } from '../cluster/network-config.ts';
+import { networkConfigKeys, networkConfigProblems } from '../cluster/network-config.ts';
 import { messageOf, WeftError } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
 import { type EnvironmentFile, parseEnvironmentFile } from './environment-file.ts';
@@ -192,8 +192,9 @@ function unknownKeys(where: string, text: string): Problem[] {
         const advice = meant ? `did you mean ${parent}${meant}?` : 'remove it';
         return { severity: 'warning', where, what: `nothing reads ${parent}${key}`, advice };
       });
+  const known = networkConfigKeys();
   return [
-    ...told(keysOf(json), NETWORK_CONFIG_KEYS.top, ''),
-    ...told(keysOf(backend), NETWORK_CONFIG_KEYS.backend, 'Backend.'),
+    ...told(keysOf(json), known.top, ''),
+    ...told(keysOf(backend), known.backend, 'Backend.'),
   ];
 }

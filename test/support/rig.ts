@@ -4,7 +4,7 @@
  */
 
 import type { Peer } from '../../src/cluster/peers.ts';
-import { fillHalf } from '../../src/control/plane/publish.ts';
+import { fillHalf } from '../../src/control/plane/shared-table.ts';
 import { Pool, slotAt } from '../../src/dataplane/pool.ts';
 import { createForwarder, type Forwarder } from '../../src/dataplane/worker.ts';
 import { type Addon, loadAddon } from '../../src/memory/addon.ts';

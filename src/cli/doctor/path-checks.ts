@@ -179,11 +179,9 @@ export const PATH_CHECKS: readonly Check[] = [
 
 async function checkPaths(site: Site): Promise<Finding> {
   const external = await site.external();
-  const { devices, overheadBytes } = await overlayOf(site);
+  const { devices, overheadBytes, outerMtu } = await overlayOf(site);
   if ('error' in external || devices.size === 0) return skipped('no interface or no config');
-  const config = await site.config();
-  const mtu = config?.backend.type === 'vxlan' ? config.backend.mtu : undefined;
-  const wantedBytes = Math.min(mtu ?? external.mtu, external.mtu);
+  const wantedBytes = Math.min(outerMtu ?? external.mtu, external.mtu);
   const peers = (await site.peers()).slice(0, PATHS_MAX).map(({ publicIp }) => publicIp);
   if (peers.length === 0) return skipped('no peers');
   const raw = loadRawSocket();

@@ -1,5 +1,6 @@
 /** What carries pod packets to the other nodes: one implementation per Backend.Type of the network config. */
 
+import type { BackendConfig } from '../../cluster/kinds/kind.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../../cluster/network-config.ts';
 import type { Peer } from '../../cluster/peers.ts';
@@ -12,24 +13,37 @@ import type { Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import type { FdStore } from '../manager/fd-store.ts';
 import type { Observation } from '../observe/observation.ts';
+import type { TableStatus } from '../plane/plane.ts';
+import type { ShortcutSummary } from '../plane/shortcut.ts';
 import type { WorkerFault, WorkerStatus } from '../plane/supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
-export interface BackendContext {
+export interface BackendContext<C extends BackendConfig = BackendConfig> {
   addon: Addon;
   log: Log;
   /** descriptors of the process before, and for the one after */
   fds: FdStore;
   settings: Settings;
-  config: NetworkConfig;
+  config: NetworkConfig<C>;
   routes: RouteKeeper;
   external: ExternalInterface;
   /** all leases at start */
   leases: readonly Lease[];
 }
 
+/** What those who look at a backend may know. */
+export interface BackendFacts {
+  /** MTU for pods, bytes. */
+  podMtu(): number;
+  isForwarding(): boolean;
+  status(): BackendStatus;
+  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link BackendFacts.observation}. */
+  workerTotals?(): Totals[];
+  readonly observation?: Observation;
+}
+
 /** The daemon calls open, attributes, start, then the others in any order and close at last; one call at a time. */
-export interface Backend {
+export interface Backend extends BackendFacts {
   /** Checks and takes what the host must give, before there is a lease. Throws WeftError. */
   open(): Promise<void>;
   /** What the lease publishes. */
@@ -42,29 +56,16 @@ export interface Backend {
   heal(): Promise<string>;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
-  /** MTU for pods, bytes. */
-  podMtu(): number;
-  isForwarding(): boolean;
-  status(): BackendStatus;
-  /** Totals of each worker. Absent where the kernel carries the packets, as is {@link Backend.observation}. */
-  workerTotals?(): Totals[];
-  readonly observation?: Observation;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
   failWorker(index: number, fault: WorkerFault): void;
   close(): Promise<void>;
-}
-
-/** Which publication of the route table is in force, and since when. */
-export interface TableStatus {
-  generation: number;
-  publishedAt: string;
 }
 
 export interface BackendStatus {
   /** mac: the VTEP's, null where the wire carries none */
   devices: { device: string; family: 4 | 6; mtu: number; mac: string | null }[];
   offloads: string[];
-  tunnelGso: object | null;
+  shortcuts: readonly ShortcutSummary[];
   workers: WorkerStatus[];
   /** the route table in force; null where there is none */
   table: TableStatus | null;
@@ -72,7 +73,7 @@ export interface BackendStatus {
 }
 
 /** The enabled families. */
-export function familiesOf(config: NetworkConfig): (4 | 6)[] {
+export function familiesOf(config: NetworkConfig<BackendConfig>): (4 | 6)[] {
   return [...(config.ipv4 ? [4 as const] : []), ...(config.ipv6 ? [6 as const] : [])];
 }
 

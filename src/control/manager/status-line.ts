@@ -1,21 +1,20 @@
-/** The daemon in one line, for `systemctl status`. */
+/** The node in one line, for `systemctl status`. */
 import type { Totals } from '../../memory/counters.ts';
-import type { Daemon } from '../daemon.ts';
+import type { Node } from '../node.ts';
 
 export class StatusLine {
   private dropped = 0;
   private atMs = performance.now();
 
   /** Drops count from the last call on. */
-  of(daemon: Daemon): string {
-    const drops = this.dropsPerSecond(daemon.backend?.status().totals);
-    const notReady = daemon.whyNotReady();
-    if (notReady !== '')
-      return daemon.waitsFor === '' ? notReady : `${notReady}: ${daemon.waitsFor}`;
-    const { peers, store, storeState } = daemon;
+  of(node: Node): string {
+    const drops = this.dropsPerSecond(node.backend?.status().totals);
+    const notReady = node.whyNotReady();
+    if (notReady !== '') return node.waitsFor === '' ? notReady : `${notReady}: ${node.waitsFor}`;
+    const { peers, registry, store } = node;
     const count = `${peers.length} ${peers.length === 1 ? 'peer' : 'peers'}`;
-    const kind = store.name.split(/[ :]/, 1)[0];
-    return `${count}, ${kind} ${storeState.ok ? 'ok' : 'away'}, ${drops} drops/s`;
+    const kind = registry.name.split(/[ :]/, 1)[0];
+    return `${count}, ${kind} ${store.ok ? 'ok' : 'away'}, ${drops} drops/s`;
   }
 
   private dropsPerSecond(totals: Totals | undefined): number {

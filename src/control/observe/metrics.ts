@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { BATCH_BOUNDS } from '../../memory/counters.ts';
 import { programVersion } from '../../shared/version.ts';
 import type { BackendStatus } from '../backend/backend.ts';
-import type { Daemon } from '../daemon.ts';
+import type { Node } from '../node.ts';
 import { KeptHistogram } from './kept-histogram.ts';
 
 /** What a scrape gets. */
@@ -12,15 +12,15 @@ export interface Exposition {
   text: string;
 }
 
-/** The daemon's metrics; each call is one scrape. */
-export function metricsOf(daemon: Daemon): () => Promise<Exposition> {
+/** The node's metrics; each call is one scrape. */
+export function metricsOf(node: Node): () => Promise<Exposition> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  addState(registry, daemon);
-  addTable(registry, () => daemon.backend?.status());
-  addLease(registry, daemon);
-  addWorkers(registry, () => daemon.backend?.status());
-  addTraffic(registry, () => daemon.backend?.status());
+  addState(registry, node);
+  addTable(registry, () => node.backend?.status());
+  addLease(registry, node);
+  addWorkers(registry, () => node.backend?.status());
+  addTraffic(registry, () => node.backend?.status());
   return async () => ({ contentType: registry.contentType, text: await registry.metrics() });
 }
 
@@ -43,58 +43,56 @@ function gauge(
   });
 }
 
-function addState(registry: Registry, daemon: Daemon): void {
+function addState(registry: Registry, node: Node): void {
   new Gauge({
     name: 'weft_info',
     help: 'Version and backend; always 1.',
     labelNames: ['version', 'backend', 'store'],
     registers: [registry],
     collect() {
-      const backend = daemon.config?.backend.type ?? 'none';
-      const [store = ''] = daemon.store.name.split(/[ :]/);
+      const backend = node.config?.backend.type ?? 'none';
+      const [store = ''] = node.registry.name.split(/[ :]/);
       this.reset();
       this.set({ version: programVersion(), backend, store }, 1);
     },
   });
   gauge(registry, 'weft_ready', '1 when /readyz says ready.', () =>
-    daemon.whyNotReady() === '' ? 1 : 0,
+    node.whyNotReady() === '' ? 1 : 0,
   );
   gauge(registry, 'weft_store_up', '1 when the last call to the store succeeded.', () =>
-    daemon.storeState.ok ? 1 : 0,
+    node.store.ok ? 1 : 0,
   );
   gauge(
     registry,
     'weft_store_last_list_timestamp_seconds',
     'When the store last told the leases.',
-    () => daemon.storeState.lastEventAt.getTime() / 1000,
+    () => node.store.lastEventAt.getTime() / 1000,
   );
   counter(
     registry,
     'weft_store_lists_total',
     "Lists of leases that the store's watch delivered.",
     [],
-    () => [[{}, daemon.storeCounts.lists]],
+    () => [[{}, node.storeCounts.lists]],
   );
   counter(
     registry,
     'weft_store_failures_total',
     'Times that the watch of the store failed and was begun anew.',
     [],
-    () => [[{}, daemon.storeCounts.failures]],
+    () => [[{}, node.storeCounts.failures]],
   );
-  gauge(registry, 'weft_peers', 'Peers in the route table.', () => daemon.peers.length);
+  gauge(registry, 'weft_peers', 'Peers in the route table.', () => node.peers.length);
   gauge(
     registry,
     'weft_peers_held',
     'Of these, kept though their leases vanished.',
-    () => daemon.held,
+    () => node.held,
   );
-  gauge(
-    registry,
-    'weft_firewall_ok',
-    '1 when the firewall rules are in place.',
-    () => daemon.rules && (daemon.rules.problem === '' ? 1 : 0),
-  );
+  gauge(registry, 'weft_firewall_ok', '1 when the firewall rules are in place.', () => {
+    const { firewall } = node.problems;
+    return firewall === undefined ? undefined : Number(firewall === '');
+  });
 }
 
 function addTable(registry: Registry, status: () => BackendStatus | undefined): void {
@@ -115,13 +113,13 @@ function addTable(registry: Registry, status: () => BackendStatus | undefined): 
   );
 }
 
-function addLease(registry: Registry, daemon: Daemon): void {
+function addLease(registry: Registry, node: Node): void {
   gauge(
     registry,
     'weft_lease_expiry_timestamp_seconds',
     'When the lease ends unless it is renewed; absent for a reservation.',
     () => {
-      const expiresAtMs = daemon.keeper?.lease.expiresAtMs;
+      const expiresAtMs = node.lease?.lease.expiresAtMs;
       return expiresAtMs === undefined ? undefined : expiresAtMs / 1000;
     },
   );
@@ -129,14 +127,14 @@ function addLease(registry: Registry, daemon: Daemon): void {
     registry,
     'weft_lease_held',
     '1 when the lease in the store is ours.',
-    () => daemon.keeper && (daemon.keeper.state === 'held' ? 1 : 0),
+    () => node.lease && (node.lease.state === 'held' ? 1 : 0),
   );
   counter(
     registry,
     'weft_lease_renewals_total',
     'Attempts to renew or rewrite the lease.',
     ['result'],
-    () => Object.entries(daemon.keeper?.renewals ?? {}).map(([result, n]) => [{ result }, n]),
+    () => Object.entries(node.lease?.renewals ?? {}).map(([result, n]) => [{ result }, n]),
   );
 }
 

@@ -1,7 +1,8 @@
-/** Looks at the daemon once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
+/** Looks at the node once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
+import { kindOf } from '../../cluster/kinds/all.ts';
 import type { Totals } from '../../memory/counters.ts';
 import type { BackendStatus } from '../backend/backend.ts';
-import type { Daemon } from '../daemon.ts';
+import type { Node } from '../node.ts';
 import {
   type HealthFacts,
   type HealthWarning,
@@ -21,13 +22,13 @@ interface Moment {
 
 export class SelfWatch {
   readonly history = new History();
-  private readonly daemon: Daemon;
+  private readonly node: Node;
   private readonly board = new WarningBoard();
   private readonly moments: Moment[] = [];
   private end: (() => void) | undefined;
 
-  constructor(daemon: Daemon) {
-    this.daemon = daemon;
+  constructor(node: Node) {
+    this.node = node;
   }
 
   start(): void {
@@ -44,10 +45,10 @@ export class SelfWatch {
   }
 
   private look(nowMs: number): void {
-    const status = this.daemon.backend?.status();
+    const status = this.node.backend?.status();
     this.history.add(status?.totals, nowMs);
     if (status) this.remember(status);
-    this.board.update(warningsOf(factsOf(this.daemon, status, this.recent(), nowMs)), nowMs);
+    this.board.update(warningsOf(factsOf(this.node, status, this.recent(), nowMs)), nowMs);
   }
 
   private remember({ totals, workers }: BackendStatus): void {
@@ -75,30 +76,30 @@ export class SelfWatch {
 }
 
 function factsOf(
-  daemon: Daemon,
+  node: Node,
   status: BackendStatus | undefined,
   recent: HealthFacts['recent'],
   nowMs: number,
 ): HealthFacts {
-  const { keeper, settings, storeState, store, external, config } = daemon;
-  const outer = config?.backend.type === 'vxlan' ? config.backend.mtu : undefined;
+  const { lease, settings, store, registry, external, config, problems } = node;
+  const outer = config && kindOf(config.backend).outerMtu(config.backend);
   return {
     nowMs,
-    phase: daemon.phase,
-    store: { name: store.name, ok: storeState.ok, message: storeState.message },
-    lease: keeper && {
-      key: keeper.lease.key,
-      state: keeper.state,
+    phase: node.phase,
+    store: { name: registry.name, ok: store.ok, message: store.message },
+    lease: lease && {
+      key: lease.lease.key,
+      state: lease.state,
       marginMs: settings.renewMarginMs,
-      ...(keeper.lease.expiresAtMs !== undefined && { expiresAtMs: keeper.lease.expiresAtMs }),
+      ...(lease.lease.expiresAtMs !== undefined && { expiresAtMs: lease.lease.expiresAtMs }),
     },
     workers: status?.workers ?? [],
-    heldPeers: daemon.held,
-    firewallProblem: daemon.rules?.problem ?? '',
-    tableProblem: daemon.tableProblem,
-    routesProblem: daemon.routesProblem,
-    hostProblem: daemon.hostProblem,
-    underlayMoved: daemon.underlayMoved,
+    heldPeers: node.held,
+    firewallProblem: problems.firewall ?? '',
+    tableProblem: problems.table,
+    routesProblem: problems.routes,
+    hostProblem: problems.host,
+    underlayMoved: problems.underlay,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,
   };

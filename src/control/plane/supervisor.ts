@@ -54,8 +54,11 @@ export interface WorkerStatus {
   waitNs: number;
 }
 
+/** eventfds: what it needs of the native layer. */
+type Wakers = Pick<Addon, 'openWake' | 'wake' | 'close'>;
+
 export class Supervisor {
-  private readonly addon: Addon;
+  private readonly addon: Wakers;
   private readonly log: Log;
   private readonly file: string;
   private readonly pool: Piscina;
@@ -64,7 +67,7 @@ export class Supervisor {
   private watch: NodeJS.Timeout | undefined;
 
   /** `file` is the module whose export `run` is the task (tests may name another). */
-  constructor(addon: Addon, log: Log, count: number, file = workerFile()) {
+  constructor(addon: Wakers, log: Log, count: number, file = workerFile()) {
     this.addon = addon;
     this.log = log;
     this.file = file;

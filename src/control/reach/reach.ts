@@ -2,12 +2,11 @@
 
 import type { Peer } from '../../cluster/peers.ts';
 import type { Addon } from '../../memory/addon.ts';
-import { formatAddress, sameWords, type Words } from '../../shared/address.ts';
-import type { Daemon } from '../daemon.ts';
+import { sameWords, type Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import { askRow } from './client.ts';
 import { EchoSender } from './echo.ts';
-import { type Matrix, type MatrixNode, matrixOf, peerNodes, selfNode } from './matrix.ts';
+import { type Matrix, type MatrixNode, matrixOf, peerNodes } from './matrix.ts';
 import type { Question, Row } from './protocol.ts';
 import { OwnRow } from './row.ts';
 import { ReachServer } from './server.ts';
@@ -30,31 +29,6 @@ export interface ReachContext {
   probeMs: number;
   /** 0 = neither answers nor asks */
   port: number;
-}
-
-/** Of a node whose backend has devices of its own; other backends have no address in the overlay to send echoes from. */
-export function startReach(daemon: Daemon, addon: Addon, log: Log): Reach | undefined {
-  const { keeper, external, backend, settings } = daemon;
-  if (!keeper || !external || !backend || backend.status().devices.length === 0) return undefined;
-  const { key, subnet4, subnet6 } = keeper.lease;
-  const publicIps = [external.public4, external.public6].flatMap((ip) =>
-    ip ? formatAddress(ip) : [],
-  );
-  const reach = new Reach({
-    addon,
-    log,
-    self: selfNode(
-      key,
-      [subnet4, subnet6].flatMap((subnet) => subnet ?? []),
-      publicIps,
-    ),
-    sources: { ...(subnet4 && { 4: subnet4.words }), ...(subnet6 && { 6: subnet6.words }) },
-    peers: () => daemon.peers,
-    probeMs: settings.probeMs,
-    port: settings.reachPort,
-  });
-  reach.start();
-  return reach;
 }
 
 /** Runs from {@link start} to {@link stop}; nothing of it holds up the daemon. */

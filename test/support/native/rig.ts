@@ -160,7 +160,8 @@ export function makeRig(
     receive(expected) {
       const datagrams: Datagram[] = [];
       while (datagrams.length < expected) {
-        if ((addon.wait(engine, 200) & (2 << (2 * link))) === 0) break;
+        if ((addon.wait(engine, 200) & (LAYOUT.waitUdp << (LAYOUT.waitLinkShift * link))) === 0)
+          break;
         const rows = addon.udpReceive(engine, link);
         if (rows < 0) throw new Error(`udpReceive: ${rows}`);
         for (let index = 0; index < rows; index++) datagrams.push(...splitRow(views, index));

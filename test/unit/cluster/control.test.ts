@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { decodeData } from '../../../src/cluster/kinds/vxlan.ts';
 import { acquireLease } from '../../../src/cluster/lease/acquire.ts';
 import { formatKey, parseKey } from '../../../src/cluster/lease/key.ts';
 import type { LeaseAttributes } from '../../../src/cluster/lease/lease.ts';
-import { decodeValue, decodeVxlanData, encodeValue } from '../../../src/cluster/lease/value.ts';
+import { decodeValue, encodeValue } from '../../../src/cluster/lease/value.ts';
 import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { leasesToPeers } from '../../../src/cluster/peers.ts';
@@ -139,10 +140,10 @@ test('VAL-2 readers take any key case and missing fields, and refuse junk', () =
   assert.equal(decodeValue('{"PublicIP":"fd00::1"}'), undefined);
   assert.equal(decodeValue('nonsense'), undefined);
   assert.equal(decodeValue('[1]'), undefined);
-  assert.deepEqual(decodeVxlanData({ VtepMAC: '02:00:00:00:00:01' }), {
+  assert.deepEqual(decodeData({ VtepMAC: '02:00:00:00:00:01' }), {
     mac: { high: 0x02000000, low: 1 },
   });
-  assert.equal(decodeVxlanData({ VtepMAC: 'x' }), undefined);
+  assert.equal(decodeData({ VtepMAC: 'x' }), undefined);
 });
 
 test('fuzz: parsers of store and config text never throw anything but WeftError', () => {
@@ -173,7 +174,7 @@ test('fuzz: parsers of store and config text never throw anything but WeftError'
     fc.property(text, (input) => {
       parseKey(input);
       const value = decodeValue(input);
-      decodeVxlanData(value?.backendData);
+      decodeData(value?.backendData);
       try {
         parseNetworkConfig(input);
       } catch (error) {

@@ -11,10 +11,6 @@ import { makeRig, makeViews, udpOptions } from '../../support/native/rig.ts';
 
 const addon = loadAddon();
 
-test('the layout of C is the layout of TypeScript', () => {
-  assert.deepEqual({ ...addon.layout }, { ...LAYOUT });
-});
-
 test('createEngine refuses views of the wrong size or type', () => {
   const views = makeViews();
   for (const name of ['pool', 'tunIn', 'udpIn', 'tunOut', 'stats', 'clock'] as const) {
@@ -36,7 +32,7 @@ test('engines are handles of one thread: they run out, come back, and end once',
     },
     { code: 'EMFILE', syscall: 'createEngine', errno: -24 },
   );
-  assert.equal(engines.length, 16);
+  assert.equal(engines.length, LAYOUT.enginesMax);
   for (const engine of engines) addon.destroyEngine(engine);
   assert.throws(() => addon.destroyEngine(engines[0] as number), RangeError);
   assert.throws(() => addon.wait(engines[0] as number, 0), RangeError);
@@ -136,7 +132,7 @@ test('readable descriptors show as their link’s bits', async () => {
   assert.equal(addon.wait(rig.engine, 0), 0);
   const socket = createSocket('udp4');
   await new Promise<void>((done) => socket.send('hello', rig.port, '127.0.0.1', () => done()));
-  assert.equal(addon.wait(rig.engine, 1000), 2);
+  assert.equal(addon.wait(rig.engine, 1000), LAYOUT.waitUdp);
   assert.equal(rig.receive(1)[0]?.bytes.toString(), 'hello');
   socket.close();
   rig.end();

@@ -6,7 +6,7 @@
 import type { Peer } from '../../../cluster/peers.ts';
 import { SNAP_BYTES_MAX, SNAP_BYTES_MIN } from '../../../memory/capture.ts';
 import { formatAddress, formatPrefix, parseAddress } from '../../../shared/address.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 import type { CaptureWish } from '../../observe/capture.ts';
 import type { Observation } from '../../observe/observation.ts';
 import { Flow } from '../admin.ts';
@@ -14,23 +14,23 @@ import { readWhole } from './query.ts';
 
 const DAY_SECONDS = 86_400;
 
-export function capturePage(daemon: Daemon, query: URLSearchParams, gone: AbortSignal): Flow {
-  const observation = observationOf(daemon);
-  const wish = readWish(daemon, observation, query);
+export function capturePage(node: Node, query: URLSearchParams, gone: AbortSignal): Flow {
+  const observation = observationOf(node);
+  const wish = readWish(node, observation, query);
   return new Flow('application/vnd.tcpdump.pcap', observation.captures.start(wish, gone));
 }
 
-export function captureStopPage(daemon: Daemon): object {
-  const { captures } = observationOf(daemon);
+export function captureStopPage(node: Node): object {
+  const { captures } = observationOf(node);
   captures.close();
   return captures.summary;
 }
 
-export function captureSummaryPage(daemon: Daemon): object {
-  return observationOf(daemon).captures.summary;
+export function captureSummaryPage(node: Node): object {
+  return observationOf(node).captures.summary;
 }
 
-function observationOf({ backend, config }: Daemon): Observation {
+function observationOf({ backend, config }: Node): Observation {
   if (backend?.observation) return backend.observation;
   const type = config?.backend.type;
   throw new Error(
@@ -40,7 +40,7 @@ function observationOf({ backend, config }: Daemon): Observation {
   );
 }
 
-function readWish(daemon: Daemon, observation: Observation, query: URLSearchParams): CaptureWish {
+function readWish(node: Node, observation: Observation, query: URLSearchParams): CaptureWish {
   const side = query.get('side') ?? 'inner';
   if (side !== 'inner' && side !== 'outer') throw new RangeError('side: inner or outer');
   const wish: CaptureWish = {
@@ -56,7 +56,7 @@ function readWish(daemon: Daemon, observation: Observation, query: URLSearchPara
     wish.address = words;
   }
   const peer = query.get('peer');
-  if (peer !== null) wish.slots = slotsOf(daemon.peers, observation, peer);
+  if (peer !== null) wish.slots = slotsOf(node.peers, observation, peer);
   return wish;
 }
 

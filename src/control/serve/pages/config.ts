@@ -2,13 +2,13 @@
 
 import type { FamilyConfig } from '../../../cluster/network-config.ts';
 import { formatPrefix } from '../../../shared/address.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 
-export function configPage(daemon: Daemon): object {
-  const { options, config, store } = daemon;
+export function configPage(node: Node): object {
+  const { options, config, registry } = node;
   return {
     options,
-    networkConfigPlace: store.configPlace,
+    networkConfigPlace: registry.configPlace,
     networkConfig: config
       ? {
           nftables: config.nftables,

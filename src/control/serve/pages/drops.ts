@@ -2,15 +2,15 @@
 
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import { formatAddress, type Words } from '../../../shared/address.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 import type { DropSample } from '../../observe/drop-reader.ts';
 import { readWhole } from './query.ts';
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
 
 /** `since` is the nextSequence of an earlier answer: samples from there on. */
-export function dropsPage(daemon: Daemon, query: URLSearchParams): object {
-  const { backend } = daemon;
+export function dropsPage(node: Node, query: URLSearchParams): object {
+  const { backend } = node;
   const since = readWhole(query, 'since', 0, Number.MAX_SAFE_INTEGER) ?? 0;
   const found = backend?.observation?.drops.since(since);
   return {

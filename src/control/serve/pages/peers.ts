@@ -2,7 +2,7 @@
 
 import type { Peer } from '../../../cluster/peers.ts';
 import { formatAddress, formatMac, formatPrefix } from '../../../shared/address.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 import type { PeerTotals } from '../../observe/peer-ledger.ts';
 
 /** Of a backend that leaves the packets to the kernel. */
@@ -14,14 +14,14 @@ const UNSEEN: PeerTotals = {
   lastHeardAt: undefined,
 };
 
-export function peersPage(daemon: Daemon): object {
-  const ledger = daemon.backend?.observation?.ledger;
+export function peersPage(node: Node): object {
+  const ledger = node.backend?.observation?.ledger;
   return {
-    peers: daemon.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN, daemon)),
+    peers: node.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN, node)),
   };
 }
 
-function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Daemon): object {
+function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Node): object {
   return {
     key: peer.key,
     family: peer.family,

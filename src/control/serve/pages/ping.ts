@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { LAYOUT } from '../../../memory/layout.ts';
 import { formatAddress } from '../../../shared/address.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 import type { EchoResult } from '../../reach/echo.ts';
 import { reachOf } from './reach.ts';
 
@@ -17,10 +17,10 @@ const queryShape = z.object({
   timeout: whole(10, 4_000).default(1_000),
 });
 
-export async function pingPage(daemon: Daemon, query: URLSearchParams): Promise<object> {
-  const reach = reachOf(daemon);
+export async function pingPage(node: Node, query: URLSearchParams): Promise<object> {
+  const reach = reachOf(node);
   const { peer: key, family, count, size, timeout } = parseQuery(query);
-  const ways = daemon.peers.filter((peer) => peer.key === key);
+  const ways = node.peers.filter((peer) => peer.key === key);
   const peer = ways.find((way) => family === undefined || way.family === Number(family));
   if (!peer) throw new Error(`no peer "${key}"${family ? ` with IPv${family}` : ''}`);
   const echoes: EchoResult[] = [];
@@ -29,13 +29,13 @@ export async function pingPage(daemon: Daemon, query: URLSearchParams): Promise<
     echoes.push(await reach.echo.send(peer.subnet.words, options));
   }
   const address = formatAddress(peer.subnet.words);
-  const device = daemon.backend?.status().devices.find((each) => each.family === peer.family);
+  const device = node.backend?.status().devices.find((each) => each.family === peer.family);
   return {
     peer: { key, family: peer.family, address, publicIp: formatAddress(peer.address) },
     size,
     deviceMtu: device?.mtu ?? null,
-    podMtu: daemon.backend?.podMtu() ?? null,
-    underlayMtu: daemon.external?.mtu ?? null,
+    podMtu: node.backend?.podMtu() ?? null,
+    underlayMtu: node.external?.mtu ?? null,
     echoes,
   };
 }

@@ -1,13 +1,13 @@
 /** /reach: who reaches whom, by a round of echoes that is some seconds old at most. */
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 import type { Reach } from '../../reach/reach.ts';
 
-export async function reachPage(daemon: Daemon): Promise<object> {
-  return { ...(await reachOf(daemon).matrix()) };
+export async function reachPage(node: Node): Promise<object> {
+  return { ...(await reachOf(node).matrix()) };
 }
 
 /** Throws where there is nothing to send echoes from. */
-export function reachOf({ reach, phase, config }: Daemon): Reach {
+export function reachOf({ reach, phase, config }: Node): Reach {
   if (reach) return reach;
   if (phase !== '') throw new Error(`the daemon is still starting (${phase})`);
   const type = config?.backend.type;

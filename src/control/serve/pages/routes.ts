@@ -15,7 +15,7 @@ import {
 import { messageOf } from '../../../shared/errors.ts';
 import { overheadBytes } from '../../../wire/overhead.ts';
 import { underlayAddress } from '../../backend/backend.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
 
 /** outside the overlay · in this node's own subnet · no node leases it · over a peer, encapsulated or by a plain route */
 type Way = 'outside' | 'own' | 'unleased' | 'peer' | 'direct';
@@ -30,17 +30,17 @@ interface KernelRoute {
 }
 
 /** Throws when the address is none, or before the daemon knows the network. */
-export async function routesPage(daemon: Daemon, text: string, run: Exec = exec): Promise<object> {
+export async function routesPage(node: Node, text: string, run: Exec = exec): Promise<object> {
   const address = parseAddress(text);
   if (!address) throw new Error(`"${text}" is no IP address`);
-  const { config, keeper, backend } = daemon;
-  if (!config || !keeper || !backend) throw new Error(`not ready: ${daemon.phase}`);
+  const { config, lease, backend } = node;
+  if (!config || !lease || !backend) throw new Error(`not ready: ${node.phase}`);
   const family = familyOf(address);
-  const own = family === 4 ? keeper.lease.subnet4 : keeper.lease.subnet6;
+  const own = family === 4 ? lease.lease.subnet4 : lease.lease.subnet6;
   const range = family === 4 ? config.ipv4 : config.ipv6;
   const kernel = await kernelRoute(address, run);
   const isInside = range !== undefined && prefixContains(range.network, address);
-  const peer = isInside ? peerOf(daemon.peers, address) : undefined;
+  const peer = isInside ? peerOf(node.peers, address) : undefined;
   const overlay = backend.status().devices.find((each) => each.family === family);
   const isDirect = kernel.device !== null && kernel.device !== overlay?.device;
   const wayInside = peer ? (isDirect ? 'direct' : 'peer') : 'unleased';
@@ -55,7 +55,7 @@ export async function routesPage(daemon: Daemon, text: string, run: Exec = exec)
     ownSubnet: own ? formatPrefix(own) : null,
     peer: peer ? peerJson(peer) : null,
     kernel,
-    encapsulation: isTunnelled ? encapsulationJson(daemon, config, peer, overlay.mac) : null,
+    encapsulation: isTunnelled ? encapsulationJson(node, config, peer, overlay.mac) : null,
     underlay: isTunnelled ? await kernelRoute(peer.address, run) : null,
     mtu: isTunnelled ? overlay.mtu : null,
     podMtu: backend.podMtu(),
@@ -74,7 +74,7 @@ function peerJson(peer: Peer): object {
 }
 
 function encapsulationJson(
-  { external }: Daemon,
+  { external }: Node,
   { backend }: NetworkConfig,
   peer: Peer,
   ownMac: string | null,

@@ -1,18 +1,22 @@
 /** /status: this node at a glance. */
+import type { HeldLease } from '../../../cluster/registry.ts';
 import { formatAddress } from '../../../shared/address.ts';
 import { programVersion } from '../../../shared/version.ts';
-import type { Daemon } from '../../daemon.ts';
+import type { Node } from '../../node.ts';
+import type { SelfWatch } from '../../observe/self-watch.ts';
+import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
-export function statusPage(daemon: Daemon): object {
-  const { external, config, keeper, backend, store, storeState } = daemon;
-  const notReady = daemon.whyNotReady();
-  const { totals, ...plane } = backend?.status() ?? { totals: {} };
+export function statusPage(node: Node, watch: SelfWatch): object {
+  const { external, config, lease, backend, registry, store, problems } = node;
+  const notReady = node.whyNotReady();
+  const status = backend?.status();
+  const { totals, shortcuts, ...plane } = status ?? { totals: {}, shortcuts: [] };
   return {
-    healthy: notReady === '' && storeState.ok,
+    healthy: notReady === '' && store.ok,
     notReady: notReady || null,
     version: programVersion(),
     pid: process.pid,
-    startedAt: daemon.startedAt.toISOString(),
+    startedAt: node.startedAt.toISOString(),
     node: external
       ? {
           interface: external.name,
@@ -21,23 +25,31 @@ export function statusPage(daemon: Daemon): object {
         }
       : null,
     backend: config?.backend.type ?? null,
-    lease: keeper ? leaseJson(keeper) : null,
-    mtu: keeper ? (backend?.podMtu() ?? null) : null,
-    store: { name: store.name, ...storeState, lastEventAt: storeState.lastEventAt.toISOString() },
-    firewall: daemon.rules
-      ? { ok: daemon.rules.problem === '', problem: daemon.rules.problem }
-      : null,
-    peers: { total: daemon.peers.length, held: daemon.held },
-    health: daemon.watch.warnings(),
-    rates: daemon.watch.history.recent(),
+    lease: lease ? leaseJson(lease) : null,
+    mtu: lease ? (backend?.podMtu() ?? null) : null,
+    store: { name: registry.name, ...store, lastEventAt: store.lastEventAt.toISOString() },
+    firewall:
+      problems.firewall === undefined
+        ? null
+        : { ok: problems.firewall === '', problem: problems.firewall },
+    peers: { total: node.peers.length, held: node.held },
+    health: watch.warnings(),
+    rates: watch.history.recent(),
     table: null,
     ...plane,
+    ...(status && { tunnelGso: tunnelGsoJson(shortcuts) }),
     ...totals,
   };
 }
 
-function leaseJson({ lease, state }: NonNullable<Daemon['keeper']>): object {
+function leaseJson({ lease, state }: HeldLease): object {
   const { expiresAtMs } = lease;
   const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString();
   return { key: lease.key, state, isPermanent: lease.isPermanent, expiresAt };
+}
+
+/** null where it is off or this host can't have it. */
+function tunnelGsoJson(shortcuts: readonly ShortcutSummary[]): object | null {
+  const found = shortcuts.find(({ name }) => name === 'tunnelGso');
+  return found ? { device: found.device, egress: found.egress } : null;
 }

@@ -1,7 +1,7 @@
 /**
- * Tunnel GSO: super-packets leave encapsulated and unsegmented through a helper TAP, where the way out allows it. Stages: open the
- * TAP; find the device behind each peer; take a device when it has tunnel offload and a probe really left through it; look again now
- * and then, because routes, devices and firewall rules change. Peers of other devices are sent segmented datagrams as always.
+ * Tunnel GSO, a shortcut: super-packets leave encapsulated and unsegmented through a helper TAP, where the way out allows it. Stages:
+ * open the TAP; find the device behind each peer; take a device when it has tunnel offload and a probe really left through it; look
+ * again now and then, because routes, devices and firewall rules change. Peers of other devices are sent segmented datagrams as always.
  */
 import { writeFile } from 'node:fs/promises';
 import type { Peer } from '../../cluster/peers.ts';
@@ -9,17 +9,14 @@ import { deviceIdentity, egressOf, hasTunnelOffload } from '../../host/egress.ts
 import { exec } from '../../host/exec.ts';
 import { probeTunnel } from '../../host/tunnel-probe.ts';
 import type { Addon } from '../../memory/addon.ts';
+import { FEATURE } from '../../memory/layout.ts';
+import type { LinkTask } from '../../memory/worker-task.ts';
 import { formatAddress, type Mac, parseMac, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { getOrMake } from '../../shared/memo.ts';
-import { type Log, RepeatFilter } from '../log/log.ts';
-
-/** What a probe needs to know of this node, per family. */
-export interface UplinkNode {
-  underlay: Words;
-  overlay: Words;
-  mac: Mac;
-}
+import { type PlainLog, rarely } from '../../shared/repeats.ts';
+import type { Log } from '../log/log.ts';
+import type { Shortcut, ShortcutSummary } from './shortcut.ts';
 
 /** How long a device is believed to let super-packets pass, and not to: what forbids it at start is often set up soon after. */
 const USABLE_MS = 30_000;
@@ -34,20 +31,21 @@ interface Verdict {
   atMs: number;
 }
 
-export class Uplink {
-  readonly device: string;
-  readonly fds: readonly number[];
-  readonly mac: Mac;
+export class TunnelGso implements Shortcut {
+  readonly name = 'tunnelGso';
+  readonly features = FEATURE.tunnelGso;
+  private readonly device: string;
+  private readonly fds: readonly number[];
+  private readonly mac: Mac;
   private readonly addon: Addon;
-  private readonly log: Log;
   private readonly vni: number;
-  private readonly repeats = new RepeatFilter();
+  private readonly rare: PlainLog;
   private readonly verdicts = new Map<string, Verdict>();
   /** the last look's result, by address; what is missing has not been looked at */
   private devices = new Map<string, string | undefined>();
   /** before this, another look is not worth its cost */
   private lookAgainMs = 0;
-  private nodes: Partial<Record<4 | 6, UplinkNode>> = {};
+  private links: readonly LinkTask[] = [];
 
   private constructor(
     addon: Addon,
@@ -58,7 +56,7 @@ export class Uplink {
     mac: Mac,
   ) {
     this.addon = addon;
-    this.log = log;
+    this.rare = rarely(log);
     this.vni = vni;
     this.device = device;
     this.fds = fds;
@@ -71,7 +69,7 @@ export class Uplink {
     log: Log,
     vni: number,
     workers: number,
-  ): Promise<Uplink | undefined> {
+  ): Promise<TunnelGso | undefined> {
     const device = `weft.${vni}`;
     const fds: number[] = [];
     try {
@@ -80,7 +78,7 @@ export class Uplink {
       const { mac } = await deviceIdentity(device);
       const parsed = parseMac(mac);
       if (!parsed) throw new Error(`${device} has no MAC`);
-      return new Uplink(addon, log, vni, device, fds, parsed);
+      return new TunnelGso(addon, log, vni, device, fds, parsed);
     } catch (error) {
       for (const fd of fds) addon.close(fd);
       log.info(`no tunnel GSO (Linux 6.17 or later has it): ${messageOf(error)}`);
@@ -88,19 +86,22 @@ export class Uplink {
     }
   }
 
-  /** Say this before the first {@link mark}. */
-  setNode(family: 4 | 6, node: UplinkNode): void {
-    this.nodes[family] = node;
+  begin(links: readonly LinkTask[]): void {
+    this.links = links;
   }
 
-  /** Whether it is time to look again at routes and devices of these peers. */
+  equip(link: LinkTask, worker: number): LinkTask {
+    const features = link.features | this.features;
+    return { ...link, features, tapFd: this.fds[worker] ?? -1, tapMac: this.mac };
+  }
+
   isDue(peers: readonly Peer[], nowMs: number): boolean {
     if (nowMs < this.lookAgainMs) return false;
     const isUnknown = ({ address }: Peer): boolean => !this.devices.has(textOf(address));
     return [...this.verdicts.values()].some((v) => isOld(v, nowMs)) || peers.some(isUnknown);
   }
 
-  /** The same peers, with tunnelGso as the last look found it: at once, without asking the host. */
+  /** Marks are Peer.tunnelGso. */
   recall(peers: readonly Peer[]): Peer[] {
     if (this.devices.size === 0) return [...peers];
     return peers.map((peer) => {
@@ -109,7 +110,6 @@ export class Uplink {
     });
   }
 
-  /** The same peers, with tunnelGso set where super-packets may leave whole. */
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
     const startedMs = Date.now();
     const addresses = uniqueAddresses(peers);
@@ -126,17 +126,17 @@ export class Uplink {
     return this.recall(peers);
   }
 
-  /** For status: the devices that were looked at. */
-  get summary(): object {
-    const devices = [...this.verdicts].map(([device, { usable, why }]) => ({
-      device,
-      usable,
-      why,
-    }));
-    return { device: this.device, egress: devices };
+  /** Workers hand over what goes this way, and count it. */
+  totals(): undefined {
+    return undefined;
   }
 
-  close(): void {
+  summary(): ShortcutSummary {
+    const egress = [...this.verdicts].map(([device, { usable, why }]) => ({ device, usable, why }));
+    return { name: this.name, device: this.device, egress };
+  }
+
+  async close(): Promise<void> {
     for (const fd of this.fds) this.addon.close(fd);
   }
 
@@ -152,13 +152,13 @@ export class Uplink {
     const text = usable
       ? `tunnel GSO through ${device} (IPv${peer.family})`
       : `no tunnel GSO through ${device} (IPv${peer.family}): ${why}`;
-    if (this.repeats.isNew(text)) this.log.info(text);
+    this.rare.info(text);
   }
 
   /** Empty when the device may be used. */
   private async reasonAgainst(device: string, peer: Peer): Promise<string> {
-    const node = this.nodes[peer.family];
-    if (!node) return `no IPv${peer.family} link`;
+    const link = this.links.find(({ family }) => family === peer.family);
+    if (!link) return `no IPv${peer.family} link`;
     if (!(await hasTunnelOffload(device))) return 'the device has no tunnel offload';
     const { index } = await deviceIdentity(device);
     const left = await probeTunnel(this.addon, {
@@ -166,13 +166,13 @@ export class Uplink {
       tapFd: this.fds[0] as number,
       tapMac: this.mac,
       interfaceIndex: index,
-      from: node.underlay,
+      from: link.underlayAddress,
       to: peer.address,
       port: peer.port,
       vni: this.vni,
-      ownMac: node.mac,
+      ownMac: link.ownMac,
       peerMac: peer.mac,
-      innerFrom: node.overlay,
+      innerFrom: link.deviceAddress,
       innerTo: peer.subnet.words,
     });
     return left ? '' : 'a probe did not leave (forwarding off, rp_filter, or a FORWARD rule)';

@@ -3,49 +3,58 @@
  * alarm, never a reason to stop forwarding.
  */
 
-import { isOwnAddress, LEASE_TTL_MS } from '../../cluster/lease/acquire.ts';
-import { isTaken } from '../../cluster/lease/allocate.ts';
-import type { Lease, LeaseAttributes } from '../../cluster/lease/lease.ts';
-import { encodeValue } from '../../cluster/lease/value.ts';
-import type { Store } from '../../cluster/store/store.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { type Log, RepeatFilter } from '../log/log.ts';
+import { type PlainLog, rarely } from '../../shared/repeats.ts';
+import { isOwnAddress, LEASE_TTL_MS } from '../lease/acquire.ts';
+import { isTaken } from '../lease/allocate.ts';
+import type { Lease, LeaseAttributes } from '../lease/lease.ts';
+import { encodeValue } from '../lease/value.ts';
+import type { HeldLease, LeaseState } from '../registry.ts';
+import type { Store } from './store.ts';
 
 const RETRY_MS = 60_000;
 const CHECK_MS_MIN = 1_000;
 
-/**
- * held: our key has our value · lost: it is gone and is being put back · taken: another node's value is in it, or another node
- * leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look.
- */
-export type LeaseState = 'held' | 'lost' | 'taken';
+/** What keeping a lease needs besides the store. */
+export interface KeyedOptions {
+  /** how long before its end the lease is renewed */
+  renewMarginMs: number;
+  log: PlainLog;
+  clock: Clock;
+}
 
-export class LeaseKeeper {
+/** The lease of a key-value store: one key with a time to live, written with a compare. */
+export class KeyedLease implements HeldLease {
   lease: Lease;
   state: LeaseState = 'held';
   readonly renewals = { ok: 0, failed: 0 };
   private readonly store: Store;
   private readonly marginMs: number;
-  private readonly log: Log;
-  private readonly repeats = new RepeatFilter();
+  private readonly clock: Clock;
+  private readonly log: PlainLog;
+  private readonly rare: PlainLog;
   /** what we published before a move: lists that are under way may still say it */
   private former: LeaseAttributes | undefined;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: Timer | undefined;
   /** one writer at a time: a write that meets another of ours would look like a foreign one */
   private writing = false;
   private stopped = false;
 
-  constructor(store: Store, lease: Lease, marginMs: number, log: Log) {
+  /** The lease has just been written. */
+  constructor(store: Store, lease: Lease, { renewMarginMs, log, clock }: KeyedOptions) {
     this.store = store;
     this.lease = lease;
-    this.marginMs = marginMs;
+    this.marginMs = renewMarginMs;
+    this.clock = clock;
     this.log = log;
+    this.rare = rarely(log, clock);
     this.schedule();
   }
 
   stop(): void {
     this.stopped = true;
-    clearTimeout(this.timer);
+    this.timer?.stop();
   }
 
   /** Whether our key is among these leases with our value. Puts a lost key back, and catches up on a renewal that is due. */
@@ -84,7 +93,7 @@ export class LeaseKeeper {
 
   /** The same again only after a while. */
   private say(level: 'warn' | 'error', message: string): void {
-    if (this.repeats.isNew(message)) this.log[level]({ key: this.lease.key }, message);
+    this.rare[level]({ key: this.lease.key }, message);
   }
 
   /** Takes over revision and expiry, also of a rewrite by other hands. */
@@ -118,7 +127,8 @@ export class LeaseKeeper {
       const ttlMs = isPermanent ? undefined : LEASE_TTL_MS;
       const result = await this.store.create(key, encodeValue(attributes), ttlMs);
       if (result === 'exists') return;
-      if (!isPermanent) this.lease = { ...this.lease, expiresAtMs: Date.now() + LEASE_TTL_MS };
+      if (!isPermanent)
+        this.lease = { ...this.lease, expiresAtMs: this.clock.nowMs() + LEASE_TTL_MS };
       this.log.warn({ key }, 'our lease was gone from the store; put it back');
       this.schedule();
     } catch (error) {
@@ -130,15 +140,15 @@ export class LeaseKeeper {
 
   private renewalIsDue(): boolean {
     const { expiresAtMs } = this.lease;
-    return expiresAtMs !== undefined && Date.now() >= expiresAtMs - this.marginMs;
+    return expiresAtMs !== undefined && this.clock.nowMs() >= expiresAtMs - this.marginMs;
   }
 
   private schedule(): void {
-    clearTimeout(this.timer);
+    this.timer?.stop();
     const { expiresAtMs } = this.lease;
     if (this.stopped || expiresAtMs === undefined) return;
-    const waitMs = Math.max(CHECK_MS_MIN, expiresAtMs - this.marginMs - Date.now());
-    this.timer = setTimeout(() => void this.renew(), waitMs);
+    const waitMs = Math.max(CHECK_MS_MIN, expiresAtMs - this.marginMs - this.clock.nowMs());
+    this.timer = this.clock.after(waitMs, () => void this.renew());
   }
 
   private async renew(): Promise<void> {
@@ -151,15 +161,15 @@ export class LeaseKeeper {
       const result = await this.store.replace(lease.key, value, ttlMs, lease.revision);
       if (!result.ok) throw new Error('the key changed meanwhile');
       this.lease = { ...this.lease, revision: result.revision };
-      if (ttlMs !== undefined) this.lease.expiresAtMs = Date.now() + ttlMs;
+      if (ttlMs !== undefined) this.lease.expiresAtMs = this.clock.nowMs() + ttlMs;
       this.renewals.ok++;
       this.log.info({ key: lease.key }, 'lease renewed');
       this.schedule();
     } catch (error) {
       this.renewals.failed++;
       this.say('error', `lease not renewed, trying again every minute: ${messageOf(error)}`);
-      clearTimeout(this.timer);
-      if (!this.stopped) this.timer = setTimeout(() => void this.renew(), RETRY_MS);
+      this.timer?.stop();
+      if (!this.stopped) this.timer = this.clock.after(RETRY_MS, () => void this.renew());
     } finally {
       this.writing = false;
     }

@@ -1,4 +1,4 @@
-/** Peers → the shared route table (contract and layout: shared/table.ts). */
+/** Peers → the route table in shared memory (contract and layout: memory/table.ts). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../../cluster/peers.ts';
 import {
@@ -17,50 +17,34 @@ import {
   TABLE_GENERATION,
 } from '../../memory/table.ts';
 import { familyOf } from '../../shared/address.ts';
-import { PEERS_MAX, PREFIX_LENGTHS_MAX } from '../../shared/limits.ts';
+import { PREFIX_LENGTHS_MAX } from '../../shared/limits.ts';
+import type { TableSink } from './table-sink.ts';
 
 /** How long a worker may lag before the next publication goes on without it: it is dead, and its successor reads anew. */
 const SEEN_WAIT_MS = 2_000;
 
-/** Gives each peer the slot of its counters. Called when no worker uses any table but the newest. */
-export type SlotsOf = (peers: readonly Peer[]) => readonly number[];
-
-export class TablePublisher {
+/** The table that the workers read. One writer: who publishes waits for {@link settled} first. */
+export class SharedTable implements TableSink {
   private readonly words: Int32Array;
   private readonly seen: () => readonly number[];
-  private readonly slotsOf: SlotsOf;
-  private queue: Promise<unknown> = Promise.resolve();
 
   /** `seen` gives the generations that live workers have reported. */
-  constructor(
-    table: SharedArrayBuffer,
-    seen: () => readonly number[],
-    slotsOf: SlotsOf = () => [],
-  ) {
-    this.words = new Int32Array(table);
+  constructor(memory: SharedArrayBuffer, seen: () => readonly number[]) {
+    this.words = new Int32Array(memory);
     this.seen = seen;
-    this.slotsOf = slotsOf;
   }
 
-  /** Publishes these peers as the whole table. Resolves with the new generation. Calls are served in order. */
-  publish(peers: readonly Peer[]): Promise<number> {
-    const result = this.queue.then(() => this.write(peers));
-    this.queue = result.catch(() => undefined);
-    return result;
-  }
-
-  private async write(peers: readonly Peer[]): Promise<number> {
-    if (peers.length > PEERS_MAX) throw new RangeError(`table: more than ${PEERS_MAX} peers`);
+  async settled(): Promise<void> {
     const generation = Atomics.load(this.words, TABLE_GENERATION);
-    await this.waitUntilSeen(generation);
-    fillHalf(this.words, halfAt(generation + 1), peers, this.slotsOf(peers));
-    Atomics.store(this.words, TABLE_GENERATION, generation + 1);
-    return generation + 1;
-  }
-
-  private async waitUntilSeen(generation: number): Promise<void> {
     const deadline = Date.now() + SEEN_WAIT_MS;
     while (this.seen().some((seen) => seen !== generation) && Date.now() < deadline) await sleep(5);
+  }
+
+  async publish(peers: readonly Peer[], slots: readonly number[]): Promise<number> {
+    const generation = Atomics.load(this.words, TABLE_GENERATION) + 1;
+    fillHalf(this.words, halfAt(generation), peers, slots);
+    Atomics.store(this.words, TABLE_GENERATION, generation);
+    return generation;
   }
 }
 

@@ -1,0 +1,68 @@
+/**
+ * Where the cluster's leases live, one level above any store: how a node gets its lease and learns of the others'. etcd and a directory
+ * are key-value stores behind one implementation (store/keyed-registry.ts); a registry that allocates nothing and in which nothing
+ * expires, such as Kubernetes' Node objects, is another one. (flannel cuts at the same place: pkg/subnet/subnet.go, Manager.)
+ *
+ * Calls throw a WeftError: ERR_STORE_UNAVAILABLE when the registry does not answer, ERR_STORE_REFUSED when it refuses us, ERR_CONFIG
+ * when something in it must be repaired first. Who calls tries again after any of these three; every other error is final.
+ */
+import type { Lease, LeaseAttributes, LeaseSubnets } from './lease/lease.ts';
+import type { NetworkConfig } from './network-config.ts';
+
+/** Everything that the registry holds now. A lease that did not change is the same object in every list of a watch. */
+export interface LeaseList {
+  leases: readonly Lease[];
+  /** keys of what is not a lease; untrusted text */
+  unreadable: readonly string[];
+  /** after {@link Registry.join}: our own lease is there as we wrote it. Before: false */
+  ownIsThere: boolean;
+}
+
+/**
+ * held: the registry has our lease as we wrote it · lost: it is gone and is being put back · taken: another node's value is in it, or
+ * another node leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look.
+ */
+export type LeaseState = 'held' | 'lost' | 'taken';
+
+/** This node's own lease. The registry keeps it (renews it, puts it back) until {@link stop}; it stays in the registry after that. */
+export interface HeldLease {
+  /** as it is now: revision and expiry move */
+  readonly lease: Lease;
+  readonly state: LeaseState;
+  /** writes of it since the start */
+  readonly renewals: Readonly<Record<'ok' | 'failed', number>>;
+  /** Other attributes under the same lease, because the underlay's address changed. Tried again in the background until it succeeds. */
+  publish(attributes: LeaseAttributes): Promise<void>;
+  stop(): void;
+}
+
+export interface JoinWish {
+  config: NetworkConfig;
+  attributes: LeaseAttributes;
+  /** subnets of the run before: had again where they are free */
+  previous: LeaseSubnets | undefined;
+}
+
+export interface Registry {
+  /** Where it is, for logs and pages (no secrets); the first word is its kind. */
+  readonly name: string;
+  /** Where the network config belongs, for messages. */
+  readonly configPlace: string;
+  /** Text of the network config; undefined when there is none yet. */
+  readConfig(): Promise<string | undefined>;
+  list(): Promise<LeaseList>;
+  /** Acquires and holds this node's lease; once. Throws ERR_OUT_OF_SUBNETS or ERR_LEASE_RACE besides. */
+  join(wish: JoinWish): Promise<HeldLease>;
+  /**
+   * Calls back after each change with a whole list, and with the error while the registry does not answer (then again with a list).
+   * Never rests on single events. Ends when `signal` aborts.
+   */
+  watch(
+    onList: (list: LeaseList) => void,
+    onError: (error: Error) => void,
+    signal: AbortSignal,
+  ): void;
+  /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
+  nodeReady?(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,62 @@
+/**
+ * What a node knows of itself. Observers (pages, metrics, health, self-watch, log fields, the report to the service manager) take this
+ * and nothing more: they read, at any moment from the first step of the start to the end, and change nothing.
+ */
+import type { NetworkConfig } from '../cluster/network-config.ts';
+import type { Peer } from '../cluster/peers.ts';
+import type { HeldLease, Registry } from '../cluster/registry.ts';
+import type { ExternalInterface } from '../host/external-interface.ts';
+import type { EffectiveOption } from '../options/effective.ts';
+import type { Settings } from '../options/settings.ts';
+import type { BackendFacts } from './backend/backend.ts';
+import type { Reach } from './reach/reach.ts';
+
+/** How the watch of the registry goes. */
+export interface StoreState {
+  ok: boolean;
+  /** why not, '' when ok */
+  message: string;
+  lastEventAt: Date;
+}
+
+/** What is not as it should be; '' where all is well. */
+export interface Problems {
+  /** why the newest list of nodes is not in force */
+  table: string;
+  /** what `ip` refused of our routes */
+  routes: string;
+  /** why the host could not be put right */
+  host: string;
+  /** another interface would be the underlay now */
+  underlay: string;
+  /** why the firewall rules are not in place; undefined before they are wanted */
+  firewall: string | undefined;
+}
+
+export interface Node {
+  readonly settings: Settings;
+  /** flags, environment and defaults, with their origin */
+  readonly options: readonly EffectiveOption[];
+  readonly startedAt: Date;
+  /** what is being done until the node is ready, '' then */
+  readonly phase: string;
+  /** what went wrong with that at the last try, '' if nothing */
+  readonly waitsFor: string;
+  readonly registry: Pick<Registry, 'name' | 'configPlace'>;
+  readonly store: StoreState;
+  /** lists that the registry's watch delivered, and how often it failed */
+  readonly storeCounts: Readonly<Record<'lists' | 'failures', number>>;
+  readonly config: NetworkConfig | undefined;
+  readonly external: ExternalInterface | undefined;
+  readonly lease: HeldLease | undefined;
+  readonly backend: BackendFacts | undefined;
+  /** as long as the node is up, with a backend that has devices */
+  readonly reach: Reach | undefined;
+  /** who the node sends to, {@link held} included */
+  readonly peers: readonly Peer[];
+  /** how many of them are kept though their leases vanished */
+  readonly held: number;
+  readonly problems: Problems;
+  /** Why this node is not ready, '' when it is. That the store is unavailable is not a reason. */
+  whyNotReady(): string;
+}

@@ -1,0 +1,32 @@
+/** The seam for encryption, with the test seal that only the sanitizer build has. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FlannelUdpEncap } from '../../../src/dataplane/encap/flannel-udp.ts';
+import { VxlanEncap } from '../../../src/dataplane/encap/vxlan.ts';
+import { loadAddon } from '../../../src/memory/addon.ts';
+import { DROP } from '../../../src/memory/drops.ts';
+import { LAYOUT } from '../../../src/memory/layout.ts';
+import { runSanitized } from '../../support/sanitized.ts';
+
+test('a sealed link closes what leaves and opens what comes in; what does not open is dropped once', async () => {
+  const { code, output } = await runSanitized('seal', []);
+  assert.equal(code, 0, output);
+  assert.match(output, /segments open to what a link in clear sends/);
+  assert.match(output, /on the wire nothing is in clear/);
+  assert.match(output, /a row without a session fails alone/);
+  for (const link of ['vxlan IPv4', 'vxlan IPv6', 'udp IPv4'])
+    assert.match(output, new RegExp(`${link}: one of five did not open, dropped once`));
+});
+
+test('no encapsulation takes a datagram that did not open for its own', () => {
+  const view = new DataView(new ArrayBuffer(100).slice(0));
+  for (let at = 0; at < 100; at++) view.setUint8(at, 0x45); // any byte but the first may be anything
+  view.setUint8(0, LAYOUT.sealUnopened);
+  const vxlan = new VxlanEncap(1, 8472, { high: 0x02000000, low: 1 }, false);
+  assert.equal(vxlan.pull(view, 0, 100), -1 - DROP.inBadHeader);
+  assert.equal(new FlannelUdpEncap(8285).pull(view, 0, 100), -1 - DROP.inNotIp);
+});
+
+test('the addon that is shipped has no seal', () => {
+  assert.equal('sealLink' in loadAddon(), false);
+});
