@@ -23,7 +23,7 @@ export interface WeftNodeOptions {
   sourceCheck?: string;
   /** further flags, as given */
   flags?: readonly string[];
-  /** how long a start may take; default 20 s */
+  /** how long a start may take; default 60 s */
   startTimeoutMs?: number;
 }
 
