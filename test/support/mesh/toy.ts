@@ -1,8 +1,19 @@
 /** A mesh whose nodes speak the toy encapsulation. */
+
+import {
+  ENCAPSULATIONS,
+  type Encapsulations,
+} from '../../../src/dataplane/encap/encapsulations.ts';
 import type { EncapTask } from '../../../src/memory/worker-task.ts';
-import { TOY_ENCAPSULATIONS, type ToyTask } from '../toy-encap.ts';
+import { ToyEncap } from '../toy-encap.ts';
+import type { ToyTask } from '../toy-task.ts';
 import type { MeshOptions } from './mesh.ts';
 import { UNDERLAY_PORT } from './underlay.ts';
+
+const TOY_ENCAPSULATIONS: Encapsulations<EncapTask | ToyTask> = {
+  ...ENCAPSULATIONS,
+  toy: (task, _link, table) => new ToyEncap(task, table),
+};
 
 /** The index that `node` gave to `peer`: what the peer's datagrams to it begin with. */
 export function indexOf(node: number, peer: number): number {
