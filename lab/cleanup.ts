@@ -31,7 +31,7 @@ export class Cleanup {
 
   /** Adds an action. Throws once the clean-up has begun, so that nothing new is made behind it. */
   defer(what: string, undo: () => unknown): void {
-    if (this.#closing) throw new Error(`the lab is being taken down: ${what} comes too late`);
+    if (this.begun) throw new Error(`the lab is being taken down: ${what} comes too late`);
     this.#entries.push({ what, undo });
   }
 

@@ -1,6 +1,7 @@
 /** A stock flannel node: kernel VXLAN programmed exactly as flanneld does it (vxlan backend, VNI 1). */
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../src/shared/errors.ts';
+import { overheadBytes } from '../src/wire/overhead.ts';
 import { UNDERLAY_DEVICE, type UnderlayAddress } from './fabric.ts';
 import type { LeaseBoard } from './lease-board.ts';
 import {
@@ -49,11 +50,10 @@ export class KernelNode implements LabNode {
     this.underlay = underlay;
     this.#options = options;
     this.#lease = leaseOf(underlay, options);
-    const overhead = options.families.includes(6) ? 70 : 50;
     this.network = {
       ...(this.#lease.subnet4 && { subnet4: this.#lease.subnet4 }),
       ...(this.#lease.subnet6 && { subnet6: this.#lease.subnet6 }),
-      mtu: (options.underlayMtu ?? 1500) - overhead,
+      mtu: mtuOf(options.families.includes(6) ? 6 : 4, options),
     };
   }
 
@@ -108,7 +108,7 @@ export class KernelNode implements LabNode {
     const device = DEVICES[family];
     const local = family === 4 ? this.underlay.address4 : this.underlay.address6;
     const mac = (family === 4 ? this.#lease.vtepMac : this.#lease.vtepMacV6) as string;
-    const mtu = (this.#options.underlayMtu ?? 1500) - (family === 4 ? 50 : 70);
+    const mtu = mtuOf(family, this.#options);
     const head = ['link', 'add', device, 'mtu', String(mtu), 'address', mac];
     const vxlan = [
       'type',
@@ -212,6 +212,11 @@ export class KernelNode implements LabNode {
     ];
     await this.namespace.exec('bridge', args);
   }
+}
+
+/** MTU of the device that carries a family; pods get that of the smallest. */
+function mtuOf(family: 4 | 6, { underlayMtu = 1500 }: KernelNodeOptions): number {
+  return underlayMtu - overheadBytes('vxlan', family);
 }
 
 /** Subnets far above those that daemons choose first, so that a clash is a finding and not the lab's doing. */

@@ -15,7 +15,7 @@ import {
 } from './fabric.ts';
 import { KernelNode } from './kernel-node.ts';
 import { EtcdBoard, FileBoard, type LeaseBoard } from './lease-board.ts';
-import { leaseValue } from './lease-file.ts';
+import { KERNEL_BACKEND, leaseValue } from './lease-file.ts';
 import { LabScope, type Namespace } from './namespace.ts';
 import type { LabNode } from './node.ts';
 import { Pod } from './pod.ts';
@@ -279,7 +279,7 @@ function fabricOptions(description: LabDescription): FabricOptions {
 
 function check(description: LabDescription): void {
   const kernel = description.nodes.some((node) => node.kind === 'kernel');
-  if (kernel && (description.backend ?? 'vxlan') !== 'vxlan') {
+  if (kernel && (description.backend ?? 'vxlan') !== KERNEL_BACKEND) {
     throw new WeftError(
       'ERR_LAB',
       EXIT.usage,

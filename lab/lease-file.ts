@@ -2,6 +2,9 @@
 import { type Prefix, prefixLength } from '../src/shared/address.ts';
 import { addressInSubnet } from './node.ts';
 
+/** Backend.Type of the overlays in which a kernel node takes part, and BackendType of its lease. */
+export const KERNEL_BACKEND = 'vxlan';
+
 /** What a vxlan node publishes about itself. */
 export interface VxlanLease {
   subnet4?: Prefix;
@@ -25,7 +28,7 @@ export function leaseValue(lease: VxlanLease): string {
   return JSON.stringify({
     PublicIP: lease.publicIp ?? '0.0.0.0',
     PublicIPv6: lease.publicIpv6 ?? null,
-    BackendType: 'vxlan',
+    BackendType: KERNEL_BACKEND,
     ...(lease.vtepMac === undefined ? {} : { BackendData: data(lease.vtepMac) }),
     ...(lease.vtepMacV6 === undefined ? {} : { BackendV6Data: data(lease.vtepMacV6) }),
   });
@@ -45,7 +48,7 @@ export interface PeerEntry {
 export function peerEntries(key: string, value: string): PeerEntry[] {
   const match = /^(\d+(?:\.\d+){3})-(\d+)(?:&([0-9a-f:]+)-(\d+))?$/i.exec(key);
   const lease = parseValue(value);
-  if (!match || lease?.['BackendType'] !== 'vxlan') return [];
+  if (!match || lease?.['BackendType'] !== KERNEL_BACKEND) return [];
   const [, net4, len4, net6, len6] = match;
   return [
     ...entry(4, net4, len4, lease['PublicIP'], lease['BackendData']),

@@ -17,7 +17,8 @@ import { leasesToPeers } from '../../src/cluster/peers.ts';
 import { EtcdStore } from '../../src/cluster/store/etcd.ts';
 import type { Snapshot } from '../../src/cluster/store/store.ts';
 import { TableGuard } from '../../src/control/membership/table-guard.ts';
-import { TablePublisher } from '../../src/control/plane/publish.ts';
+import { Publication } from '../../src/control/plane/publication.ts';
+import { SharedTable } from '../../src/control/plane/shared-table.ts';
 import { TABLE_BYTES } from '../../src/memory/table.ts';
 import { EXIT, messageOf } from '../../src/shared/errors.ts';
 
@@ -100,11 +101,12 @@ async function writeLeases(client: Etcd3, count: number): Promise<void> {
 /** Everything between etcd and the workers, as in the daemon. */
 class Pipeline {
   private readonly guard = new TableGuard();
-  private readonly publisher = new TablePublisher(new SharedArrayBuffer(TABLE_BYTES), () => []);
+  private readonly table = new SharedTable(new SharedArrayBuffer(TABLE_BYTES), () => []);
+  private readonly publication = new Publication(this.table, [], () => []);
 
   async apply(snapshot: Snapshot): Promise<number> {
     const { peers } = leasesToPeers(parseLeases(snapshot), own, config);
-    await this.publisher.publish(this.guard.apply(peers, true, Date.now()).peers);
+    await this.publication.publish(this.guard.apply(peers, true, Date.now()).peers);
     return peers.length;
   }
 }

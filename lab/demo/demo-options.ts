@@ -2,8 +2,10 @@
 import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 
+const BACKENDS = ['vxlan', 'udp'] as const;
+
 export interface DemoOptions {
-  backend: 'vxlan' | 'udp';
+  backend: (typeof BACKENDS)[number];
   store: 'file' | 'etcd';
   json: boolean;
   keep: boolean;
@@ -30,9 +32,9 @@ Every pod pings every pod, TCP throughput is measured per pair, then everything 
 /** Reads the options; throws (exit 2) and names the option that is wrong. */
 export function parseDemoOptions(args: readonly string[]): DemoOptions {
   const values = readValues(args);
-  const backend = values.backend ?? 'vxlan';
-  if (backend !== 'vxlan' && backend !== 'udp') {
-    throw usage(`--backend: ${JSON.stringify(backend)} is neither vxlan nor udp`);
+  const backend = BACKENDS.find((each) => each === (values.backend ?? 'vxlan'));
+  if (!backend) {
+    throw usage(`--backend: ${JSON.stringify(values.backend)} is neither vxlan nor udp`);
   }
   const store = values.store ?? 'file';
   if (store !== 'file' && store !== 'etcd') {

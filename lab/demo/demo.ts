@@ -3,6 +3,7 @@ import { formatPrefix } from '../../src/shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { requireCommands, requireRoot } from '../command.ts';
 import { ETCD_PREFIX, Lab } from '../lab.ts';
+import { KERNEL_BACKEND } from '../lease-file.ts';
 import type { LabNode } from '../node.ts';
 import type { Pod } from '../pod.ts';
 import { Progress } from '../progress.ts';
@@ -57,7 +58,7 @@ async function show(options: DemoOptions): Promise<number> {
 
 function buildLab(options: DemoOptions): Promise<Lab> {
   const weft = { kind: 'weft' } as const;
-  const kernel = options.backend === 'vxlan' ? [{ kind: 'kernel' } as const] : [];
+  const kernel = options.backend === KERNEL_BACKEND ? [{ kind: 'kernel' } as const] : [];
   return Lab.build(
     {
       nodes: [weft, weft, weft, ...kernel],

@@ -13,7 +13,19 @@ import {
 } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { STORE_VALUE_BYTES_MAX } from '../shared/limits.ts';
+import { lowerKeys } from './go-json.ts';
+import {
+  KINDS,
+  type Kinds,
+  type KnownConfig,
+  kindNamed,
+  kindOf,
+  NOT_YET,
+  USUAL_KIND,
+} from './kinds/all.ts';
+import type { BackendConfig } from './kinds/kind.ts';
 import { addToAddress } from './lease/arithmetic.ts';
+import { refuse } from './refuse.ts';
 
 export interface FamilyConfig {
   network: Prefix;
@@ -24,48 +36,14 @@ export interface FamilyConfig {
   subnetMax: Prefix;
 }
 
-export interface VxlanBackend {
-  type: 'vxlan';
-  vni: number;
-  /** 8472 unless set */
-  port: number;
-  /** outer MTU in bytes; default is the interface's */
-  mtu?: number;
-  /** peers on the same link get a plain route */
-  directRouting: boolean;
-  /** accept packets with a group policy id (which is ignored) */
-  gbp: boolean;
-}
-export interface UdpBackend {
-  type: 'udp';
-  port: number;
-}
-/** Command lines, "" = none; see backend/extension.ts. */
-export interface ExtensionBackend {
-  type: 'extension';
-  preStartup: string;
-  postStartup: string;
-  subnetAdd: string;
-  subnetRemove: string;
-}
-export type Backend =
-  | VxlanBackend
-  | UdpBackend
-  | { type: 'host-gw' }
-  | { type: 'alloc' }
-  | ExtensionBackend;
-
-export interface NetworkConfig {
+/** Plain data. What is known of the backend besides its options, its kind knows: kinds/all.ts. */
+export interface NetworkConfig<C extends BackendConfig = KnownConfig> {
   /** rules by nft instead of iptables */
   nftables: boolean;
   ipv4?: FamilyConfig;
   ipv6?: FamilyConfig;
-  backend: Backend;
+  backend: C;
 }
-
-const VXLAN_PORT = 8472;
-const UDP_PORT = 8285;
-const VNI_MAX = 2 ** 24 - 1;
 
 const count = z.number().int().nonnegative();
 const shape = z.object({
@@ -82,22 +60,14 @@ const shape = z.object({
   ipv6subnetmax: z.string().nullish(),
   backend: z.unknown().optional(),
 });
-const backendShape = z.object({
-  type: z.string().default(''),
-  vni: count.default(1),
-  port: count.max(65535).default(0),
-  mtu: count.default(0),
-  gbp: z.boolean().default(false),
-  learning: z.boolean().default(false),
-  directrouting: z.boolean().default(false),
-  prestartupcommand: z.string().default(''),
-  poststartupcommand: z.string().default(''),
-  subnetaddcommand: z.string().default(''),
-  subnetremovecommand: z.string().default(''),
-});
-/** flannel's other backends: they need kernel modules or a cloud that weft has no part in. */
-const UNSUPPORTED = ['wireguard', 'ipip', 'ipsec', 'tencent-vpc'];
-const SUPPORTED = 'vxlan, udp, host-gw, alloc or extension';
+type Raw = z.output<typeof shape>;
+
+/** Type, and the options of all kinds. */
+function backendShape(kinds: Kinds) {
+  const options = kinds.flatMap((kind) => Object.entries(kind.options));
+  const shapes = options.map(([key, values]) => [key.toLowerCase(), values] as const);
+  return z.object({ type: z.string().default(''), ...Object.fromEntries(shapes) });
+}
 
 /** Families' rules of flannel's CheckNetworkConfig: largest subnet length, largest network length, derived default. */
 const RULES = {
@@ -105,24 +75,19 @@ const RULES = {
   6: { lengthMax: 126, networkMax: 124, usual: 64, usualUpTo: 62 },
 } as const;
 
-/** Keys that are read, as flannel spells them; any case is taken. */
-export const NETWORK_CONFIG_KEYS = {
-  top: (
-    'EnableIPv4 EnableIPv6 EnableNFTables Network IPv6Network SubnetLen SubnetMin SubnetMax IPv6SubnetLen IPv6SubnetMin ' +
-    'IPv6SubnetMax Backend'
-  ).split(' '),
-  backend:
-    'Type VNI Port MTU GBP Learning DirectRouting PreStartupCommand PostStartupCommand SubnetAddCommand SubnetRemoveCommand'.split(
-      ' ',
-    ),
-};
+const TOP_KEYS =
+  'EnableIPv4 EnableIPv6 EnableNFTables Network IPv6Network SubnetLen SubnetMin SubnetMax IPv6SubnetLen IPv6SubnetMin IPv6SubnetMax Backend';
 
-function refuse(message: string): never {
-  throw new WeftError('ERR_CONFIG', EXIT.config, `network config: ${message}`);
+/** Keys that are read, as flannel spells them; any case is taken. */
+export function networkConfigKeys(kinds: Kinds = KINDS): { top: string[]; backend: string[] } {
+  const options = kinds.flatMap((kind) => Object.keys(kind.options));
+  return { top: TOP_KEYS.split(' '), backend: ['Type', ...new Set(options)] };
 }
 
-/** Parses and validates the config text. Throws WeftError ERR_CONFIG that says what to change. */
-export function parseNetworkConfig(text: string): NetworkConfig {
+/** Parses and validates the config text. Throws WeftError ERR_CONFIG that says what to change, ERR_BACKEND where no kind has this type. */
+export function parseNetworkConfig(text: string): NetworkConfig;
+export function parseNetworkConfig(text: string, kinds: Kinds): NetworkConfig<BackendConfig>;
+export function parseNetworkConfig(text: string, kinds = KINDS): NetworkConfig<BackendConfig> {
   if (text.length > STORE_VALUE_BYTES_MAX) refuse(`larger than ${STORE_VALUE_BYTES_MAX} bytes`);
   let json: unknown;
   try {
@@ -132,25 +97,20 @@ export function parseNetworkConfig(text: string): NetworkConfig {
   }
   const raw = checkShape(shape, json);
   if (!raw.enableipv4 && !raw.enableipv6) refuse('EnableIPv4 and EnableIPv6 are both false');
-  const config: NetworkConfig = {
-    backend: parseBackend(raw.backend),
+  const config: NetworkConfig<BackendConfig> = {
+    backend: parseBackend(raw.backend, kinds),
     nftables: raw.enablenftables,
   };
-  if (raw.enableipv4) {
-    config.ipv4 = parseFamily(4, raw.network, raw.subnetlen, raw.subnetmin, raw.subnetmax);
-  }
-  if (raw.enableipv6) {
-    const { ipv6subnetmin: min, ipv6subnetmax: max } = raw;
-    config.ipv6 = parseFamily(6, raw.ipv6network, raw.ipv6subnetlen, min, max);
-  }
-  if (config.backend.type === 'udp' && raw.enableipv6) {
-    refuse('the udp backend carries IPv4 only; use vxlan or EnableIPv6=false');
-  }
+  if (raw.enableipv4) config.ipv4 = parseRange4(raw);
+  if (raw.enableipv6) config.ipv6 = parseRange6(raw);
+  const { type, families } = kindOf(config.backend, kinds);
+  if (config.ipv6 && !families.includes(6))
+    refuse(`the ${type} backend carries IPv4 only; use vxlan or EnableIPv6=false`);
   return config;
 }
 
 /** Everything that {@link parseNetworkConfig} would refuse, part by part; empty when the config can be used. */
-export function networkConfigProblems(text: string): string[] {
+export function networkConfigProblems(text: string, kinds: Kinds = KINDS): string[] {
   const problems: string[] = [];
   const attempt = (work: () => unknown): void => {
     try {
@@ -162,28 +122,18 @@ export function networkConfigProblems(text: string): string[] {
   };
   const json = lowerKeys(safeJson(text));
   if (typeof json === 'object' && json !== null) {
-    // Each part alone, with the others left out or as they must be.
-    const { backend, ...families } = json as Record<string, unknown>;
-    const issues = [shape.safeParse(json), backendShape.safeParse(lowerKeys(backend ?? {}))];
-    const [top, under] = issues.map((result) => result.error?.issues ?? []);
-    for (const { path, message } of top ?? []) problems.push(`${path.join('.')}: ${message}`);
-    for (const { path, message } of under ?? [])
+    const { backend } = json as Record<string, unknown>;
+    const top = shape.safeParse(json);
+    const under = backendShape(kinds).safeParse(lowerKeys(backend ?? {}));
+    for (const { path, message } of top.error?.issues ?? [])
+      problems.push(`${path.join('.')}: ${message}`);
+    for (const { path, message } of under.error?.issues ?? [])
       problems.push(`Backend.${path.join('.')}: ${message}`.replace(/\.:/, ':'));
-    if (under?.length === 0) attempt(() => parseBackend(backend));
-    if (top?.length === 0) {
-      const alone = (on: 4 | 6): string =>
-        JSON.stringify({
-          ...families,
-          enableipv4: on === 4,
-          enableipv6: on === 6,
-          backend: { type: 'alloc' },
-        });
-      const { enableipv4, enableipv6 } = shape.parse(json);
-      if (enableipv4) attempt(() => parseNetworkConfig(alone(4)));
-      if (enableipv6) attempt(() => parseNetworkConfig(alone(6)));
-    }
+    if (under.success) attempt(() => parseBackend(backend, kinds));
+    if (top.data?.enableipv4) attempt(() => parseRange4(top.data));
+    if (top.data?.enableipv6) attempt(() => parseRange6(top.data));
   }
-  if (problems.length === 0) attempt(() => parseNetworkConfig(text));
+  if (problems.length === 0) attempt(() => parseNetworkConfig(text, kinds));
   return problems;
 }
 
@@ -195,12 +145,6 @@ function safeJson(text: string): unknown {
   }
 }
 
-/** Go's decoder takes keys in any case and the last of duplicates. */
-function lowerKeys(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
-  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]));
-}
-
 function checkShape<T>(schema: z.ZodType<T>, json: unknown): T {
   const result = schema.safeParse(lowerKeys(json));
   if (result.success) return result.data;
@@ -208,48 +152,31 @@ function checkShape<T>(schema: z.ZodType<T>, json: unknown): T {
   return refuse(`${issue?.path.join('.') || 'value'}: ${issue?.message}`);
 }
 
-function parseBackend(json: unknown): Backend {
-  if (json === undefined) return { type: 'udp', port: UDP_PORT }; // flannel's real default
-  const raw = checkShape(backendShape, json ?? {});
-  const type = raw.type.toLowerCase();
-  switch (type) {
-    case 'udp':
-      return { type, port: raw.port || UDP_PORT };
-    case 'vxlan':
-      return parseVxlan(raw);
-    case 'host-gw':
-    case 'alloc':
-      return { type };
-    case 'extension':
-      return {
-        type,
-        preStartup: raw.prestartupcommand,
-        postStartup: raw.poststartupcommand,
-        subnetAdd: raw.subnetaddcommand,
-        subnetRemove: raw.subnetremovecommand,
-      };
-  }
-  return refuseBackend(raw.type, type);
+function parseBackend(json: unknown, kinds: Kinds): BackendConfig {
+  const written = json === undefined ? { type: USUAL_KIND.type } : (json ?? {});
+  const { type, ...values } = checkShape(backendShape(kinds), written);
+  const kind = kindNamed(type.toLowerCase(), kinds);
+  return kind ? kind.parse(values) : refuseType(type, kinds);
 }
 
 /** Unlike other faults of the config this one ends the daemon, as in flannel (exit 1). */
-function refuseBackend(written: string, type: string): never {
-  const why = UNSUPPORTED.includes(type) ? 'is not supported yet' : 'is unknown';
-  const message = `network config: Backend.Type "${written}" ${why}; use ${SUPPORTED}`;
+function refuseType(written: string, kinds: Kinds): never {
+  const why = NOT_YET.includes(written.toLowerCase()) ? 'is not supported yet' : 'is unknown';
+  const types = kinds
+    .map((kind) => kind.type)
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' or $1');
+  const message = `network config: Backend.Type "${written}" ${why}; use ${types}`;
   throw new WeftError('ERR_BACKEND', EXIT.failure, message);
 }
 
-function parseVxlan(raw: z.infer<typeof backendShape>): VxlanBackend {
-  if (raw.vni > VNI_MAX) refuse(`Backend.VNI ${raw.vni} is larger than ${VNI_MAX}`);
-  const backend: VxlanBackend = {
-    type: 'vxlan',
-    vni: raw.vni,
-    port: raw.port || VXLAN_PORT,
-    directRouting: raw.directrouting,
-    gbp: raw.gbp,
-  };
-  if (raw.mtu > 0) backend.mtu = raw.mtu;
-  return backend;
+function parseRange4({ network, subnetlen, subnetmin, subnetmax }: Raw): FamilyConfig {
+  return parseFamily(4, network, subnetlen, subnetmin, subnetmax);
+}
+
+function parseRange6(raw: Raw): FamilyConfig {
+  const { ipv6network, ipv6subnetlen, ipv6subnetmin, ipv6subnetmax } = raw;
+  return parseFamily(6, ipv6network, ipv6subnetlen, ipv6subnetmin, ipv6subnetmax);
 }
 
 function parseFamily(
@@ -301,12 +228,4 @@ function checkLength(family: 4 | 6, network: Prefix, given: number, name: string
   if (given < length + 2)
     refuse(`${name} ${given} must be at least ${length + 2} for ${formatPrefix(network)}`);
   return given;
-}
-
-export type TunnelConfig = VxlanBackend | UdpBackend;
-
-/** Name of the device that carries a family, as flannel names it. */
-export function deviceName(backend: TunnelConfig, family: 4 | 6): string {
-  if (backend.type === 'udp') return 'flannel0';
-  return family === 4 ? `flannel.${backend.vni}` : `flannel-v6.${backend.vni}`;
 }

@@ -1,30 +1,28 @@
 /** Leases → peers: a pure function. */
 import {
   formatPrefix,
-  type Mac,
   type Prefix,
   prefixContains,
   sameWords,
   type Words,
 } from '../shared/address.ts';
 import { getOrMake } from '../shared/memo.ts';
+import { KINDS, type Kinds, kindOf } from './kinds/all.ts';
+import type { BackendConfig, Kind, PeerData } from './kinds/kind.ts';
 import { isOwnAddress } from './lease/acquire.ts';
 import type { Lease } from './lease/lease.ts';
 import { SubnetSet } from './lease/subnet-set.ts';
-import { decodeVxlanData } from './lease/value.ts';
-import type { Backend, NetworkConfig } from './network-config.ts';
+import type { NetworkConfig } from './network-config.ts';
+
+type Config = NetworkConfig<BackendConfig>;
 
 /** Where one subnet's packets go. A dual-stack node is two peers. */
-export interface Peer {
+export interface Peer extends PeerData {
   key: string;
   family: 4 | 6;
   subnet: Prefix;
   address: Words;
-  port: number;
-  mac: Mac;
-  /** raw BackendData, for the extension backend */
-  data?: unknown;
-  /** its packets may leave as unsegmented super-packets (control/uplink.ts); default no */
+  /** its packets may leave as unsegmented super-packets (control/plane/tunnel-gso.ts); default no */
   tunnelGso?: boolean;
 }
 
@@ -33,27 +31,27 @@ export interface Skipped {
   why: string;
 }
 
-const NO_MAC: Mac = { high: 0, low: 0 };
-
 /** The pure part of a lease's peers, kept as long as lease and config live: thousands of leases stay as they are when one changes. */
-const candidates = new WeakMap<NetworkConfig, WeakMap<Lease, Candidate[]>>();
+const candidates = new WeakMap<Config, WeakMap<Lease, Candidate[]>>();
 /** A peer, or a reason to skip the lease in this family. */
 type Candidate = Peer | string;
 
 export function leasesToPeers(
   leases: readonly Lease[],
   own: Lease,
-  config: NetworkConfig,
+  config: Config,
+  kinds: Kinds = KINDS,
 ): { peers: Peer[]; skipped: Skipped[] } {
   const peers: Peer[] = [];
   const skipped: Skipped[] = [];
   const taken = { 4: new SubnetSet(), 6: new SubnetSet() };
   if (own.subnet4) taken[4].add(own.subnet4, "this node's own subnet");
   if (own.subnet6) taken[6].add(own.subnet6, "this node's own subnet");
+  const kind = kindOf(config.backend, kinds);
   const known = getOrMake(candidates, config, () => new WeakMap());
   for (const lease of leases) {
     if (lease.key === own.key || isOwnAddress(own.attributes, lease.attributes)) continue;
-    const found = getOrMake(known, lease, () => candidatesOf(lease, config));
+    const found = getOrMake(known, lease, () => candidatesOf(lease, config, kind));
     for (const candidate of found) {
       const why = typeof candidate === 'string' ? candidate : clashOf(candidate, taken);
       if (why !== undefined) skipped.push({ key: lease.key, why });
@@ -72,11 +70,16 @@ function clashOf({ subnet, family }: Peer, taken: Record<4 | 6, SubnetSet>): str
 }
 
 /** One per family in which the lease has something. */
-function candidatesOf(lease: Lease, config: NetworkConfig): Candidate[] {
-  return ([4, 6] as const).flatMap((family) => candidateOf(lease, family, config) ?? []);
+function candidatesOf(lease: Lease, config: Config, kind: Kind): Candidate[] {
+  return ([4, 6] as const).flatMap((family) => candidateOf(lease, family, config, kind) ?? []);
 }
 
-function candidateOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Candidate | undefined {
+function candidateOf(
+  lease: Lease,
+  family: 4 | 6,
+  config: Config,
+  kind: Kind,
+): Candidate | undefined {
   const range = family === 4 ? config.ipv4 : config.ipv6;
   const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
   if (!range || !subnet) return undefined;
@@ -86,29 +89,12 @@ function candidateOf(lease: Lease, family: 4 | 6, config: NetworkConfig): Candid
     return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
   }
   if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
-  const encap = encapOf(lease, family, config.backend);
-  if (typeof encap === 'string') return encap;
-  return { key: lease.key, family, subnet, address, ...encap };
-}
-
-/** What the backend needs besides the address, or a reason to skip the lease. */
-function encapOf(
-  lease: Lease,
-  family: 4 | 6,
-  backend: Backend,
-): { port: number; mac: Mac; data?: unknown } | string {
-  const { backendType, backendData, backendV6Data } = lease.attributes;
-  // udp and alloc publish no type.
-  const expected = backend.type === 'udp' || backend.type === 'alloc' ? '' : backend.type;
-  if (backendType !== expected)
-    return `backend type "${backendType}" is not ${expected || backend.type}`;
-  if (backend.type === 'extension') return { port: 0, mac: NO_MAC, data: backendData };
-  if (backend.type === 'udp') return { port: backend.port, mac: NO_MAC };
-  if (backend.type !== 'vxlan') return { port: 0, mac: NO_MAC };
-  const data = decodeVxlanData(family === 4 ? backendData : backendV6Data);
-  if (!data) return 'BackendData without a valid VtepMAC';
-  if (data.vni !== undefined && data.vni !== backend.vni) return `VNI ${data.vni} is not ours`;
-  return { port: backend.port, mac: data.mac };
+  const { backendType } = lease.attributes;
+  if (backendType !== kind.publishes)
+    return `backend type "${backendType}" is not ${kind.publishes || kind.type}`;
+  const data = kind.peerData(config.backend, lease.attributes, family);
+  if (typeof data === 'string') return data;
+  return { key: lease.key, family, subnet, address, ...data };
 }
 
 /** Whether two peers are the same in everything that the table holds. */

@@ -1,13 +1,17 @@
 /** weftd: flags, signals, exit codes. */
 import os from 'node:os';
-import { createStore } from '../cluster/store/create.ts';
+import { createRegistry } from '../cluster/create-registry.ts';
+import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
 import { helpText, parseFlags } from '../options/flags.ts';
 import { settingsWarnings, toSettings } from '../options/settings.ts';
+import { systemClock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { programVersion } from '../shared/version.ts';
 import { Daemon } from './daemon.ts';
+import { thisHost } from './host-parts.ts';
 import { createLog, type Log } from './log/log.ts';
+import { FdStore } from './manager/fd-store.ts';
 
 /** Runs the daemon until a signal; the result is the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
@@ -19,15 +23,21 @@ export async function main(words: readonly string[]): Promise<number> {
     const settings = toSettings(parsed.values);
     const log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
-    const daemon = new Daemon(settings, await createStore(settings.store), log);
-    daemon.options = effectiveOptions(parsed);
+    const addon = loadAddon();
+    const fds = FdStore.fromEnvironment(addon, process.env);
+    const clock = systemClock;
+    const { renewMarginMs } = settings;
+    const registry = await createRegistry(settings.store, { renewMarginMs, log, clock });
+    const options = effectiveOptions(parsed);
+    const host = thisHost;
+    const daemon = new Daemon({ settings, options, registry, log, addon, fds, clock, host });
     const program = { node: process.version, kernel: os.release() };
     log.info(
-      { store: daemon.registry.name, workers: settings.workers, ...program },
+      { store: registry.name, workers: settings.workers, ...program },
       `weft ${programVersion()} starts`,
     );
-    for (const warning of parsed.warnings) log.error(warning);
-    for (const warning of settingsWarnings(parsed.values)) log.warn(warning);
+    for (const { text } of parsed.warnings) log.error(text);
+    for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
     return await runDaemon(daemon);
   } catch (error) {
     process.stderr.write(`weftd: ${messageOf(error)}\n`);

@@ -1,8 +1,15 @@
 /** Keeps the firewall rules in place: installs them, looks again now and then, says when they are missing. */
 
-import type { Firewall } from '../host/firewall/wishes.ts';
+import type { Lease } from '../cluster/lease/lease.ts';
+import type { NetworkConfig } from '../cluster/network-config.ts';
+import { isMissingCommand } from '../host/exec.ts';
+import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
+import type { Firewall, FirewallFamily } from '../host/firewall/wishes.ts';
+import type { Settings } from '../options/settings.ts';
+import type { Prefix } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
-import { type Log, RepeatFilter } from './log/log.ts';
+import { type PlainLog, rarely } from '../shared/repeats.ts';
+import type { Log } from './log/log.ts';
 
 export class RuleKeeper {
   /** Why the rules are not in place, '' when they are. */
@@ -10,7 +17,7 @@ export class RuleKeeper {
   private readonly firewall: Firewall;
   private readonly log: Log;
   private readonly masquerades: boolean;
-  private readonly repeats = new RepeatFilter();
+  private readonly rare: PlainLog;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
@@ -19,6 +26,7 @@ export class RuleKeeper {
     this.firewall = firewall;
     this.masquerades = masquerades;
     this.log = log;
+    this.rare = rarely(log);
   }
 
   /** Installs the rules; they are looked at again every `resyncMs`. A host that refuses them is an alarm, not an end. */
@@ -44,9 +52,40 @@ export class RuleKeeper {
     } catch (error) {
       const message = messageOf(error);
       // A host without the tool has no policy of that tool that forward rules would have to overcome.
-      const isNeeded = this.masquerades || !message.includes('command not found');
+      const isNeeded = this.masquerades || !isMissingCommand(error);
       this.problem = isNeeded ? message : '';
-      if (this.repeats.isNew(message)) this.log.error(`firewall rules: ${message}`);
+      this.rare.error(`firewall rules: ${message}`);
     }
   }
+}
+
+/** The rules of this node's lease, in place of those that a run with the other tool left. `previous`: what the run before had rules about. */
+export async function startRules(
+  config: NetworkConfig,
+  lease: Lease,
+  previous: readonly Prefix[],
+  settings: Settings,
+  log: Log,
+): Promise<RuleKeeper> {
+  const { masquerade, fullyRandom, forwardRules: forward, resyncMs } = settings;
+  const [flavour, other] = config.nftables
+    ? (['nftables', 'iptables'] as const)
+    : (['iptables', 'nftables'] as const);
+  const removed = await removeRules(other).catch((error: unknown) => [
+    `not removed: ${messageOf(error)}`,
+  ]);
+  for (const line of removed) log.info(`firewall rules of the other kind: ${line}`);
+  const families = familiesOf(config, lease);
+  const wishes = { families, masquerade, fullyRandom, forward, previous };
+  const keeper = new RuleKeeper(createFirewall(flavour, wishes), masquerade, log);
+  await keeper.start(resyncMs);
+  return keeper;
+}
+
+function familiesOf({ ipv4, ipv6 }: NetworkConfig, lease: Lease): FirewallFamily[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const range = family === 4 ? ipv4 : ipv6;
+    const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
+    return range && subnet ? [{ family, network: range.network, subnet }] : [];
+  });
 }

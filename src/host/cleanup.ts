@@ -1,6 +1,7 @@
 /** `weft cleanup`: removes what weftd leaves on a host: devices, routes, firewall rules, files. The lease stays in the store. */
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { KINDS, type Kinds } from '../cluster/kinds/all.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { isAnswering } from '../shared/socket.ts';
 import { type Exec, exec, ipJson } from './exec.ts';
@@ -15,8 +16,8 @@ export interface CleanupWishes {
   keepState: boolean;
 }
 
-/** Our devices: TUN and TAP under these names; kernel devices of the same name are somebody else's. */
-const DEVICE = /^(flannel(-v6)?\.\d+|flannel0|weft\.\d+)$/;
+/** The TAP of tunnel GSO. */
+const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
 
 interface LinkJson {
   ifname: string;
@@ -39,12 +40,17 @@ export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<
 }
 
 async function removeDevices(run: Exec): Promise<string[]> {
-  const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
-  const ours = links.filter(
-    ({ ifname, linkinfo }) => DEVICE.test(ifname) && linkinfo?.info_kind === 'tun',
-  );
+  const ours = ownDevices(await ipJson<LinkJson>(['-d', 'link', 'show'], run));
   for (const { ifname } of ours) await run('ip', ['link', 'delete', 'dev', ifname]);
   return ours.map(({ ifname }) => `device ${ifname}`);
+}
+
+/** The links that weftd makes, whatever its config was. Of another kind under such a name they are somebody else's. */
+export function ownDevices(links: readonly LinkJson[], kinds: Kinds = KINDS): LinkJson[] {
+  const known = [HELPER, ...kinds.flatMap(({ devices }) => devices ?? [])];
+  return links.filter(({ ifname, linkinfo }) =>
+    known.some((each) => each.names.test(ifname) && each.linkKind === linkinfo?.info_kind),
+  );
 }
 
 async function removeRoutes(run: Exec): Promise<string[]> {

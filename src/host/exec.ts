@@ -23,7 +23,12 @@ const PACKAGES: Readonly<Record<string, string>> = {
 /** `input` is what the command reads from standard input. */
 export type Exec = (command: string, args: readonly string[], input?: string) => Promise<string>;
 
-/** stdout. Throws WeftError ERR_COMMAND with the command line and what it said. */
+const MISSING = 'ERR_COMMAND_MISSING';
+
+/**
+ * stdout. Throws WeftError ERR_COMMAND with the command line and what it said, ERR_COMMAND_MISSING when the host does not have the
+ * command.
+ */
 export const exec: Exec = async (command, args, input) => {
   try {
     const running = run(command, args, {
@@ -35,14 +40,27 @@ export const exec: Exec = async (command, args, input) => {
     running.child.stdin?.on('error', () => undefined).end(input);
     return (await running).stdout;
   } catch (error) {
-    const failure = error as { code?: unknown; stderr?: string };
-    const said =
-      failure.code === 'ENOENT'
-        ? `command not found; install it (Debian package ${PACKAGES[command] ?? command})`
-        : failure.stderr?.trim() || messageOf(error);
-    throw new WeftError('ERR_COMMAND', EXIT.os, `${command} ${args.join(' ')}: ${said}`, error);
+    throw commandError(command, args, error as { code?: unknown; stderr?: string });
   }
 };
+
+function commandError(
+  command: string,
+  args: readonly string[],
+  failure: { code?: unknown; stderr?: string },
+): WeftError {
+  const isMissing = failure.code === 'ENOENT';
+  const said = isMissing
+    ? `command not found; install it (Debian package ${PACKAGES[command] ?? command})`
+    : failure.stderr?.trim() || messageOf(failure);
+  const message = `${command} ${args.join(' ')}: ${said}`;
+  return new WeftError(isMissing ? MISSING : 'ERR_COMMAND', EXIT.os, message, failure);
+}
+
+/** Whether an error of {@link exec} says that the host does not have the command. */
+export function isMissingCommand(error: unknown): boolean {
+  return error instanceof WeftError && error.code === MISSING;
+}
 
 /** `ip -j …` as data. Throws as {@link exec} does. */
 export async function ipJson<T>(args: readonly string[], run: Exec = exec): Promise<T[]> {

@@ -51,6 +51,13 @@ export async function checkTun(): Promise<void> {
   );
 }
 
+/** Kind of a kernel vxlan device, as `ip -d link` names it: what stock flannel makes. */
+const KERNEL_VXLAN = 'vxlan';
+
+export function isKernelVxlan({ linkinfo }: Pick<LinkJson, 'linkinfo'>): boolean {
+  return linkinfo?.info_kind === KERNEL_VXLAN;
+}
+
 /** A vxlan device that a stock flannel left under our name. */
 export interface Leftover {
   name: string;
@@ -71,9 +78,8 @@ export async function checkDevices(
 ): Promise<Leftover[]> {
   const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
   const existing = links.filter((link) => names.includes(link.ifname));
-  const isLeftover = (link: LinkJson): boolean => link.linkinfo?.info_kind === 'vxlan';
   const isOurs = (link: LinkJson): boolean => held.has(link.ifname) || isAbandoned(link);
-  const busy = existing.find((link) => !isLeftover(link) && !isOurs(link));
+  const busy = existing.find((link) => !isKernelVxlan(link) && !isOurs(link));
   if (busy) {
     const name = busy.ifname;
     const kind = busy.linkinfo?.info_kind ?? 'other';
@@ -86,7 +92,7 @@ export async function checkDevices(
   const why = await findPortHolder(port, run, names);
   if (why) throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`);
   return existing
-    .filter(isLeftover)
+    .filter(isKernelVxlan)
     .map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
 }
 
@@ -103,7 +109,7 @@ export async function findPortHolder(
   run: Exec = exec,
   but: readonly string[] = [],
 ): Promise<string | undefined> {
-  const devices = await ipJson<LinkJson>(['-d', 'link', 'show', 'type', 'vxlan'], run);
+  const devices = await ipJson<LinkJson>(['-d', 'link', 'show', 'type', KERNEL_VXLAN], run);
   const holder = devices.find(
     ({ ifname, flags, linkinfo }) =>
       linkinfo?.info_data?.port === port && flags?.includes('UP') && !but.includes(ifname),

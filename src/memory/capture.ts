@@ -1,5 +1,5 @@
 /**
- * Captured packets, a ring for each worker: it writes (dataplane/capture.ts), the control thread drains (control/capture.ts).
+ * Captured packets, a ring for each worker: it writes (dataplane/capture.ts), the control thread drains (control/observe/capture.ts).
  *
  * Contract: the control thread stores `off` in CAPTURE.order, fills the filter, then stores the new order. An order is
  * session << 2 | side; each record carries its session, so that records made with an older filter are told apart. `head` is written

@@ -78,3 +78,24 @@ export function sumBlocks(blocks: readonly Float64Array[]): Totals {
     drops: { outbound: of('outbound'), inbound: of('inbound') },
   };
 }
+
+/** Both together, name by name. */
+export function addTotals(a: Totals, b: Totals): Totals {
+  return {
+    counters: addNamed(a.counters, b.counters),
+    stats: addNamed(a.stats, b.stats),
+    batches: {
+      outbound: a.batches.outbound.map((count, i) => count + (b.batches.outbound[i] ?? 0)),
+      inbound: a.batches.inbound.map((count, i) => count + (b.batches.inbound[i] ?? 0)),
+    },
+    drops: {
+      outbound: addNamed(a.drops.outbound, b.drops.outbound),
+      inbound: addNamed(a.drops.inbound, b.drops.inbound),
+    },
+  };
+}
+
+function addNamed<N extends string>(a: Record<N, number>, b: Record<N, number>): Record<N, number> {
+  const names = Object.keys(a) as N[];
+  return Object.fromEntries(names.map((name) => [name, a[name] + b[name]])) as Record<N, number>;
+}

@@ -1,6 +1,6 @@
 /**
  * What a worker counts for each peer: one cache line of doubles a slot, written by that worker only, read by the control thread
- * (control/peer-ledger.ts), kept over restarts. A peer's slot stands in the table's peer row. Numbers of a slot never go back: who
+ * (control/observe/peer-ledger.ts), kept over restarts. A peer's slot stands in the table's peer row. Numbers of a slot never go back: who
  * gives a slot to another peer notes what stood there.
  */
 import { PEERS_MAX } from '../shared/limits.ts';

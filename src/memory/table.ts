@@ -1,5 +1,5 @@
 /**
- * The route table in shared memory: written by the control thread (control/publish.ts), read by workers
+ * The route table in shared memory: written by the control thread (control/plane/shared-table.ts), read by workers
  * (dataplane/routes/table.ts). Two halves and a generation word; the half in use is generation & 1.
  *
  * Contract: the writer fills the other half, then stores generation + 1. It may start the next fill only when every worker

@@ -24,11 +24,11 @@ export const COMMAND = { run: 0, stop: 1, fail: 2, hang: 3 } as const;
 
 /** What a worker leaves for those who look; kept over its restarts. */
 export interface ObservationMemory {
-  /** shared/peer-counters.ts */
+  /** memory/peer-counters.ts */
   peerCounters: SharedArrayBuffer;
-  /** shared/drop-samples.ts */
+  /** memory/drop-samples.ts */
   dropSamples: SharedArrayBuffer;
-  /** shared/capture.ts */
+  /** memory/capture.ts */
   capture: SharedArrayBuffer;
 }
 
@@ -71,7 +71,23 @@ export interface LinkTask {
   ownMac: Mac;
 }
 
-export interface WorkerTask {
+/** What the workers put in front of packets; `port` is where they send to and what they receive on. */
+export type EncapTask = VxlanTask | FlannelUdpTask;
+
+export interface VxlanTask {
+  kind: 'vxlan';
+  vni: number;
+  port: number;
+  /** group policy ids are let through, unread */
+  gbp?: boolean;
+}
+
+export interface FlannelUdpTask {
+  kind: 'udp';
+  port: number;
+}
+
+export interface WorkerTask<E = EncapTask> {
   index: number;
   /** CPU to pin the thread to, -1 = any */
   cpu: number;
@@ -84,9 +100,7 @@ export interface WorkerTask {
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
   observation: ObservationMemory;
-  encap:
-    | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
-    | { kind: 'udp'; port: number };
+  encap: E;
   sourceCheck: SourceCheck;
   links: LinkTask[];
 }

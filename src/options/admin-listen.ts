@@ -32,5 +32,6 @@ function isLoopback(address: string): boolean {
 }
 
 function refuse(text: string, why: string): never {
-  throw new WeftError('ERR_USAGE', EXIT.usage, `--admin-listen ${text}: ${why}`);
+  const message = `--admin-listen ${text}: ${why}`;
+  throw new WeftError('ERR_USAGE', EXIT.usage, message, undefined, ['admin-listen']);
 }

@@ -1,10 +1,10 @@
 /** `weft config check`: everything that is wrong with flags, an environment file and a network config, not only the first fault. */
 
-import { NETWORK_CONFIG_KEYS, networkConfigProblems } from '../cluster/network-config.ts';
-import { messageOf } from '../shared/errors.ts';
+import { networkConfigKeys, networkConfigProblems } from '../cluster/network-config.ts';
+import { messageOf, WeftError } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
 import { type EnvironmentFile, parseEnvironmentFile } from './environment-file.ts';
-import { parseFlags, type Values } from './flags.ts';
+import { parseFlags, SEE_HELP, type Values } from './flags.ts';
 import { environmentName, OPTIONS } from './options.ts';
 import { settingsWarnings, toSettings } from './settings.ts';
 
@@ -69,89 +69,93 @@ function flagProblems(
   file: EnvironmentFile | undefined,
   fileName = '',
 ): Problem[] {
-  const problems: Problem[] = [];
-  const add = (severity: Problem['severity'], where: string, what: string, advice: string): void =>
-    void problems.push({ severity, where, what, advice });
-  const good = usableFlags(flags, (what) => add('error', 'flag', what, FLAG_ADVICE));
-  const parsed = parseFlags(good, file?.values ?? {});
-  if (parsed.kind !== 'run') return problems;
-  const whereOf = (name: string): string => {
-    if (parsed.origins[name] !== 'environment' || !file) return 'flag';
-    const variable = environmentName({ name });
-    return `${fileName}:${file.lines[variable]}`;
-  };
-  for (const warning of parsed.warnings) {
-    const variable = warning.split(':')[0] ?? '';
-    const advice = 'weftd reports and ignores it: write a value of that kind';
-    add('error', `${fileName}:${file?.lines[variable]}`, warning, advice);
-  }
-  for (const warning of settingsWarnings(parsed.values))
-    add('warning', whereOf(optionsIn(warning)[0] ?? ''), warning, 'remove it');
-  for (const message of settingsProblems(parsed.values)) {
-    const [name = ''] = optionsIn(message);
-    const variable = `in the environment it is ${environmentName({ name })}`;
-    add('error', whereOf(name), message, whereOf(name) === 'flag' ? FLAG_ADVICE : variable);
-  }
-  return problems;
+  const bad = flagsOneByOne(flags);
+  const parsed = parseFlags(bad.usable, file?.values ?? {});
+  if (parsed.kind !== 'run') return bad.problems;
+  const lineOf = (name: string): string => `${fileName}:${file?.lines[environmentName({ name })]}`;
+  const whereOf = (name: string): string =>
+    parsed.origins[name] === 'environment' && file ? lineOf(name) : 'flag';
+  return [
+    ...bad.problems,
+    ...parsed.warnings.map(({ option, text }): Problem => {
+      const advice = 'weftd reports and ignores it: write a value of that kind';
+      return { severity: 'error', where: lineOf(option), what: text, advice };
+    }),
+    ...settingsWarnings(parsed.values).map(({ option, text }): Problem => {
+      return { severity: 'warning', where: whereOf(option), what: text, advice: 'remove it' };
+    }),
+    ...settingsErrors(parsed.values).map(({ message, options: [name = ''] }): Problem => {
+      const where = whereOf(name);
+      const variable = `in the environment it is ${environmentName({ name })}`;
+      const advice = where === 'flag' ? FLAG_ADVICE : variable;
+      return { severity: 'error', where, what: message, advice };
+    }),
+  ];
 }
 
-/** Flags one by one: those that cannot be parsed are told and left out. */
-function usableFlags(flags: readonly string[], tell: (what: string) => void): string[] {
-  const good: string[] = [];
+/** Those that can not be parsed are told and left out. */
+function flagsOneByOne(flags: readonly string[]): { usable: string[]; problems: Problem[] } {
+  const usable: string[] = [];
+  const problems: Problem[] = [];
   for (let i = 0; i < flags.length; i++) {
     const word = flags[i] as string;
     const name = /^--?([a-z][a-z0-9_-]*)$/.exec(word)?.[1];
     const option = OPTIONS.find((candidate) => candidate.name === name);
     const takesNext = option !== undefined && option.kind !== 'bool' && i + 1 < flags.length;
     const words = takesNext ? [word, flags[++i] as string] : [word];
-    try {
-      if (!word.startsWith('-'))
-        throw new Error(`"${word}" is no flag; weftd ignores it and all behind it`);
-      parseFlags(words, {});
-      good.push(...words);
-    } catch (error) {
-      const [given] = /^[^=]*/.exec(word) ?? [''];
-      const meant = nearest(
-        given.replace(/^-+/, ''),
-        OPTIONS.map((each) => each.name),
-      );
-      const isUnknown = messageOf(error).includes('unknown option');
-      const hint = isUnknown && meant ? ` (did you mean --${meant}?)` : '';
-      tell(
-        messageOf(error)
-          .replace(/; see weftd --help$/, '')
-          .replace(/\n[\s\S]*$/, '') + hint,
-      );
-    }
+    const what = faultOf(words);
+    if (what === '') usable.push(...words);
+    else problems.push({ severity: 'error', where: 'flag', what, advice: FLAG_ADVICE });
   }
-  return good;
+  return { usable, problems };
 }
 
-/** toSettings stops at the first fault: what it names is set to its default, until nothing is left to refuse. */
-function settingsProblems(values: Values): string[] {
-  const messages = new Set<string>();
+/** Why weftd does not take these words, '' when it does. */
+function faultOf(words: readonly string[]): string {
+  const [word = ''] = words;
+  if (!word.startsWith('-')) return `"${word}" is no flag; weftd ignores it and all behind it`;
+  try {
+    parseFlags(words, {});
+    return '';
+  } catch (error) {
+    const [message = ''] = messageOf(error).replace(SEE_HELP, '').split('\n');
+    const isUnknown = error instanceof WeftError && error.code === 'ERR_UNKNOWN_OPTION';
+    return isUnknown ? message + hintAt(word) : message;
+  }
+}
+
+function hintAt(word: string): string {
+  const given = word.replace(/^-+|=[\s\S]*$/g, '');
+  const meant = nearest(
+    given,
+    OPTIONS.map(({ name }) => name),
+  );
+  return meant ? ` (did you mean --${meant}?)` : '';
+}
+
+/** toSettings stops at the first fault: the options that it is about get their defaults, until nothing is left to refuse. */
+function settingsErrors(values: Values): WeftError[] {
+  const errors: WeftError[] = [];
   const repaired: Record<string, Values[string]> = { ...values };
   for (let round = 0; round <= OPTIONS.length; round++) {
-    try {
-      toSettings(repaired);
-      break;
-    } catch (error) {
-      const message = messageOf(error);
-      messages.add(message);
-      const named = message.startsWith('the Kubernetes store')
-        ? ['kube-subnet-mgr']
-        : optionsIn(message);
-      if (named.length === 0) break;
-      for (const option of OPTIONS)
-        if (named.includes(option.name)) repaired[option.name] = option.initial;
-    }
+    const error = settingsError(repaired);
+    if (error === undefined) break;
+    if (!errors.some(({ message }) => message === error.message)) errors.push(error);
+    if (error.options.length === 0) break;
+    for (const option of OPTIONS)
+      if (error.options.includes(option.name)) repaired[option.name] = option.initial;
   }
-  return [...messages];
+  return errors;
 }
 
-/** Names of options that a message speaks of. */
-function optionsIn(message: string): string[] {
-  return [...message.matchAll(/--([a-z][a-z0-9_-]*)/g)].map((match) => match[1] as string);
+function settingsError(values: Values): WeftError | undefined {
+  try {
+    toSettings(values);
+    return undefined;
+  } catch (error) {
+    if (error instanceof WeftError) return error;
+    throw error;
+  }
 }
 
 function configProblems(file: string, text: string): Problem[] {
@@ -188,8 +192,9 @@ function unknownKeys(where: string, text: string): Problem[] {
         const advice = meant ? `did you mean ${parent}${meant}?` : 'remove it';
         return { severity: 'warning', where, what: `nothing reads ${parent}${key}`, advice };
       });
+  const known = networkConfigKeys();
   return [
-    ...told(keysOf(json), NETWORK_CONFIG_KEYS.top, ''),
-    ...told(keysOf(backend), NETWORK_CONFIG_KEYS.backend, 'Backend.'),
+    ...told(keysOf(json), known.top, ''),
+    ...told(keysOf(backend), known.backend, 'Backend.'),
   ];
 }

@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError, Option as CommanderOption } from 'commander';
 import { EXIT, WeftError } from '../shared/errors.ts';
-import { environmentName, OPTIONS, type Option } from './options.ts';
+import { environmentName, helpOf, OPTIONS, type Option } from './options.ts';
 
 export type Value = string | boolean | number | readonly string[];
 export type Values = Readonly<Record<string, Value>>;
@@ -13,18 +13,27 @@ export type Values = Readonly<Record<string, Value>>;
 export type Origin = 'flag' | 'environment' | 'default';
 export type Origins = Readonly<Record<string, Origin>>;
 
+/** What the daemon says about an option and then goes on; `option` is the name. */
+export interface OptionWarning {
+  option: string;
+  text: string;
+}
+
 export type Parsed =
-  | { kind: 'run'; values: Values; origins: Origins; warnings: string[] }
+  | { kind: 'run'; values: Values; origins: Origins; warnings: OptionWarning[] }
   | { kind: 'help' }
   | { kind: 'version' };
 
-/** Parses the words behind the program's name. Throws WeftError ERR_USAGE (exit 2) that names the flag. */
+/** What ends each message of {@link parseFlags}. */
+export const SEE_HELP = '; see weftd --help';
+
+/** Parses the words behind the program's name. Throws WeftError ERR_USAGE or ERR_UNKNOWN_OPTION (exit 2) that names the flag. */
 export function parseFlags(words: readonly string[], environment: NodeJS.ProcessEnv): Parsed {
   const normal = normalise(words);
   if (normal.includes('--help')) return { kind: 'help' };
   if (normal.includes('--version=true')) return { kind: 'version' };
   const given = runCommander(normal.filter((word) => word !== '--version=false'));
-  const warnings: string[] = [];
+  const warnings: OptionWarning[] = [];
   const values: Record<string, Value> = {};
   const origins: Record<string, Origin> = {};
   for (const option of OPTIONS) {
@@ -54,7 +63,7 @@ function normalise(words: readonly string[]): string[] {
       continue;
     }
     const next = words[++i];
-    if (next === undefined) throw usage(`flag needs an argument: -${name}`);
+    if (next === undefined) throw usage(`flag needs an argument: -${name}`, name);
     result.push(`--${name}=${next}`);
   }
   return result;
@@ -76,8 +85,10 @@ function runCommander(words: readonly string[]): Map<string, string[]> {
   try {
     command.parse([...words], { from: 'user' });
   } catch (error) {
-    if (error instanceof CommanderError) throw usage(error.message.replace(/^error: /, ''));
-    throw error;
+    if (!(error instanceof CommanderError)) throw error;
+    const message = `${error.message.replace(/^error: /, '')}${SEE_HELP}`;
+    const isUnknown = error.code === 'commander.unknownOption';
+    throw new WeftError(isUnknown ? 'ERR_UNKNOWN_OPTION' : 'ERR_USAGE', EXIT.usage, message);
   }
   return given;
 }
@@ -87,7 +98,10 @@ function convert(option: Option, texts: readonly string[]): Value {
   const text = texts.at(-1) as string;
   const value = convertOne(option, text);
   if (value === undefined)
-    throw usage(`invalid value "${text}" for flag -${option.name}: ${option.kind} expected`);
+    throw usage(
+      `invalid value "${text}" for flag -${option.name}: ${option.kind} expected`,
+      option.name,
+    );
   return value;
 }
 
@@ -103,19 +117,19 @@ function convertOne(option: Option, text: string): Value | undefined {
 function fromEnvironment(
   option: Option,
   environment: NodeJS.ProcessEnv,
-  warnings: string[],
+  warnings: OptionWarning[],
 ): Value | undefined {
   const name = environmentName(option);
   const text = environment[name];
   if (!text) return undefined;
   const value = convertOne(option, text);
   if (value !== undefined) return value;
-  warnings.push(`${name}: ${option.kind} expected; ignored`);
+  warnings.push({ option: option.name, text: `${name}: ${option.kind} expected; ignored` });
   return undefined;
 }
 
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; see weftd --help`);
+function usage(message: string, ...options: string[]): WeftError {
+  return new WeftError('ERR_USAGE', EXIT.usage, `${message}${SEE_HELP}`, undefined, options);
 }
 
 /** The text of --help, flannel's flags first. */
@@ -128,5 +142,5 @@ Each flag can be set by an environment variable: FLANNELD_ and its name in capit
 
 function line(option: Option): string {
   const initial = Array.isArray(option.initial) ? '' : String(option.initial);
-  return `  --${option.name.padEnd(30)} ${option.help}${initial === '' ? '' : ` [${initial}]`}`;
+  return `  --${option.name.padEnd(30)} ${helpOf(option)}${initial === '' ? '' : ` [${initial}]`}`;
 }

@@ -1,5 +1,5 @@
 /** The option table as a page and as a man page: flags, environment, defaults and meaning from one source. */
-import { environmentName, OPTIONS, type Option } from './options.ts';
+import { allowedText, environmentName, helpOf, OPTIONS, type Option } from './options.ts';
 
 const GROUPS = [
   { group: 'flannel', title: "flannel's flags" },
@@ -10,9 +10,9 @@ function initialOf(option: Option): string {
   return Array.isArray(option.initial) || option.initial === '' ? '' : String(option.initial);
 }
 
-function kindOf(option: Option): string {
-  if (option.word) return `${option.kind} or ${option.word}`;
-  return option.kind === 'list' ? 'string, repeatable' : option.kind;
+/** What it takes, as exactly as the table says it. */
+function valuesOf(option: Option): string {
+  return allowedText(option) || (option.kind === 'list' ? 'string, repeatable' : option.kind);
 }
 
 /** docs/reference/options.md */
@@ -20,13 +20,13 @@ export function renderOptionsPage(): string {
   const sections = GROUPS.flatMap(({ group, title }) => [
     `## ${title[0]?.toUpperCase()}${title.slice(1)}`,
     '',
-    '| flag | environment | kind | default | meaning |',
+    '| flag | environment | values | default | meaning |',
     '|---|---|---|---|---|',
     ...OPTIONS.filter((option) => option.group === group).map((option) => {
       const cells = [
         `\`--${option.name}\``,
         `\`${environmentName(option)}\``,
-        kindOf(option),
+        valuesOf(option),
         initialOf(option) === '' ? '' : `\`${initialOf(option)}\``,
         option.help,
       ];
@@ -50,7 +50,7 @@ export function renderOptionsPage(): string {
 /** deploy/systemd/default: every option as a variable, commented out. */
 export function renderDefaults(): string {
   const blocks = OPTIONS.filter((option) => !option.unsupported).flatMap((option) => [
-    `# ${option.help}`,
+    `# ${helpOf(option)}`,
     `#${environmentName(option)}=${initialOf(option)}`,
     '',
   ]);
@@ -72,7 +72,7 @@ export function renderManPage(version: string): string {
       return [
         '.TP',
         `.BI \\-\\-${troff(option.name)} = ${option.kind === 'list' ? 'string' : option.kind}`,
-        `${troff(option.help)}.${initial === '' ? '' : ` Default: ${troff(initial)}.`} Environment: ${environmentName(option)}.`,
+        `${troff(helpOf(option))}.${initial === '' ? '' : ` Default: ${troff(initial)}.`} Environment: ${environmentName(option)}.`,
       ];
     });
   return [

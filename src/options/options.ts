@@ -1,4 +1,9 @@
-/** The one table of options: flags, environment and help come from it. flannel's names and defaults, then weft's own. */
+/**
+ * The one table of options: flags, environment, their checks, help, pages and completion come from it. flannel's names and defaults,
+ * then weft's own.
+ */
+import type { SourceCheck } from '../memory/worker-task.ts';
+import { WORKERS_MAX } from '../shared/limits.ts';
 
 export interface Option {
   name: string;
@@ -13,9 +18,25 @@ export interface Option {
   unsupported?: 'refuse' | 'warn';
   /** never shown: not in logs, not in status */
   secret?: boolean;
+  /** the only words that it takes */
+  choices?: readonly string[];
+  /** the least and the largest number that it takes */
+  min?: number;
+  max?: number;
   /** the one word that a number option takes besides numbers */
   word?: string;
+  /** some of the values of an option whose values are more than a few: a shell offers them */
+  samples?: readonly string[];
 }
+
+export const LOG_FORMATS = ['auto', 'text', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+const SOURCE_CHECKS: readonly SourceCheck[] = ['lease', 'vtep', 'off'];
+
+const PORT_MAX = 65_535;
+const DAY_SECONDS = 86_400;
 
 const flannel = (
   name: string,
@@ -81,12 +102,16 @@ export const OPTIONS: readonly Option[] = [
   ),
   flannel('public-ip', 'string', '', 'IPv4 address that peers send to'),
   flannel('public-ipv6', 'string', '', 'IPv6 address that peers send to'),
-  flannel(
-    'subnet-lease-renew-margin',
-    'number',
-    60,
-    'minutes before expiry to renew the lease, 1-1439',
-  ),
+  {
+    ...flannel(
+      'subnet-lease-renew-margin',
+      'number',
+      60,
+      'minutes before expiry to renew the lease',
+    ),
+    min: 1,
+    max: 1439,
+  },
   flannel('ip-masq', 'bool', false, 'masquerade traffic that leaves the overlay'),
   flannel(
     'ip-masq-fully-random-disable',
@@ -109,8 +134,16 @@ export const OPTIONS: readonly Option[] = [
   ),
   inert('kubeconfig-file', 'string', '', `kubeconfig; ${KUBERNETES}`),
   flannel('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
-  flannel('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
-  flannel('iptables-resync', 'number', 5, 'seconds between checks of the firewall rules'),
+  {
+    ...flannel('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
+    min: 0,
+    max: PORT_MAX,
+  },
+  {
+    ...flannel('iptables-resync', 'number', 5, 'seconds between checks of the firewall rules'),
+    min: 1,
+    max: DAY_SECONDS,
+  },
   flannel('iptables-forward-rules', 'bool', true, "accept the overlay's forwarded traffic"),
   flannel('ip-blackhole-route', 'bool', false, 'keep a blackhole route for the own subnet'),
   inert(
@@ -128,10 +161,25 @@ export const OPTIONS: readonly Option[] = [
   flannel('v', 'number', 0, 'verbosity; 1 and more logs debug messages'),
   inert('vmodule', 'string', '', `verbosity per source file; ${KLOG}`),
   inert('log_backtrace_at', 'string', ':0', `stack trace at a source line; ${KLOG}`),
-  own('store', 'string', 'etcd', 'where leases are kept: etcd or file:<dir>'),
-  { ...own('workers', 'number', 1, 'forwarding threads; auto = one per core'), word: 'auto' },
-  own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro'),
-  own('source-check', 'string', 'lease', 'what a received packet must prove: lease, vtep or off'),
+  {
+    ...own('store', 'string', 'etcd', 'where leases are kept: etcd or file:<dir>'),
+    samples: ['etcd', 'file:'],
+  },
+  {
+    ...own('workers', 'number', 1, 'forwarding threads; auto = one per core'),
+    word: 'auto',
+    min: 1,
+    max: WORKERS_MAX,
+    samples: ['1', '2', '4', '8'],
+  },
+  {
+    ...own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro'),
+    samples: ['auto', 'off'],
+  },
+  {
+    ...own('source-check', 'string', 'lease', 'what a received packet must prove'),
+    choices: SOURCE_CHECKS,
+  },
   own('admin-socket', 'string', '/run/weft/weft.sock', 'unix socket for bin/weft'),
   own(
     'admin-listen',
@@ -140,21 +188,57 @@ export const OPTIONS: readonly Option[] = [
     'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
   ),
   own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
-  own(
-    'probe-seconds',
-    'number',
-    10,
-    'seconds between echoes to each peer, for RTT and loss in weft peers; 0 = only on demand',
-  ),
-  own(
-    'reach-port',
-    'number',
-    8474,
-    'TCP port on the overlay address where peers ask for weft ping --all; 0 = off',
-  ),
-  own('log-format', 'string', 'auto', 'auto, text or json'),
-  own('log-level', 'string', 'info', 'debug, info, warn or error'),
+  {
+    ...own(
+      'probe-seconds',
+      'number',
+      10,
+      'seconds between echoes to each peer, for RTT and loss in weft peers; 0 = only on demand',
+    ),
+    min: 0,
+    max: DAY_SECONDS,
+  },
+  {
+    ...own(
+      'reach-port',
+      'number',
+      8474,
+      'TCP port on the overlay address where peers ask for weft ping --all; 0 = off',
+    ),
+    min: 0,
+    max: PORT_MAX,
+  },
+  {
+    ...own(
+      'log-format',
+      'string',
+      'auto',
+      'form of the log; auto = text on a terminal and under systemd, else JSON',
+    ),
+    choices: LOG_FORMATS,
+  },
+  { ...own('log-level', 'string', 'info', 'the least that is logged'), choices: LOG_LEVELS },
 ];
+
+/** A row of the table. Throws on a name that is not in it. */
+export function optionNamed(name: string): Option {
+  const option = OPTIONS.find((candidate) => candidate.name === name);
+  if (!option) throw new Error(`there is no option ${name}`);
+  return option;
+}
+
+/** What an option takes, for people: "lease, vtep or off", "auto or 1 to 64"; '' where it is not bounded. */
+export function allowedText({ choices, word, min, max }: Option): string {
+  if (choices) return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
+  if (min === undefined) return '';
+  return `${word === undefined ? '' : `${word} or `}${min} to ${max}`;
+}
+
+/** What it means and what it takes. */
+export function helpOf(option: Option): string {
+  const allowed = allowedText(option);
+  return allowed === '' ? option.help : `${option.help} (${allowed})`;
+}
 
 /** FLANNELD_ and the name in capitals, "-" and "." as "_". */
 export function environmentName(option: Pick<Option, 'name'>): string {

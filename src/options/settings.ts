@@ -8,11 +8,15 @@ import { familyOf, parseAddress } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { WORKERS_MAX } from '../shared/limits.ts';
 import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
-import type { Values } from './flags.ts';
-import { OPTIONS, type Option } from './options.ts';
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import type { OptionWarning, Values } from './flags.ts';
+import {
+  allowedText,
+  type LogFormat,
+  type LogLevel,
+  OPTIONS,
+  type Option,
+  optionNamed,
+} from './options.ts';
 
 export interface Settings {
   store: StoreSettings;
@@ -43,12 +47,13 @@ export interface Settings {
   probeMs: number;
   /** 0 = peers can't ask what this node reaches */
   reachPort: number;
-  logFormat: 'auto' | 'text' | 'json';
+  logFormat: LogFormat;
   logLevel: LogLevel;
 }
 
-function refuse(message: string): never {
-  throw new WeftError('ERR_USAGE', EXIT.usage, message);
+/** `options`: the flags that the message speaks of, the one to blame first. */
+function refuse(message: string, ...options: string[]): never {
+  throw new WeftError('ERR_USAGE', EXIT.usage, message, undefined, options);
 }
 
 /** Options of parts that are not built yet and that are set to something else than their default. */
@@ -61,28 +66,23 @@ function askedInVain(values: Values, kind: 'refuse' | 'warn'): Option[] {
 }
 
 /** One line for each option that is set and has no effect yet. */
-export function settingsWarnings(values: Values): string[] {
-  return askedInVain(values, 'warn').map(
-    ({ name }) => `--${name} is not supported yet and has no effect`,
-  );
+export function settingsWarnings(values: Values): OptionWarning[] {
+  return askedInVain(values, 'warn').map(({ name }) => {
+    return { option: name, text: `--${name} is not supported yet and has no effect` };
+  });
 }
 
-/** Throws WeftError naming the flag: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
+/** Throws WeftError at the first fault, with the flags that it is about: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
 export function toSettings(values: Values): Settings {
   if (values['kube-subnet-mgr'] === true) {
     const message = 'the Kubernetes store is not supported yet; use --store=etcd or file:<dir>';
-    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message);
+    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message, undefined, [
+      'kube-subnet-mgr',
+    ]);
   }
   for (const { name } of askedInVain(values, 'refuse'))
-    refuse(`--${name} is not supported yet; remove it`);
-  const margin = values['subnet-lease-renew-margin'] as number;
-  if (margin < 1 || margin > 1439) {
-    throw new WeftError(
-      'ERR_RENEW_MARGIN',
-      EXIT.failure,
-      `--subnet-lease-renew-margin ${margin}: must be 1 to 1439 minutes`,
-    );
-  }
+    refuse(`--${name} is not supported yet; remove it`, name);
+  const renewMarginMs = parseRenewMargin(values) * 60_000;
   return {
     store: parseStore(values),
     interfaces: values['iface'] as readonly string[],
@@ -91,24 +91,24 @@ export function toSettings(values: Values): Settings {
     publicIp: parseIp(values, 'public-ip', 4),
     publicIpv6: parseIp(values, 'public-ipv6', 6),
     subnetFile: values['subnet-file'] as string,
-    renewMarginMs: margin * 60_000,
+    renewMarginMs,
     masquerade: values['ip-masq'] as boolean,
     fullyRandom: values['ip-masq-fully-random-disable'] !== true,
     forwardRules: values['iptables-forward-rules'] as boolean,
-    resyncMs: numberIn(values, 'iptables-resync', 1, 86_400) * 1000,
+    resyncMs: numberOf(values, 'iptables-resync') * 1000,
     blackholeRoute: values['ip-blackhole-route'] as boolean,
     healthAddress: parseIp(values, 'healthz-ip') || '0.0.0.0',
-    healthPort: numberIn(values, 'healthz-port', 0, 65_535),
-    workers: parseWorkers(values['workers'] as number | 'auto'),
+    healthPort: numberOf(values, 'healthz-port'),
+    workers: parseWorkers(values),
     features: parseOffload(values['offload'] as string),
-    sourceCheck: oneOf(values, 'source-check', ['lease', 'vtep', 'off'] as const),
+    sourceCheck: choiceOf<SourceCheck>(values, 'source-check'),
     adminSocket: values['admin-socket'] as string,
     adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
-    probeMs: numberIn(values, 'probe-seconds', 0, 86_400) * 1000,
-    reachPort: numberIn(values, 'reach-port', 0, 65_535),
-    logFormat: oneOf(values, 'log-format', ['auto', 'text', 'json'] as const),
-    logLevel: (values['v'] as number) > 0 ? 'debug' : oneOf(values, 'log-level', LOG_LEVELS),
+    probeMs: numberOf(values, 'probe-seconds') * 1000,
+    reachPort: numberOf(values, 'reach-port'),
+    logFormat: choiceOf<LogFormat>(values, 'log-format'),
+    logLevel: (values['v'] as number) > 0 ? 'debug' : choiceOf<LogLevel>(values, 'log-level'),
   };
 }
 
@@ -116,12 +116,20 @@ function parseStore(values: Values): StoreSettings {
   const store = values['store'] as string;
   if (store.startsWith('file:') && store.length > 5)
     return { kind: 'file', folder: store.slice(5) };
-  if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`);
+  if (store !== 'etcd') refuse(`--store ${store}: must be etcd or file:<dir>`, 'store');
   const text = (name: string): string => values[`etcd-${name}`] as string;
   if ((text('keyfile') === '') !== (text('certfile') === ''))
-    refuse('--etcd-keyfile and --etcd-certfile belong together: give both or none');
+    refuse(
+      '--etcd-keyfile and --etcd-certfile belong together: give both or none',
+      'etcd-keyfile',
+      'etcd-certfile',
+    );
   if (text('password') !== '' && text('username') === '')
-    refuse('--etcd-password without --etcd-username: give both or none');
+    refuse(
+      '--etcd-password without --etcd-username: give both or none',
+      'etcd-password',
+      'etcd-username',
+    );
   return {
     kind: 'etcd',
     endpoints: parseEndpoints(text('endpoints')),
@@ -137,28 +145,43 @@ function parseStore(values: Values): StoreSettings {
 /** flannel hands the list to etcd's client as it is; blanks around a comma are forgiven here. */
 function parseEndpoints(text: string): string[] {
   const endpoints = text.split(',').flatMap((part) => part.trim() || []);
-  if (endpoints.length === 0) refuse('--etcd-endpoints is empty: give at least one');
+  const name = 'etcd-endpoints';
+  if (endpoints.length === 0) refuse(`--${name} is empty: give at least one`, name);
   for (const [i, endpoint] of endpoints.entries()) {
     const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
     const isPlain = url && url.pathname === '/' && !url.search && !url.username && !url.password;
     // The endpoint itself is not shown: it may hold a password.
     if (!isPlain || !/^https?:$/.test(url.protocol) || url.hostname === '')
-      refuse(`--etcd-endpoints: number ${i + 1} is not of the form http(s)://host:port`);
+      refuse(`--${name}: number ${i + 1} is not of the form http(s)://host:port`, name);
   }
   return endpoints.map((endpoint) => endpoint.replace(/\/$/, ''));
 }
 
-function numberIn(values: Values, name: string, least: number, most: number): number {
+/** A number that the table allows. */
+function numberOf(values: Values, name: string): number {
+  const option = optionNamed(name);
   const value = values[name] as number;
-  if (value < least || value > most) refuse(`--${name} ${value}: must be ${least} to ${most}`);
+  if (!isInRange(option, value)) refuse(`--${name} ${value}: must be ${allowedText(option)}`, name);
   return value;
 }
 
-function parseWorkers(count: number | 'auto'): number {
-  if (count === 'auto') return Math.min(availableParallelism(), WORKERS_MAX);
-  if (count < 1 || count > WORKERS_MAX)
-    refuse(`--workers ${count}: must be auto or 1 to ${WORKERS_MAX}`);
-  return count;
+function isInRange({ min = -Infinity, max = Infinity }: Option, value: number): boolean {
+  return value >= min && value <= max;
+}
+
+/** Minutes. flannel ends with another exit code for this one. */
+function parseRenewMargin(values: Values): number {
+  const name = 'subnet-lease-renew-margin';
+  const option = optionNamed(name);
+  const margin = values[name] as number;
+  if (isInRange(option, margin)) return margin;
+  const message = `--${name} ${margin}: must be ${allowedText(option)} minutes`;
+  throw new WeftError('ERR_RENEW_MARGIN', EXIT.failure, message, undefined, [name]);
+}
+
+function parseWorkers(values: Values): number {
+  const isAuto = values['workers'] === optionNamed('workers').word;
+  return isAuto ? Math.min(availableParallelism(), WORKERS_MAX) : numberOf(values, 'workers');
 }
 
 /** An address or "". */
@@ -166,7 +189,7 @@ function parseIp(values: Values, name: string, family?: 4 | 6): string {
   const text = values[name] as string;
   const words = text === '' ? undefined : parseAddress(text);
   if (text !== '' && (!words || (family !== undefined && familyOf(words) !== family)))
-    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`);
+    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`, name);
   return text;
 }
 
@@ -176,15 +199,17 @@ function parsePattern(text: string): RegExp {
   try {
     return new RegExp(body, flags);
   } catch (error) {
-    return refuse(`--iface-regex ${text}: ${messageOf(error)}`);
+    return refuse(`--iface-regex ${text}: ${messageOf(error)}`, 'iface-regex');
   }
 }
 
-function oneOf<T extends string>(values: Values, name: string, allowed: readonly T[]): T {
+/** One of the words that the table allows: `T` is the type of these. */
+function choiceOf<T extends string>(values: Values, name: string): T {
+  const { choices = [] } = optionNamed(name);
   const value = values[name] as T;
-  return allowed.includes(value)
-    ? value
-    : refuse(`--${name} ${value}: must be one of ${allowed.join(', ')}`);
+  if (!choices.includes(value))
+    refuse(`--${name} ${value}: must be one of ${choices.join(', ')}`, name);
+  return value;
 }
 
 /** "auto" = all; "off" = one packet per system call; a list starts from auto: "auto,-pack". FEATURE bits. */
@@ -194,7 +219,10 @@ export function parseOffload(text: string): number {
     const name = word.replace(/^[+-]/, '');
     if (name === 'auto' || name === 'off') features = name === 'auto' ? FEATURES_ALL : 0;
     else if (!Object.hasOwn(FEATURE, name))
-      refuse(`--offload ${word}: must be auto, off or one of ${Object.keys(FEATURE).join(', ')}`);
+      refuse(
+        `--offload ${word}: must be auto, off or one of ${Object.keys(FEATURE).join(', ')}`,
+        'offload',
+      );
     else if (word.startsWith('-')) features &= ~FEATURE[name as FeatureName];
     else features |= FEATURE[name as FeatureName];
   }

@@ -96,6 +96,9 @@ export interface Mac {
   low: number;
 }
 
+/** Where the wire carries no MACs. */
+export const NO_MAC: Mac = { high: 0, low: 0 };
+
 /** Parses "aa:bb:cc:dd:ee:ff"; undefined when malformed. */
 export function parseMac(text: string): Mac | undefined {
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return undefined;

@@ -15,16 +15,27 @@ export const EXIT = {
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** An error whose message a user can act on. `code` is stable; `exitCode` is what the program ends with. */
+/**
+ * An error whose message a user can act on. `code` is stable; `exitCode` is what the program ends with; `options` names the flags of
+ * weftd that the message speaks of ("iface"), the one to blame first. Programs decide by these, never by the message.
+ */
 export class WeftError extends Error {
   readonly code: string;
   readonly exitCode: ExitCode;
+  readonly options: readonly string[];
 
-  constructor(code: string, exitCode: ExitCode, message: string, cause?: unknown) {
+  constructor(
+    code: string,
+    exitCode: ExitCode,
+    message: string,
+    cause?: unknown,
+    options: readonly string[] = [],
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'WeftError';
     this.code = code;
     this.exitCode = exitCode;
+    this.options = options;
   }
 }
 

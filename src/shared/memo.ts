@@ -1,4 +1,4 @@
-/** Things made once per key. */
+/** Things made once. */
 
 interface MapLike<K, V> {
   get(key: K): V | undefined;
@@ -12,4 +12,13 @@ export function getOrMake<K, V>(map: MapLike<K, V>, key: K, make: () => V): V {
   const made = make();
   map.set(key, made);
   return made;
+}
+
+/** Makes the thing at the first call; later calls get the same one. */
+export function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }

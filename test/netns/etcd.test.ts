@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ETCD_PREFIX, Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
 import { healthPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 import { withoutLoss as loseNothing, type PodPair } from '../support/without-loss.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const HEALTH_PORT = 8081;
 /** The first two nodes are weft's, the third is stock. */

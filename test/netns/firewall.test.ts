@@ -1,11 +1,13 @@
 /** Masquerade and forward rules with real iptables and nft in namespaces of their own: text, healing, and what packets see. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
 import { LabScope, type Namespace } from '../../lab/namespace.ts';
-import type { Exec } from '../../src/host/exec.ts';
+import { type Exec, exec } from '../../src/host/exec.ts';
 import { createFirewall, type Flavour, removeRules } from '../../src/host/firewall/firewall.ts';
 import type { FirewallFamily } from '../../src/host/firewall/wishes.ts';
+import { needs } from '../support/needs.ts';
 import { prefix } from '../support/rig.ts';
+
+const { after, afterEach, before, describe, it } = needs('root');
 
 const V4: FirewallFamily = {
   family: 4,
@@ -194,9 +196,7 @@ describe('netns: firewall rules', () => {
     assert.equal((await removeRules('nftables', run)).length, 2);
     assert.doesNotMatch(await run('nft', ['list', 'ruleset']), /flannel/i);
     assert.deepEqual(await removeRules('iptables', run), []);
-    const nothing: Exec = async (command) => {
-      throw new Error(`${command}: command not found; install it`);
-    };
+    const nothing: Exec = (command, args) => exec(`${command}-of-nowhere`, args);
     assert.deepEqual(await removeRules('iptables', nothing), []);
     assert.deepEqual(await removeRules('nftables', nothing), []);
     await assert.rejects(createFirewall('iptables', WISHES, nothing).ensure(), /command not found/);

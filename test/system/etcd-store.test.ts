@@ -3,19 +3,22 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
 import { EtcdServer } from '../../lab/etcd.ts';
 import type { Etcdctl } from '../../lab/etcdctl.ts';
 import { acquireLease, parseLeases } from '../../src/cluster/lease/acquire.ts';
 import type { Lease, LeaseAttributes } from '../../src/cluster/lease/lease.ts';
 import { parseNetworkConfig } from '../../src/cluster/network-config.ts';
 import { EtcdStore } from '../../src/cluster/store/etcd.ts';
+import { KeyedLease } from '../../src/cluster/store/keyed-lease.ts';
 import type { EtcdSettings } from '../../src/cluster/store/settings.ts';
 import type { Snapshot } from '../../src/cluster/store/store.ts';
 import { createLog } from '../../src/control/log/log.ts';
-import { LeaseKeeper } from '../../src/control/membership/keep.ts';
+import { systemClock } from '../../src/shared/clock.ts';
+import { needs } from '../support/needs.ts';
 import { prefix, words } from '../support/rig.ts';
 import { until } from '../support/until.ts';
+
+const { after, afterEach, before, describe, test } = needs('etcd', 'etcdctl');
 
 const PREFIX = '/coreos.com/network';
 const config = parseNetworkConfig(
@@ -52,8 +55,12 @@ describe('etcd store', () => {
     open.push(made);
     return made;
   };
-  const keeperOf = (on: EtcdStore, lease: Lease, marginMs = 3_600_000): LeaseKeeper => {
-    const keeper = new LeaseKeeper(on, lease, marginMs, quiet);
+  const keeperOf = (on: EtcdStore, lease: Lease, marginMs = 3_600_000): KeyedLease => {
+    const keeper = new KeyedLease(on, lease, {
+      renewMarginMs: marginMs,
+      log: quiet,
+      clock: systemClock,
+    });
     open.push({ close: () => keeper.stop() });
     return keeper;
   };

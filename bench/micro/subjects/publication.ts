@@ -1,5 +1,5 @@
 /** Writing one half of the route table: what the control thread does when leases change. */
-import { fillHalf } from '../../../src/control/plane/publish.ts';
+import { fillHalf } from '../../../src/control/plane/shared-table.ts';
 import { HALF, halfAt, TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { Case, Work } from '../case.ts';
 import { makePeers, PEER_COUNTS } from '../peers.ts';

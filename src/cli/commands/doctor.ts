@@ -1,46 +1,16 @@
 /** weft doctor: what is wrong on this node, and what to do about it; with and without a running daemon. */
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { z } from 'zod';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
+import { answerShape, type DoctorAnswer, SCHEMA_VERSION } from '../doctor/answer.ts';
 import { renderDoctor } from '../doctor/render.ts';
 import { CHECKS, runChecks } from '../doctor/run.ts';
-import {
-  type Judged,
-  judgeSettings,
-  parseEnvironmentFile,
-  settingsOfProcess,
-} from '../doctor/settings.ts';
+import { type Judged, judgeFile, settingsOfProcess } from '../doctor/settings.ts';
 import { Site } from '../doctor/site.ts';
 import { addShow, type OnExit, type ShowOptions } from '../show.ts';
 
 const ENVIRONMENT_FILE = '/etc/default/weftd';
-const SCHEMA_VERSION = 1;
-
-const shape = z.looseObject({
-  schemaVersion: z.literal(SCHEMA_VERSION),
-  /** where the settings that were judged come from */
-  settings: z.string(),
-  checks: z.array(
-    z.looseObject({
-      id: z.string(),
-      group: z.string(),
-      status: z.enum(['ok', 'warn', 'fail', 'skipped']),
-      severity: z.enum(['fail', 'warn', 'info']),
-      title: z.string(),
-      text: z.string(),
-      fix: z.string().nullable(),
-    }),
-  ),
-  summary: z.looseObject({
-    ok: z.number(),
-    warn: z.number(),
-    fail: z.number(),
-    skipped: z.number(),
-  }),
-});
-export type DoctorAnswer = z.infer<typeof shape>;
 
 interface Extra {
   only?: string[];
@@ -49,7 +19,7 @@ interface Extra {
 }
 
 export function addDoctor(program: Command, onExit: OnExit): void {
-  const command: Command = addShow<typeof shape, Extra>(program, onExit, {
+  const command: Command = addShow<typeof answerShape, Extra>(program, onExit, {
     name: 'doctor',
     description: 'what is wrong on this node, and what to do about it; works without a daemon too',
     argument: ['[flags...]', "behind --: weftd's flags, judged as the daemon would take them"],
@@ -59,7 +29,7 @@ export function addDoctor(program: Command, onExit: OnExit): void {
         .option('--list', 'the checks, without running them')
         .option('--env-file <path>', `FLANNELD_ variables (default: ${ENVIRONMENT_FILE})`),
     help: 'Exit code 1 when a check failed. The settings are those behind --, else those of the running daemon, else --env-file.',
-    shape,
+    shape: answerShape,
     answer: async (options, flags) => {
       const isSocketGiven = command.getOptionValueSource('adminSocket') === 'cli';
       const words = (flags as unknown as string[] | undefined) ?? [];
@@ -118,10 +88,5 @@ async function judgedSettings(
     const message = `doctor: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`;
     throw new WeftError('ERR_ENVIRONMENT_FILE', EXIT.failure, message);
   });
-  const environment = { ...process.env, ...parseEnvironmentFile(text ?? '') };
-  const sources = [
-    ...(words.length > 0 ? ['the flags behind --'] : []),
-    ...(text === undefined ? [] : [file]),
-  ];
-  return judgeSettings(words, environment, sources.join(' and ') || 'the defaults');
+  return judgeFile(words, text === undefined ? undefined : { name: file, text }, process.env);
 }

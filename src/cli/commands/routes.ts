@@ -1,6 +1,7 @@
 /** weft routes get ADDRESS: which way a packet to an address takes, like `ip route get`. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { kindNamed } from '../../cluster/kinds/all.ts';
 import { fetchPage } from '../client.ts';
 import { addShow, type OnExit } from '../show.ts';
 import type { Style } from '../style.ts';
@@ -103,7 +104,8 @@ function encapsulationLines(
   const macs = header.destinationMac
     ? [line('ethernet', `${header.sourceMac ?? '?'} > ${header.destinationMac}`)]
     : [];
-  const what = type === 'vxlan' ? `VXLAN, VNI ${header.vni}` : 'flannel-UDP';
+  const vni = header.vni === undefined ? '' : `, VNI ${header.vni}`;
+  const what = `${kindNamed(type)?.label ?? type}${vni}`;
   return [
     line('header', `${what}, ${overheadBytes} bytes in front of each packet`),
     ...macs,

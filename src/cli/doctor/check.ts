@@ -1,4 +1,5 @@
 /** What a check of the doctor is, and what it finds. Ids, groups and states are a promise to scripts. */
+import type { OverlayProbe } from './overlay-probe.ts';
 import type { Site } from './site.ts';
 
 export type Status = 'ok' | 'warn' | 'fail' | 'skipped';
@@ -12,18 +13,31 @@ export interface Finding {
   fix?: string;
 }
 
-export interface Check {
+interface CheckFacts {
   /** stable, kebab-case */
   id: string;
   group: Group;
   /** the worst that it reports: info checks only tell */
   severity: 'fail' | 'warn' | 'info';
   title: string;
-  /** Sends to the peers, or judges what came back: runs behind the others, so that these do not disturb it. */
-  network?: true;
-  /** Changes nothing. What it throws is told as "skipped"; it has {@link LIMIT_MS}. */
+}
+
+/** Looks at this host, its daemon and the store. Changes nothing. What it throws is told as "skipped"; it has {@link LIMIT_MS}. */
+export interface LocalCheck extends CheckFacts {
+  network?: never;
   run(site: Site): Finding | Promise<Finding>;
 }
+
+/**
+ * Sends to the peers, or judges what came back: runs behind the others, so that these do not disturb it. `overlay` asks the peers
+ * when the first check wants to know; all share the answers.
+ */
+export interface NetworkCheck extends CheckFacts {
+  network: true;
+  run(site: Site, overlay: () => Promise<OverlayProbe>): Finding | Promise<Finding>;
+}
+
+export type Check = LocalCheck | NetworkCheck;
 
 export const LIMIT_MS = 5_000;
 

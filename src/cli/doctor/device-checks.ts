@@ -1,6 +1,7 @@
 /** Checks of the overlay's devices: names, UDP port, MTU chain. */
 import { readFile } from 'node:fs/promises';
-import { findPortHolder } from '../../host/preflight.ts';
+import { kindOf } from '../../cluster/kinds/all.ts';
+import { findPortHolder, isKernelVxlan } from '../../host/preflight.ts';
 import { parseAddress, prefixContains } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
@@ -72,10 +73,11 @@ export function judgeDevices(
   names: readonly string[],
   links: readonly LinkJson[],
   isRunning: boolean,
+  linkKind: string,
 ): Finding {
   const found = links.filter(({ ifname }) => names.includes(ifname));
-  const foreign = found.find(({ linkinfo }) => linkinfo?.info_kind !== 'tun');
-  if (foreign && (isRunning || foreign.linkinfo?.info_kind !== 'vxlan'))
+  const foreign = found.find(({ linkinfo }) => linkinfo?.info_kind !== linkKind);
+  if (foreign && (isRunning || !isKernelVxlan(foreign)))
     return fail(
       `${foreign.ifname} is a ${foreign.linkinfo?.info_kind ?? 'foreign'} device`,
       `ip link delete ${foreign.ifname}`,
@@ -103,9 +105,10 @@ export const DEVICE_CHECKS: readonly Check[] = [
     severity: 'fail',
     title: 'device',
     run: async (site) => {
-      const names = [...(await overlayOf(site)).devices.values()];
-      if (names.length === 0) return skipped('no network config with a device');
-      return judgeDevices(names, await site.links(), (await site.daemon()) !== undefined);
+      const { devices, linkKind } = await overlayOf(site);
+      if (linkKind === undefined) return skipped('no network config with a device');
+      const isRunning = (await site.daemon()) !== undefined;
+      return judgeDevices([...devices.values()], await site.links(), isRunning, linkKind);
     },
   },
   {
@@ -118,8 +121,7 @@ export const DEVICE_CHECKS: readonly Check[] = [
       if (port === undefined) return skipped('no network config with a UDP port');
       const kernel = await findPortHolder(port, undefined, [...devices.values()]);
       const isStock = (await site.links()).some(
-        ({ ifname, linkinfo }) =>
-          linkinfo?.info_kind === 'vxlan' && [...devices.values()].includes(ifname),
+        (link) => isKernelVxlan(link) && [...devices.values()].includes(link.ifname),
       );
       const holders = isStock ? [] : await holdersOf(port);
       return judgePort(port, kernel, holders, (await site.daemon())?.pid);
@@ -140,16 +142,15 @@ export const DEVICE_CHECKS: readonly Check[] = [
 async function chainOf(site: Site): Promise<MtuChain | undefined> {
   const external = await site.external();
   const config = await site.config();
-  const { devices } = await overlayOf(site);
+  const { devices, outerMtu } = await overlayOf(site);
   if ('error' in external || !config || devices.size === 0) return undefined;
-  const { backend } = config;
+  const kind = kindOf(config.backend);
   const links = await site.links();
-  const configMtu = backend.type === 'vxlan' ? backend.mtu : undefined;
-  const overhead = { 4: backend.type === 'udp' ? 28 : 50, 6: 70 };
   const rows = [...devices].map(([family, name]) => {
     const link = links.find(({ ifname }) => ifname === name);
-    const planned = (configMtu ?? external.mtu) - overhead[family];
-    return { name, mtu: link?.mtu ?? planned, overheadBytes: overhead[family] };
+    const overheadBytes = kind.overheadBytes(family);
+    const planned = (outerMtu ?? external.mtu) - overheadBytes;
+    return { name, mtu: link?.mtu ?? planned, overheadBytes };
   });
   const own = (await site.ownLease())?.subnet4;
   const isOurs = (text: string): boolean => {
@@ -165,7 +166,7 @@ async function chainOf(site: Site): Promise<MtuChain | undefined> {
   const mtu = Number((await readKernel(`/sys/class/net/${external.name}/mtu`)) ?? external.mtu);
   return {
     underlay: { name: external.name, mtu },
-    configMtu,
+    configMtu: outerMtu,
     devices: rows,
     fileMtu: await fileMtuOf(site.settings?.subnetFile ?? ''),
     podDevices,

@@ -1,7 +1,6 @@
 /** The overlay's devices and figures on this node, from the network config. */
-import { deviceName } from '../../cluster/network-config.ts';
+import { kindOf } from '../../cluster/kinds/all.ts';
 import { formatPrefix } from '../../shared/address.ts';
-import { overheadBytes } from '../../wire/overhead.ts';
 import type { Site } from './site.ts';
 
 export interface Overlay {
@@ -9,22 +8,41 @@ export interface Overlay {
   devices: Map<4 | 6, string>;
   /** UDP port; undefined where there is none */
   port: number | undefined;
-  /** bytes in front of a pod's packet */
+  /** what `ip -d link` calls the devices' kind */
+  linkKind: string | undefined;
+  /** bytes in front of a pod's packet, at most */
   overheadBytes: number;
+  /** the underlay's MTU that the config asks for; undefined = the interface's */
+  outerMtu: number | undefined;
   networks: string[];
 }
 
+const NONE: Overlay = {
+  devices: new Map(),
+  port: undefined,
+  linkKind: undefined,
+  overheadBytes: 0,
+  outerMtu: undefined,
+  networks: [],
+};
+
 /** Empty where there is no usable config. */
 export async function overlayOf(site: Site): Promise<Overlay> {
-  const none = { devices: new Map(), port: undefined, overheadBytes: 0, networks: [] };
   const config = await site.config();
-  if (!config) return none;
+  if (!config) return NONE;
   const { backend, ipv4, ipv6 } = config;
   const networks = [ipv4, ipv6].flatMap((range) => (range ? formatPrefix(range.network) : []));
-  if (backend.type !== 'vxlan' && backend.type !== 'udp') return { ...none, networks };
+  const kind = kindOf(backend);
   const devices = new Map<4 | 6, string>();
-  if (ipv4) devices.set(4, deviceName(backend, 4));
-  if (ipv6) devices.set(6, deviceName(backend, 6));
-  const bytes = overheadBytes(backend.type, ipv6 ? 6 : 4);
-  return { devices, port: backend.port, overheadBytes: bytes, networks };
+  if (ipv4 && kind.devices) devices.set(4, kind.devices.name(backend, 4));
+  if (ipv6 && kind.devices) devices.set(6, kind.devices.name(backend, 6));
+  const port = kind.tunnel?.(backend).encap.port;
+  return {
+    devices,
+    port,
+    linkKind: kind.devices?.linkKind,
+    overheadBytes: kind.overheadBytes(ipv6 ? 6 : 4),
+    outerMtu: kind.outerMtu(backend),
+    networks,
+  };
 }

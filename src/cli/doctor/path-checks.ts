@@ -123,7 +123,7 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'warn',
     network: true,
     title: 'peers below the overlay',
-    run: async (site) => judgeReach(await site.overlay()),
+    run: async (_site, overlay) => judgeReach(await overlay()),
   },
   {
     id: 'underlay-path-mtu',
@@ -158,9 +158,9 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'fail',
     network: true,
     title: 'peers through the overlay',
-    run: async (site) => {
+    run: async (site, overlay) => {
       const { port } = await overlayOf(site);
-      return port === undefined ? skipped('no UDP port') : judgeOverlay(await site.overlay(), port);
+      return port === undefined ? skipped('no UDP port') : judgeOverlay(await overlay(), port);
     },
   },
   {
@@ -169,21 +169,19 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'fail',
     network: true,
     title: "peers' idea of our MAC",
-    run: async (site) => {
+    run: async (site, overlay) => {
       const status = await site.daemon();
       if (!status?.drops) return skipped('no daemon answers');
-      return judgeStaleMac(await site.overlay(), status.drops.inbound['inWrongMac'] ?? 0);
+      return judgeStaleMac(await overlay(), status.drops.inbound['inWrongMac'] ?? 0);
     },
   },
 ];
 
 async function checkPaths(site: Site): Promise<Finding> {
   const external = await site.external();
-  const { devices, overheadBytes } = await overlayOf(site);
+  const { devices, overheadBytes, outerMtu } = await overlayOf(site);
   if ('error' in external || devices.size === 0) return skipped('no interface or no config');
-  const config = await site.config();
-  const mtu = config?.backend.type === 'vxlan' ? config.backend.mtu : undefined;
-  const wantedBytes = Math.min(mtu ?? external.mtu, external.mtu);
+  const wantedBytes = Math.min(outerMtu ?? external.mtu, external.mtu);
   const peers = (await site.peers()).slice(0, PATHS_MAX).map(({ publicIp }) => publicIp);
   if (peers.length === 0) return skipped('no peers');
   const raw = loadRawSocket();

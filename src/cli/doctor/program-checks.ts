@@ -120,10 +120,10 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     severity: 'warn',
     network: true,
     title: 'drops',
-    run: async (site) => {
+    run: async (site, overlay) => {
       const before = await site.daemon();
       if (!before?.drops) return skipped(NO_DAEMON);
-      await site.overlay();
+      await overlay();
       const after = await site.freshStatus();
       if ('error' in after) return skipped(NO_DAEMON);
       const page = after as StatusPage;

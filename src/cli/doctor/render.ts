@@ -1,6 +1,6 @@
 /** The doctor's findings for people: a line each, by group, and at the end once more what needs a hand. */
-import type { DoctorAnswer } from '../commands/doctor.ts';
 import type { Style } from '../style.ts';
+import type { DoctorAnswer } from './answer.ts';
 
 type Row = DoctorAnswer['checks'][number];
 

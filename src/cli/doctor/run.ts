@@ -1,9 +1,19 @@
 /** All checks, and a run of them: together, each with its own limit; one that fails does not hold up the others. */
 import { messageOf } from '../../shared/errors.ts';
-import { type Check, type Finding, GROUPS, LIMIT_MS, type Status, skipped } from './check.ts';
+import { once } from '../../shared/memo.ts';
+import {
+  type Check,
+  type Finding,
+  GROUPS,
+  LIMIT_MS,
+  type NetworkCheck,
+  type Status,
+  skipped,
+} from './check.ts';
 import { DEVICE_CHECKS } from './device-checks.ts';
 import { FIREWALL_CHECKS } from './firewall-checks.ts';
 import { HOST_CHECKS } from './host-checks.ts';
+import { probeOverlay } from './overlay-probe.ts';
 import { PATH_CHECKS } from './path-checks.ts';
 import { PROGRAM_CHECKS } from './program-checks.ts';
 import type { Site } from './site.ts';
@@ -35,18 +45,20 @@ export type Result = {
 export async function runChecks(site: Site, checks: readonly Check[]): Promise<Result[]> {
   const shared = [site.status(), site.external(), site.ownLease(), site.links()];
   await atMost(Promise.allSettled(shared), undefined);
+  const overlay = once(() => probeOverlay(site));
   const found = new Map<Check, Result>();
-  const run = async (check: Check): Promise<unknown> =>
-    found.set(check, await runCheck(site, check));
-  await Promise.all(checks.filter(({ network }) => !network).map(run));
-  const late = checks.filter(({ network }) => network);
-  if (late.length > 0) await atMost(Promise.allSettled([site.overlay()]), undefined);
-  await Promise.all(late.map(run));
+  const finish = async (check: Check, work: () => ReturnType<Check['run']>): Promise<unknown> =>
+    found.set(check, await resultOf(check, work));
+  const local = checks.filter((check) => !check.network);
+  await Promise.all(local.map((check) => finish(check, () => check.run(site))));
+  const late = checks.filter((check): check is NetworkCheck => check.network === true);
+  if (late.length > 0) await atMost(Promise.allSettled([overlay()]), undefined);
+  await Promise.all(late.map((check) => finish(check, () => check.run(site, overlay))));
   return checks.map((check) => found.get(check) as Result);
 }
 
-async function runCheck(site: Site, check: Check): Promise<Result> {
-  const work = (async () => check.run(site))().catch((error: unknown) => skipped(messageOf(error)));
+async function resultOf(check: Check, run: () => ReturnType<Check['run']>): Promise<Result> {
+  const work = (async () => run())().catch((error: unknown) => skipped(messageOf(error)));
   const late: Finding = skipped(`no result in ${LIMIT_MS / 1000} s`);
   const { status, text, fix } = await atMost<Finding>(work, late);
   const { id, group, severity, title } = check;

@@ -1,5 +1,6 @@
 /** Which settings to judge: words behind "--" and an environment file, else those of the running daemon, else the defaults. */
 import { readFile } from 'node:fs/promises';
+import { parseEnvironmentFile } from '../../options/environment-file.ts';
 import { parseFlags } from '../../options/flags.ts';
 import { environmentName, OPTIONS } from '../../options/options.ts';
 import { type Settings, settingsWarnings, toSettings } from '../../options/settings.ts';
@@ -12,16 +13,6 @@ export interface Judged {
   warnings: string[];
   /** where they come from, for people */
   origin: string;
-}
-
-/** systemd's EnvironmentFile: NAME=value, quotes and comments allowed. */
-export function parseEnvironmentFile(text: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const line of text.split('\n')) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*?)\s*$/.exec(line);
-    if (match) found[match[1] as string] = (match[2] as string).replace(/^(["'])(.*)\1$/, '$2');
-  }
-  return found;
 }
 
 /** What the daemon would make of these flags and variables. */
@@ -38,11 +29,29 @@ export function judgeSettings(
   try {
     const parsed = parseFlags(words, environment);
     if (parsed.kind !== 'run') return { problem: `--${parsed.kind} only tells`, warnings, origin };
-    warnings.push(...parsed.warnings, ...settingsWarnings(parsed.values));
+    for (const { text } of [...parsed.warnings, ...settingsWarnings(parsed.values)])
+      warnings.push(text);
     return { settings: toSettings(parsed.values), problem: '', warnings, origin };
   } catch (error) {
     return { problem: messageOf(error), warnings, origin };
   }
+}
+
+/** The same for a daemon that systemd starts with an environment file; `environment` is what is set besides. */
+export function judgeFile(
+  words: readonly string[],
+  file: { name: string; text: string } | undefined,
+  environment: NodeJS.ProcessEnv,
+): Judged {
+  const { values, problems } = parseEnvironmentFile(file?.text ?? '');
+  const sources = [
+    ...(words.length > 0 ? ['the flags behind --'] : []),
+    ...(file ? [file.name] : []),
+  ];
+  const origin = sources.join(' and ') || 'the defaults';
+  const judged = judgeSettings(words, { ...environment, ...values }, origin);
+  const ignored = problems.map(({ line, text }) => `${file?.name}:${line}: ${text}`);
+  return { ...judged, warnings: [...ignored, ...judged.warnings] };
 }
 
 /** The flags and variables that a running weftd got; undefined where they can't be read. */

@@ -1,19 +1,20 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { parseLeases } from '../../cluster/lease/acquire.ts';
+import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
-import { createStore } from '../../cluster/store/create.ts';
-import type { Snapshot } from '../../cluster/store/store.ts';
+import type { LeaseList } from '../../cluster/registry.ts';
 import { exec, ipJson } from '../../host/exec.ts';
 import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { once } from '../../shared/memo.ts';
+import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape } from '../commands/peers.ts';
-import { type OverlayProbe, probeOverlay } from './overlay-probe.ts';
 import type { Judged } from './settings.ts';
 
 const counts = z.record(z.string(), z.number());
@@ -47,10 +48,10 @@ export interface RouteJson {
   protocol?: string;
 }
 
-/** The store as it was found, or why not. */
+/** The registry as it was found, or why not. */
 export type StoreView =
   | { error: string }
-  | { name: string; place: string; config: string | undefined; snapshot: Snapshot; tookMs: number };
+  | { name: string; place: string; config: string | undefined; list: LeaseList; tookMs: number };
 
 /** Another node, by its lease. */
 export interface PeerView {
@@ -104,17 +105,22 @@ export class Site {
   readonly store = once(async (): Promise<StoreView> => {
     if (!this.settings) return { error: 'the settings can not be used' };
     try {
-      const store = await createStore(this.settings.store);
+      const { store, renewMarginMs } = this.settings;
+      const registry = await createRegistry(store, {
+        renewMarginMs,
+        log: silent,
+        clock: systemClock,
+      });
       try {
-        const config = await store.readConfig();
-        const snapshot = await store.list();
+        const config = await registry.readConfig();
+        const list = await registry.list();
         // The first call pays for the connection, and for this process's own start.
         const startedMs = performance.now();
-        await store.readConfig();
+        await registry.readConfig();
         const tookMs = performance.now() - startedMs;
-        return { name: store.name, place: store.configPlace, config, snapshot, tookMs };
+        return { name: registry.name, place: registry.configPlace, config, list, tookMs };
       } finally {
-        await store.close();
+        await registry.close();
       }
     } catch (error) {
       return { error: messageOf(error) };
@@ -131,9 +137,9 @@ export class Site {
     }
   });
 
-  readonly leases = once(async (): Promise<Lease[]> => {
+  readonly leases = once(async (): Promise<readonly Lease[]> => {
     const view = await this.store();
-    return 'error' in view ? [] : parseLeases(view.snapshot);
+    return 'error' in view ? [] : view.list.leases;
   });
 
   readonly external = once(async (): Promise<ExternalInterface | { error: string }> => {
@@ -178,7 +184,6 @@ export class Site {
 
   readonly links = once(() => ipJson<LinkJson>(['-d', 'addr', 'show']));
   readonly routes = once(() => ipJson<RouteJson>(['route', 'show']));
-  readonly overlay = once((): Promise<OverlayProbe> => probeOverlay(this));
   readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
 }
 
@@ -188,12 +193,4 @@ export async function readKernel(file: string): Promise<string | undefined> {
     (text) => text.trim(),
     () => undefined,
   );
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }

@@ -1,7 +1,6 @@
 /** Checks of the store, the network config and the leases in it. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { junkKeys } from '../../cluster/lease/acquire.ts';
 import { isTaken } from '../../cluster/lease/allocate.ts';
 import type { Lease, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import { parseNetworkConfig } from '../../cluster/network-config.ts';
@@ -29,7 +28,8 @@ export function judgeStore(view: StoreView): Finding {
         : 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
     );
   }
-  const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${view.snapshot.leases.length} leases`;
+  const { leases, unreadable } = view.list;
+  const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${leases.length + unreadable.length} leases`;
   return view.tookMs > SLOW_MS ? warn(took, "look at etcd's disk and the way to it") : ok(took);
 }
 
@@ -197,8 +197,7 @@ export const STORE_CHECKS: readonly Check[] = [
     run: async (site) => {
       const view = await site.store();
       if ('error' in view) return skipped('no store');
-      await site.leases();
-      const junk = junkKeys(view.snapshot);
+      const junk = view.list.unreadable;
       if (junk.length === 0) return ok('all can be read');
       return warn(`can't be read: ${someOf(junk)}`, 'delete these keys from the store');
     },

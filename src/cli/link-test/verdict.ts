@@ -1,5 +1,5 @@
 /** The answer to "is the pods' MTU right for this path?" in plain language. */
-import { overheadBytes } from '../../wire/overhead.ts';
+import { mtuAdvice, overheadOf } from './mtu-advice.ts';
 import { type PathResult, packetBytes } from './path-mtu.ts';
 
 export interface MtuFacts {
@@ -21,7 +21,7 @@ export interface Verdict {
 
 export function judgeMtu(facts: MtuFacts): Verdict {
   const { family, podMtu } = facts;
-  const needed = podMtu + overheadBytes(facts.backend, family);
+  const needed = podMtu + overheadOf(facts.backend, family);
   const underlay = smallest(facts.underlay, family);
   const overlay = smallest(facts.overlay, family);
   const told = `pods are told ${podMtu}`;
@@ -31,12 +31,15 @@ export function judgeMtu(facts: MtuFacts): Verdict {
         ? 'their largest packets arrive only in fragments'
         : 'their largest packets get lost';
     const text = `${told}, which needs ${needed} on the underlay; it carries only ${underlay.bytes} ${underlay.where}: ${splits}`;
-    return { fits: false, text: `${text}; ${advice(facts, underlay.bytes)}` };
+    return {
+      fits: false,
+      text: `${text}; ${mtuAdvice(facts.backend, facts.interface, underlay.bytes)}`,
+    };
   }
   if (overlay.bytes !== undefined && overlay.bytes < podMtu) {
     const text = `${told}, but the overlay carries only ${overlay.bytes} ${overlay.where}`;
-    const fitting = overlay.bytes + overheadBytes(facts.backend, family);
-    return { fits: false, text: `${text}; ${advice(facts, fitting)}` };
+    const fitting = overlay.bytes + overheadOf(facts.backend, family);
+    return { fits: false, text: `${text}; ${mtuAdvice(facts.backend, facts.interface, fitting)}` };
   }
   const unknown = [
     ...underlay.reasons.map((reason) => `underlay ${reason}`),
@@ -46,12 +49,6 @@ export function judgeMtu(facts: MtuFacts): Verdict {
     return { fits: null, text: `${told}; not all could be measured: ${unknown.join('; ')}` };
   const spare = `the underlay carries ${underlay.bytes}, ${needed} are needed`;
   return { fits: true, text: `${told}; the path carries ${overlay.bytes}: good (${spare})` };
-}
-
-function advice(facts: MtuFacts, outerBytes: number): string {
-  const setting = facts.backend === 'vxlan' ? 'Backend.MTU in the network config, or ' : '';
-  const device = `the MTU of ${facts.interface} on every node`;
-  return `set ${setting}${device}, to ${outerBytes}, then restart weftd and the pods`;
 }
 
 /** The worse direction in bytes of whole IP packets; bytes is undefined unless at least one was measured. */

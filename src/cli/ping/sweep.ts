@@ -1,6 +1,6 @@
 /** weft ping PEER --sweep: the largest inner packet that crosses, there and back, and whether pods' MTU fits it. */
 import { z } from 'zod';
-import { overheadBytes } from '../../wire/overhead.ts';
+import { mtuAdvice, overheadOf } from '../link-test/mtu-advice.ts';
 import { packetBytes, searchPayload } from '../link-test/path-mtu.ts';
 import type { Style } from '../style.ts';
 import { type PingPage, pingedShape } from './page.ts';
@@ -64,11 +64,8 @@ export function judge(
 ): { fits: boolean | null; text: string } {
   const { backend, family, podMtu, underlayMtu } = facts;
   if (largest === null) return { fits: null, text: 'not even small packets are answered' };
-  const overhead = overheadBytes(backend, family);
-  const advice = (outer: number): string => {
-    const setting = backend === 'vxlan' ? 'Backend.MTU in the network config, or ' : '';
-    return `set ${setting}the MTU of ${facts.interface} on every node, to ${outer}, then restart weftd and the pods`;
-  };
+  const overhead = overheadOf(backend, family);
+  const advice = (outerBytes: number): string => mtuAdvice(backend, facts.interface, outerBytes);
   const told = `pods are told ${podMtu}`;
   if (largest < podMtu) {
     const text = `${told}, but only ${largest} bytes cross: larger packets get lost; ${advice(largest + overhead)}`;

@@ -50,10 +50,11 @@ export async function acquireLease(
   attributes: LeaseAttributes,
   previous: LeaseSubnets | undefined,
   random: () => number = Math.random,
+  nowMs: () => number = Date.now,
 ): Promise<Lease> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const lease = await tryAcquire(store, config, attributes, previous, random);
-    if (lease) return lease;
+    if (lease) return withExpiry(lease, nowMs());
   }
   throw new WeftError(
     'ERR_LEASE_RACE',
@@ -96,7 +97,7 @@ async function keepUnlessShared(
   const leases = parseLeases(await store.list());
   const own = leases.find((lease) => lease.key === key);
   const others = leases.filter((lease) => lease.key !== key);
-  if (!own || !isTaken(subnets, others)) return own && withExpiry(own);
+  if (!own || !isTaken(subnets, others)) return own;
   await store.delete(key, own.revision);
   return undefined;
 }
@@ -110,10 +111,10 @@ async function reuse(
   const ttlMs = own.isPermanent ? undefined : LEASE_TTL_MS;
   const result = await store.replace(own.key, encodeValue(attributes), ttlMs, own.revision);
   if (!result.ok) return undefined;
-  return withExpiry({ ...own, attributes, revision: result.revision });
+  return { ...own, attributes, revision: result.revision };
 }
 
 /** Our own lease has just been written: its time begins now. */
-function withExpiry(lease: Lease): Lease {
-  return lease.isPermanent ? lease : { ...lease, expiresAtMs: Date.now() + LEASE_TTL_MS };
+function withExpiry(lease: Lease, nowMs: number): Lease {
+  return lease.isPermanent ? lease : { ...lease, expiresAtMs: nowMs + LEASE_TTL_MS };
 }

@@ -1,14 +1,8 @@
 /** Lease values, to the byte as flannel writes them (pkg/lease LeaseAttrs through Go's encoding/json). */
 import { z } from 'zod';
-import {
-  familyOf,
-  formatAddress,
-  type Mac,
-  parseAddress,
-  parseMac,
-  type Words,
-} from '../../shared/address.ts';
+import { familyOf, formatAddress, parseAddress, type Words } from '../../shared/address.ts';
 import { STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
+import { lowerKeys } from '../go-json.ts';
 import type { LeaseAttributes } from './lease.ts';
 
 /** Go escapes these three inside raw JSON. */
@@ -51,30 +45,10 @@ export function decodeValue(text: string): LeaseAttributes | undefined {
   return attributes;
 }
 
-/** VNI is absent in leases of old releases. */
-export interface VxlanData {
-  vni?: number;
-  mac: Mac;
-}
-
-const vxlanShape = z.object({ vni: z.number().int().optional(), vtepmac: z.string() });
-
-export function decodeVxlanData(data: unknown): VxlanData | undefined {
-  const parsed = vxlanShape.safeParse(lowerKeys(data));
-  const mac = parsed.success ? parseMac(parsed.data.vtepmac) : undefined;
-  if (!parsed.success || !mac) return undefined;
-  return parsed.data.vni === undefined ? { mac } : { mac, vni: parsed.data.vni };
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-function lowerKeys(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
-  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]));
 }

@@ -1,5 +1,6 @@
 /** alloc: leases a subnet and carries nothing (flannel pkg/backend/alloc). Also what all backends without a data plane share. */
 
+import { ALLOC_KIND } from '../../cluster/kinds/alloc.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import type { Peer } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
@@ -23,7 +24,7 @@ export class AllocBackend implements Backend {
   }
 
   async attributes(): Promise<LeaseAttributes> {
-    return publicAttributes(this.context.external, '');
+    return publicAttributes(this.context.external, ALLOC_KIND.publishes);
   }
 
   async start(_subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
@@ -54,7 +55,7 @@ export class AllocBackend implements Backend {
     return {
       devices: [],
       offloads: [],
-      tunnelGso: null,
+      shortcuts: [],
       workers: [],
       table: null,
       totals: sumBlocks([]),

@@ -1,5 +1,6 @@
 /** What carries pod packets to the other nodes: one implementation per Backend.Type of the network config. */
 
+import type { BackendConfig } from '../../cluster/kinds/kind.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../../cluster/network-config.ts';
 import type { Peer } from '../../cluster/peers.ts';
@@ -12,16 +13,18 @@ import type { Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import type { FdStore } from '../manager/fd-store.ts';
 import type { Observation } from '../observe/observation.ts';
+import type { TableStatus } from '../plane/plane.ts';
+import type { ShortcutSummary } from '../plane/shortcut.ts';
 import type { WorkerFault, WorkerStatus } from '../plane/supervisor.ts';
 
 /** What every backend works with. `external` changes with {@link Backend.move}. */
-export interface BackendContext {
+export interface BackendContext<C extends BackendConfig = BackendConfig> {
   addon: Addon;
   log: Log;
   /** descriptors of the process before, and for the one after */
   fds: FdStore;
   settings: Settings;
-  config: NetworkConfig;
+  config: NetworkConfig<C>;
   routes: RouteKeeper;
   external: ExternalInterface;
   /** all leases at start */
@@ -58,17 +61,11 @@ export interface Backend extends BackendFacts {
   close(): Promise<void>;
 }
 
-/** Which publication of the route table is in force, and since when. */
-export interface TableStatus {
-  generation: number;
-  publishedAt: string;
-}
-
 export interface BackendStatus {
   /** mac: the VTEP's, null where the wire carries none */
   devices: { device: string; family: 4 | 6; mtu: number; mac: string | null }[];
   offloads: string[];
-  tunnelGso: object | null;
+  shortcuts: readonly ShortcutSummary[];
   workers: WorkerStatus[];
   /** the route table in force; null where there is none */
   table: TableStatus | null;
@@ -76,7 +73,7 @@ export interface BackendStatus {
 }
 
 /** The enabled families. */
-export function familiesOf(config: NetworkConfig): (4 | 6)[] {
+export function familiesOf(config: NetworkConfig<BackendConfig>): (4 | 6)[] {
   return [...(config.ipv4 ? [4 as const] : []), ...(config.ipv6 ? [6 as const] : [])];
 }
 

@@ -3,8 +3,8 @@
  * them: a command line is split at blanks, $NAME and ${NAME} are replaced in each word, quotes mean nothing.
  */
 import { execFile } from 'node:child_process';
+import { EXTENSION_KIND, type ExtensionConfig } from '../../cluster/kinds/extension.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import type { ExtensionBackend as ExtensionConfig } from '../../cluster/network-config.ts';
 import { type Peer, samePeer } from '../../cluster/peers.ts';
 import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
@@ -20,15 +20,15 @@ export class ExtensionBackend extends AllocBackend {
   private readonly commands: ExtensionConfig;
   private peers = new Map<string, Peer>();
 
-  constructor(context: BackendContext, commands: ExtensionConfig) {
+  constructor(context: BackendContext<ExtensionConfig>) {
     super(context);
-    this.commands = commands;
+    this.commands = context.config.backend;
   }
 
   /** The interface's own address is published, whatever --public-ip says, and the pre-startup command's output as data. */
   override async attributes(): Promise<LeaseAttributes> {
     const { address4, address6 } = this.context.external;
-    const attributes: LeaseAttributes = { backendType: 'extension' };
+    const attributes: LeaseAttributes = { backendType: EXTENSION_KIND.publishes };
     if (this.context.config.ipv4 && address4) attributes.publicIp4 = address4;
     if (this.context.config.ipv6 && address6) attributes.publicIp6 = address6;
     if (this.commands.preStartup === '') return attributes;

@@ -1,5 +1,6 @@
 /** host-gw: plain routes to the other nodes' subnets through the underlay (flannel pkg/backend/hostgw). They stay on exit. */
 
+import { HOST_GATEWAY_KIND } from '../../cluster/kinds/host-gw.ts';
 import type { LeaseAttributes } from '../../cluster/lease/lease.ts';
 import type { Peer } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
@@ -28,7 +29,7 @@ export class HostGatewayBackend extends AllocBackend {
   }
 
   override async attributes(): Promise<LeaseAttributes> {
-    return publicAttributes(this.context.external, 'host-gw');
+    return publicAttributes(this.context.external, HOST_GATEWAY_KIND.publishes);
   }
 
   override async apply(peers: readonly Peer[]): Promise<void> {

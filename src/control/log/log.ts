@@ -1,17 +1,16 @@
 /** Logging: text on a terminal, journald levels under systemd, JSON elsewhere; always to stderr, from the control thread only. */
 import { fstatSync } from 'node:fs';
-import { LRUCache } from 'lru-cache';
 import { type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
-import type { LogLevel } from '../../options/settings.ts';
-import { RepeatLimiter } from './log-repeats.ts';
+import type { LogFormat, LogLevel } from '../../options/options.ts';
+import { RepeatLimiter } from '../../shared/repeats.ts';
 
 export type Log = Logger;
 
 /** Fields that never reach a log, at the top or one object down. */
 const SECRETS = ['password', 'etcd-password', 'token', 'authorization'];
 const REDACTED = SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]);
-const REPEAT_KEYS_MAX = 1_000;
-const REPEAT_MS = 600_000;
+/** Of one message: ten in a minute; a flood passes once a minute, with its count. */
+const FLOOD = { burst: 10, windowMs: 60_000 };
 
 const LEVEL_WORDS: Record<number, string> = {
   20: 'debug',
@@ -23,7 +22,7 @@ const LEVEL_WORDS: Record<number, string> = {
 const JOURNAL_LEVELS: Record<number, number> = { 20: 7, 30: 6, 40: 4, 50: 3, 60: 2 };
 
 /** A logger to stderr, synchronous: the last line before an end is never lost. */
-export function createLog(format: 'auto' | 'text' | 'json', level: LogLevel): Log {
+export function createLog(format: LogFormat, level: LogLevel): Log {
   const journal = format === 'auto' && isJournal();
   const text = format === 'text' || journal || (format === 'auto' && process.stderr.isTTY);
   const options = {
@@ -46,34 +45,14 @@ const DEBUG = 20;
 
 /** pino calls it instead of writing; `this` is the logger. */
 function boundRepeats(): NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> {
-  const limiter = new RepeatLimiter();
+  const limiter = new RepeatLimiter(FLOOD);
   return function (args, method, level) {
     const text = args.find((each: unknown) => typeof each === 'string') ?? '';
-    const tell = (repeated: number): void => method.apply(this, [{ repeated }, text]);
-    if (level <= DEBUG || limiter.passes(level, String(text), tell)) method.apply(this, args);
+    const sayHeld = (repeated: number): void => method.apply(this, [{ repeated }, text]);
+    // Messages that differ in numbers only are one.
+    const key = `${level} ${String(text).replace(/\d+/g, '#')}`;
+    if (level <= DEBUG || limiter.passes(key, sayHeld)) method.apply(this, args);
   };
-}
-
-/** Tells new messages from repeats, in bounded memory: the store can make us say the same thing for ever. */
-export class RepeatFilter {
-  private readonly said: LRUCache<string, true>;
-
-  /** `now` is a clock in ms. */
-  constructor(now: () => number = () => performance.now()) {
-    this.said = new LRUCache({
-      max: REPEAT_KEYS_MAX,
-      ttl: REPEAT_MS,
-      ttlResolution: 0,
-      perf: { now },
-    });
-  }
-
-  /** True the first time, and again ten minutes after the last time it was true. */
-  isNew(text: string): boolean {
-    if (this.said.has(text)) return false;
-    this.said.set(text, true);
-    return true;
-  }
 }
 
 /** One JSON line as people read it: time, level, message, then the fields. */

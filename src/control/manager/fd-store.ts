@@ -8,14 +8,17 @@ import { FDS_MAX } from '../../shared/limits.ts';
 
 const FIRST_FD = 3;
 
+/** What it needs of the native layer. */
+type Descriptors = Pick<Addon, 'tunDevice' | 'persistTun' | 'close' | 'notify'>;
+
 export class FdStore {
   /** true with a service manager: what {@link keep} got is there for the next process */
   readonly outlivesUs: boolean;
-  private readonly addon: Addon;
+  private readonly addon: Descriptors;
   /** what nobody has adopted yet, by name */
   private readonly waiting = new Map<string, number>();
 
-  constructor(addon: Addon, outlivesUs: boolean) {
+  constructor(addon: Descriptors, outlivesUs: boolean) {
     this.addon = addon;
     this.outlivesUs = outlivesUs;
   }
@@ -24,7 +27,7 @@ export class FdStore {
    * What the process before left; call it once, before anything else is opened. The variables are removed, so that no child takes
    * our descriptors for its own.
    */
-  static fromEnvironment(addon: Addon, environment: NodeJS.ProcessEnv): FdStore {
+  static fromEnvironment(addon: Descriptors, environment: NodeJS.ProcessEnv): FdStore {
     const { LISTEN_PID: pid, LISTEN_FDS: count, LISTEN_FDNAMES: names } = environment;
     for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete environment[name];
     const store = new FdStore(addon, (environment['NOTIFY_SOCKET'] ?? '') !== '');

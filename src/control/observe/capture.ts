@@ -1,5 +1,5 @@
 /**
- * Captures: tells the workers what to copy, drains their rings (shared/capture.ts) into a pcap stream, and makes sure that they stop
+ * Captures: tells the workers what to copy, drains their rings (memory/capture.ts) into a pcap stream, and makes sure that they stop
  * when the reader is gone. One at a time: the rings have one reader.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

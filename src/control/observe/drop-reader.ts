@@ -1,4 +1,4 @@
-/** Takes the headers of dropped packets out of the workers' rings (shared/drop-samples.ts) and numbers them for all workers. */
+/** Takes the headers of dropped packets out of the workers' rings (memory/drop-samples.ts) and numbers them for all workers. */
 
 import {
   SAMPLE,

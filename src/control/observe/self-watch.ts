@@ -1,4 +1,5 @@
 /** Looks at the node once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
+import { kindOf } from '../../cluster/kinds/all.ts';
 import type { Totals } from '../../memory/counters.ts';
 import type { BackendStatus } from '../backend/backend.ts';
 import type { Node } from '../node.ts';
@@ -81,7 +82,7 @@ function factsOf(
   nowMs: number,
 ): HealthFacts {
   const { lease, settings, store, registry, external, config, problems } = node;
-  const outer = config?.backend.type === 'vxlan' ? config.backend.mtu : undefined;
+  const outer = config && kindOf(config.backend).outerMtu(config.backend);
   return {
     nowMs,
     phase: node.phase,

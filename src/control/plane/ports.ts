@@ -3,7 +3,7 @@
  * control thread: a worker that dies takes no device and no socket with it, and its successor goes on with the same ones.
  */
 
-import { deviceName, type TunnelConfig } from '../../cluster/network-config.ts';
+import type { Tunnel } from '../../cluster/kinds/kind.ts';
 import { findPortHolder } from '../../host/preflight.ts';
 import type { Addon, UdpOptions } from '../../memory/addon.ts';
 import { FEATURE } from '../../memory/layout.ts';
@@ -36,7 +36,8 @@ export interface FamilyPorts {
 }
 
 export interface PortWishes {
-  backend: TunnelConfig;
+  tunnel: Tunnel;
+  device: string;
   family: 4 | 6;
   /** this node's address in the underlay */
   local: Words;
@@ -50,16 +51,15 @@ export async function openPorts(
   store: FdStore,
   wishes: PortWishes,
 ): Promise<FamilyPorts> {
-  const { backend, family, workers } = wishes;
-  const device = deviceName(backend, family);
-  const opener = new Opener(addon, store, wishes, device);
+  const { tunnel, device, family, workers } = wishes;
+  const opener = new Opener(addon, store, wishes);
   const ports: FamilyPorts = { family, device, workers: [] };
   try {
     for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
     return ports;
   } catch (error) {
     opener.undo();
-    throw await explain(error, device, backend.port);
+    throw await explain(error, device, tunnel.encap.port);
   }
 }
 
@@ -80,13 +80,11 @@ class Opener {
   private readonly addon: Addon;
   private readonly store: FdStore;
   private readonly wishes: PortWishes;
-  private readonly device: string;
 
-  constructor(addon: Addon, store: FdStore, wishes: PortWishes, device: string) {
+  constructor(addon: Addon, store: FdStore, wishes: PortWishes) {
     this.addon = addon;
     this.store = store;
     this.wishes = wishes;
-    this.device = device;
   }
 
   /** What the store has a copy of waits for the next try, so that a name never stands for two descriptors. */
@@ -96,7 +94,7 @@ class Opener {
   }
 
   openWorker(worker: number): WorkerPorts {
-    const { family, features: wanted, backend } = this.wishes;
+    const { family, device, features: wanted, tunnel } = this.wishes;
     const receiver = this.kept(
       storeName('udp', family, worker),
       (fd) => this.addon.adoptUdp(fd, this.receiverOptions()),
@@ -104,11 +102,10 @@ class Opener {
     );
     const tun = this.kept(
       storeName('tun', family, worker),
-      (fd) => this.addon.adoptTun(fd, this.device, wanted),
-      () => this.addon.openTun(this.device, wanted),
+      (fd) => this.addon.adoptTun(fd, device, wanted),
+      () => this.addon.openTun(device, wanted),
     );
-    const isVxlan = backend.type === 'vxlan';
-    const senders = isVxlan
+    const senders = tunnel.sockets.spreadsFlows
       ? Array.from({ length: SEND_SOCKETS }, () => this.openSender())
       : [receiver];
     const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
@@ -133,17 +130,17 @@ class Opener {
     return port;
   }
 
-  /** Stock VXLAN listens on every address; flannel-UDP on the interface's, which it also sends from. */
   private receiverOptions(): UdpOptions {
-    const { family, backend, local, features } = this.wishes;
+    const { family, tunnel, local, features } = this.wishes;
+    const { anyAddress, dontFragment } = tunnel.sockets;
     const any = family === 4 ? ANY4 : ANY6;
     return {
       family,
-      address: backend.type === 'vxlan' ? any : addressBytes(local),
-      port: backend.port,
+      address: anyAddress ? any : addressBytes(local),
+      port: tunnel.encap.port,
       reusePort: true,
       gro: (features & FEATURE.udpGro) !== 0,
-      dontFragment: backend.type !== 'vxlan',
+      dontFragment,
       bufferBytes: BUFFER_BYTES,
     };
   }

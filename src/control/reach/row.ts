@@ -56,7 +56,7 @@ export class OwnRow {
       const peer = peers[this.next % Math.max(1, peers.length)];
       this.next = (this.next + 1) % Math.max(1, peers.length);
       if (this.next === 0) this.forget();
-      if (peer && !this.round) void this.probe(peer);
+      if (peer && this.round === undefined) void this.probe(peer);
       const spacingMs = Math.max(SPACING_MS_MIN, periodMs / Math.max(1, peers.length));
       this.timer = setTimeout(step, spacingMs).unref();
     };
@@ -70,7 +70,7 @@ export class OwnRow {
   /** The cells after a round that is at most some seconds old; whoever asks meanwhile shares it. */
   async freshCells(): Promise<RowCell[]> {
     const isFresh = performance.now() - this.roundAtMs < FRESH_MS;
-    if (!isFresh || this.round) {
+    if (!isFresh || this.round !== undefined) {
       this.round ??= this.run().finally(() => {
         this.round = undefined;
       });

@@ -1,6 +1,6 @@
 /** flannel's rules for iptables, with its text: e2e tests and other tools compare it. */
 import { formatPrefix, type Prefix } from '../../shared/address.ts';
-import type { Exec } from '../exec.ts';
+import { type Exec, isMissingCommand } from '../exec.ts';
 import {
   type Firewall,
   type FirewallFamily,
@@ -147,7 +147,7 @@ async function lookAt(
 ): Promise<Found> {
   const list = async (name: string): Promise<string[] | undefined> => {
     const text = await run(tool, ['--wait', '-t', table, '-S', name]).catch((error) => {
-      if (isMissing(error)) throw error;
+      if (isMissingCommand(error)) throw error;
       return undefined; // no such chain; what else is wrong shows when rules are written
     });
     return text?.split('\n').filter((line) => line.startsWith('-A'));
@@ -191,13 +191,9 @@ export async function removeIptables(run: Exec): Promise<string[]> {
         if (await remove(tool, place, await lookAt(tool, place, 'any', run), run))
           removed.push(`${tool} ${place.table} ${place.chain}`);
       } catch (error) {
-        if (!isMissing(error)) throw error;
+        if (!isMissingCommand(error)) throw error;
       }
     }
   }
   return removed;
-}
-
-function isMissing(error: unknown): boolean {
-  return /command not found/.test(String(error));
 }

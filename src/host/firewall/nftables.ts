@@ -3,7 +3,7 @@
  * a host's traffic to remote pods is never masqueraded; here the order means the same as in the iptables flavour.
  */
 import { formatPrefix } from '../../shared/address.ts';
-import type { Exec } from '../exec.ts';
+import { type Exec, isMissingCommand } from '../exec.ts';
 import {
   type Firewall,
   type FirewallFamily,
@@ -138,7 +138,7 @@ function masqueradeRules(
 async function list(version: 4 | 6, run: Exec): Promise<Listing | undefined> {
   const { family, name } = TABLES[version];
   const text = await run('nft', ['list', 'table', family, name]).catch((error) => {
-    if (/command not found/.test(String(error))) throw error;
+    if (isMissingCommand(error)) throw error;
     return undefined;
   });
   if (text === undefined) return undefined;
@@ -159,7 +159,7 @@ export async function removeNftables(run: Exec): Promise<string[]> {
       await run('nft', ['delete', 'table', family, name]);
       removed.push(`nft table ${name}`);
     } catch (error) {
-      if (!/command not found/.test(String(error))) throw error;
+      if (!isMissingCommand(error)) throw error;
     }
   }
   return removed;

@@ -23,7 +23,7 @@ export interface FirewallWishes {
 export interface Firewall {
   /**
    * Installs the rules or heals them, order included; changes nothing when all is in place. Returns what it changed, '' if nothing.
-   * Throws WeftError ERR_COMMAND with what is missing.
+   * Throws WeftError ERR_COMMAND or ERR_COMMAND_MISSING with what is missing.
    */
   ensure(): Promise<string>;
 }

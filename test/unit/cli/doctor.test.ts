@@ -10,10 +10,10 @@ import {
 } from '../../../src/cli/doctor/host-checks.ts';
 import { judgeOverlay, judgePaths, judgeUdp } from '../../../src/cli/doctor/path-checks.ts';
 import { socketInodes } from '../../../src/cli/doctor/port-holder.ts';
-import { judgeDrops, judgeNode } from '../../../src/cli/doctor/program-checks.ts';
+import { judgeDrops, judgeFlags, judgeNode } from '../../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
-import { judgeSettings, parseEnvironmentFile } from '../../../src/cli/doctor/settings.ts';
+import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
 import { judgeClock, judgeLease, judgeNoLease } from '../../../src/cli/doctor/store-checks.ts';
 import { judgeInterface, judgeNat } from '../../../src/cli/doctor/underlay-checks.ts';
 import { slowChecksum } from '../../support/packets.ts';
@@ -37,12 +37,32 @@ test('node, tun, capabilities, reverse path', () => {
 });
 
 test('settings: unknown variables and bad flags are told', () => {
-  const file = parseEnvironmentFile('# x\nFLANNELD_IFACE="eth1"\nexport FLANNELD_STOER=etcd\n');
-  assert.deepEqual(file, { FLANNELD_IFACE: 'eth1', FLANNELD_STOER: 'etcd' });
-  const judged = judgeSettings([], file, 'file');
+  const variables = { FLANNELD_IFACE: 'eth1', FLANNELD_STOER: 'etcd' };
+  const judged = judgeSettings([], variables, 'file');
   assert.deepEqual(judged.settings?.interfaces, ['eth1']);
   assert.deepEqual(judged.warnings, ['FLANNELD_STOER is no option of weftd']);
   assert.match(judgeSettings(['--nonsense'], {}, 'words').problem, /nonsense/);
+});
+
+test('settings: an environment file counts as systemd reads it, and what it ignores is told with its line', () => {
+  const text = 'FLANNELD_STORE=file:/srv\\\n/weft\n# x\nexport FLANNELD_IFACE=eth1\n';
+  const judged = judgeFile([], { name: '/etc/default/weftd', text }, { FLANNELD_IFACE: 'eth0' });
+  assert.deepEqual(judged.settings?.store, { kind: 'file', folder: '/srv/weft' });
+  assert.deepEqual(judged.settings?.interfaces, ['eth0'], 'the exported one is not set');
+  const shown = judgeFlags(judged);
+  assert.equal(shown.status, 'warn');
+  assert.equal(
+    shown.text,
+    '/etc/default/weftd:4: "export" is for shells; systemd ignores the line',
+  );
+});
+
+test('settings: where they come from', () => {
+  const file = { name: 'f', text: 'FLANNELD_IFACE=eth1' };
+  assert.equal(judgeFile([], undefined, {}).origin, 'the defaults');
+  assert.equal(judgeFile([], file, {}).origin, 'f');
+  assert.equal(judgeFile(['--iface=eth2'], file, {}).origin, 'the flags behind -- and f');
+  assert.deepEqual(judgeFile(['--iface=eth2'], file, {}).settings?.interfaces, ['eth2']);
 });
 
 test('MTU chain: the first link that is too large is named', () => {

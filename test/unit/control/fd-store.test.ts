@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FdStore } from '../../../src/control/manager/fd-store.ts';
-import type { Addon } from '../../../src/memory/addon.ts';
 
 /** Descriptors 3 and 5 are TUN queues. */
-function recordedAddon(): { addon: Addon; calls: string[] } {
+function recordedAddon() {
   const calls: string[] = [];
   const devices: Record<number, string> = { 3: 'flannel.1', 5: 'flannel.2' };
   const addon = {
@@ -17,7 +16,7 @@ function recordedAddon(): { addon: Addon; calls: string[] } {
       return true;
     },
   };
-  return { addon: addon as unknown as Addon, calls };
+  return { addon, calls };
 }
 
 function inherit(names: string, changes: NodeJS.ProcessEnv = {}) {

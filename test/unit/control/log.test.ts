@@ -1,9 +1,8 @@
 /** Log lines: secrets, levels, repeats. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mock, test } from 'node:test';
-import { formatLine, RepeatFilter } from '../../../src/control/log/log.ts';
-import { RepeatLimiter } from '../../../src/control/log/log-repeats.ts';
+import { test } from 'node:test';
+import { formatLine } from '../../../src/control/log/log.ts';
 
 const LOG = new URL('../../../src/control/log/log.js', import.meta.url).href;
 
@@ -32,45 +31,6 @@ test('journald gets its own levels and no time', () => {
   const line = JSON.stringify({ level: 40, time: 't', msg: 'm', n: 3 });
   assert.equal(formatLine(line, true), '<4>m n=3\n');
   assert.equal(formatLine(line, false), 't warn m n=3\n');
-});
-
-test('repeats are held back for ten minutes, in bounded memory', () => {
-  let now = 1;
-  const filter = new RepeatFilter(() => now);
-  assert.ok(filter.isNew('a'));
-  assert.ok(!filter.isNew('a'));
-  assert.ok(filter.isNew('b'));
-  now += 600_001;
-  assert.ok(filter.isNew('a'));
-  for (let i = 0; i < 5_000; i++) filter.isNew(`x${i}`);
-  assert.ok(filter.isNew('a'), 'the oldest are forgotten first');
-});
-
-test('a flood passes ten times, then once a minute with its count', () => {
-  mock.timers.enable({ apis: ['setInterval'] });
-  try {
-    const limiter = new RepeatLimiter();
-    const told: number[] = [];
-    const flood = (count: number): number =>
-      Array.from({ length: count }, (_, i) =>
-        limiter.passes(50, `worker ${i} stopped`, (held) => told.push(held)),
-      ).filter(Boolean).length;
-    assert.equal(flood(100), 10);
-    assert.ok(
-      limiter.passes(40, 'worker 1 stopped', () => undefined),
-      'another level is another message',
-    );
-    assert.ok(limiter.passes(50, 'something else', () => undefined));
-    mock.timers.tick(60_000);
-    assert.deepEqual(told, [90]);
-    assert.equal(flood(50), 0, 'the flood goes on');
-    mock.timers.tick(60_000);
-    assert.deepEqual(told, [90, 50]);
-    mock.timers.tick(60_000);
-    assert.equal(flood(5), 5, 'a minute of silence');
-  } finally {
-    mock.timers.reset();
-  }
 });
 
 test('the log itself is bounded; debug messages are not', () => {

@@ -7,7 +7,6 @@ import { after, before, describe, it, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { askRow } from '../../../src/control/reach/client.ts';
-import { EchoSender } from '../../../src/control/reach/echo.ts';
 import { matrixOf, peerNodes, selfNode } from '../../../src/control/reach/matrix.ts';
 import {
   formatQuestion,
@@ -19,7 +18,6 @@ import {
 } from '../../../src/control/reach/protocol.ts';
 import { OwnRow, type RowCell } from '../../../src/control/reach/row.ts';
 import { ReachServer } from '../../../src/control/reach/server.ts';
-import { loadAddon } from '../../../src/memory/addon.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
 import { until } from '../../support/until.ts';
 
@@ -177,23 +175,6 @@ test('a far end that says nothing, too much or junk is an error for the asker', 
     await assert.rejects(askRow(way));
     server.close();
   }
-});
-
-describe('echoes over loopback', () => {
-  it('many at once keep the pace, each with its own answer; what has no source says so', async () => {
-    const sender = new EchoSender(loadAddon(), { 4: words('127.0.0.1') });
-    const began = performance.now();
-    const options = { payloadBytes: 56, timeoutMs: 2_000 };
-    const targets = Array.from({ length: 60 }, (_, i) => words(`127.0.0.${i + 1}`));
-    const results = await Promise.all(targets.map((to) => sender.send(to, options)));
-    assert.deepEqual([...new Set(results.map(({ state }) => state))], ['answered']);
-    assert.ok(performance.now() - began >= 290, 'at most 200 a second');
-    const wrong = await sender.send(words('::1'), options);
-    assert.equal(wrong.state === 'refused' && wrong.why, 'this node has no IPv6 in the overlay');
-    const pending = sender.send(words('127.0.0.1'), options);
-    sender.close();
-    assert.deepEqual(await pending, { state: 'lost' });
-  });
 });
 
 describe('rounds (the echo sender is a stand-in)', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLog } from '../../../src/control/log/log.ts';
 import { RuleKeeper } from '../../../src/control/rules.ts';
+import { exec } from '../../../src/host/exec.ts';
 
 const quiet = createLog('json', 'error');
 quiet.level = 'silent';
@@ -23,9 +24,7 @@ test('A-32 rules that can not be installed make a node not ready, and it becomes
 });
 
 test('a missing tool matters only to masquerading, because plugins are told to leave that to us (fake firewall)', async () => {
-  const ensure = async (): Promise<string> => {
-    throw new Error('iptables -S: command not found; install it');
-  };
+  const ensure = (): Promise<string> => exec('iptables-of-nowhere', ['-S']);
   for (const masquerades of [false, true]) {
     const keeper = new RuleKeeper({ ensure }, masquerades, quiet);
     await keeper.start(60_000);

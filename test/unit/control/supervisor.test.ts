@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Supervisor, type TaskSpec } from '../../../src/control/plane/supervisor.ts';
-import type { Addon } from '../../../src/memory/addon.ts';
 import { createObservationMemory } from '../../../src/memory/worker-task.ts';
 import { FAKE_EXIT, FAKE_HANG } from '../../support/fake-worker.ts';
 import { keepLog, until } from '../../support/log-lines.ts';
@@ -29,7 +28,7 @@ function setUp(t: TestContext, specs: TaskSpec[], file = WORKER) {
     wake: () => undefined,
     close: (fd: number) => closed.push(fd),
   };
-  const supervisor = new Supervisor(addon as unknown as Addon, log, specs.length, file);
+  const supervisor = new Supervisor(addon, log, specs.length, file);
   let stopped: Promise<void> | undefined;
   const stop = () => (stopped ??= supervisor.stop());
   t.after(stop);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Peer } from '../../../src/cluster/peers.ts';
-import { fillHalf, TablePublisher } from '../../../src/control/plane/publish.ts';
+import { Publication } from '../../../src/control/plane/publication.ts';
+import { fillHalf, SharedTable } from '../../../src/control/plane/shared-table.ts';
 import { RouteTable } from '../../../src/dataplane/routes/table.ts';
 import { halfAt, TABLE_BYTES, TABLE_GENERATION } from '../../../src/memory/table.ts';
 import {
@@ -99,10 +100,11 @@ test('thousands of peers: each is found, its neighbours are not', () => {
   }
 });
 
-test('the publisher waits until workers have left the half that it overwrites', async () => {
+test('a publication waits until workers have left the half that it overwrites', async () => {
   const memory = new SharedArrayBuffer(TABLE_BYTES);
   let seen = 0;
-  const publisher = new TablePublisher(memory, () => [seen]);
+  const table = new SharedTable(memory, () => [seen]);
+  const publisher = new Publication(table, [], () => []);
   assert.equal(await publisher.publish([]), 1);
   let isDone = false;
   const second = publisher.publish([]).then(() => {

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configureDevice, queuePackets } from '../../../src/host/device.ts';
-import type { Exec } from '../../../src/host/exec.ts';
+import { type Exec, exec, isMissingCommand } from '../../../src/host/exec.ts';
 import {
   findExternalInterface,
   type InterfaceWishes,
 } from '../../../src/host/external-interface.ts';
 import { checkDevices, findPortHolder } from '../../../src/host/preflight.ts';
 import { formatAddress, parseAddress, type Words } from '../../../src/shared/address.ts';
+import { messageOf } from '../../../src/shared/errors.ts';
 
 const address = (family: string, local: string, more: object = {}) => ({
   family,
@@ -199,4 +200,18 @@ test('queues are long where there is memory for it', () => {
   assert.equal(queuePackets(1, GB / 2), 1000);
   assert.equal(queuePackets(2, 8 * GB), 2048);
   assert.equal(queuePackets(2, 64 * GB), 4000);
+});
+
+test('a command that the host does not have is told from one that fails, and its package is named', async () => {
+  const failureOf = (command: string, ...args: string[]): Promise<unknown> =>
+    exec(command, args).catch((error: unknown) => error);
+  const missing = await failureOf('command-of-nowhere', '-x');
+  assert.ok(isMissingCommand(missing));
+  assert.equal(
+    messageOf(missing),
+    'command-of-nowhere -x: command not found; install it (Debian package command-of-nowhere)',
+  );
+  const failed = await failureOf('sh', '-c', 'echo command not found >&2; exit 1');
+  assert.ok(!isMissingCommand(failed));
+  assert.match(messageOf(failed), /^sh -c .*: command not found$/);
 });

@@ -49,6 +49,22 @@ test('every bad flag is told, not only the first', () => {
     );
 });
 
+test('a fault stands where its option is set, and the options that it speaks of are told by name', () => {
+  const text = 'FLANNELD_KUBE_SUBNET_MGR=true\nFLANNELD_ETCD_PASSWORD=x\nFLANNELD_VMODULE=a=1\n';
+  const found = checkConfig({
+    flags: ['--iface-regex=(--workers'],
+    environmentFile: { name: 'env', text },
+  });
+  assert.deepEqual(
+    found.map(({ severity, where }) => `${severity} ${where}`),
+    ['warning env:3', 'error env:1', 'error env:2', 'error flag'],
+  );
+  assert.match(found[1]?.what ?? '', /Kubernetes store is not supported/);
+  assert.equal(found[1]?.advice, 'in the environment it is FLANNELD_KUBE_SUBNET_MGR');
+  assert.match(found[2]?.what ?? '', /--etcd-password without --etcd-username/);
+  assert.match(found[3]?.what ?? '', /--iface-regex/, 'what stands in a value is no option');
+});
+
 test('environment file: unknown names, bad values and refused ones, each with its line', () => {
   const text =
     '# weft\nFLANNELD_IFACE=eth0\nFLANNELD_WORKRES=2\nFLANNELD_HEALTHZ_PORT=web\nFLANNELD_WORKERS=99\nexport A=1\nOTHER=x\n';
@@ -62,34 +78,45 @@ test('environment file: unknown names, bad values and refused ones, each with it
   assert.equal(unknown?.advice, 'did you mean FLANNELD_WORKERS?');
 });
 
-test('environment file: quotes, comments and continued lines, as systemd reads them', () => {
-  const text = [
-    'A= plain value ',
-    'B="with # and \\"quotes\\" "',
-    "C='single $x'",
-    '; comment',
-    'D=one\\',
-    'two',
-    'E=a"b c"d',
-    'F="over',
-    'lines"',
-    'A=again',
-    'G="open',
-  ].join('\n');
+test('environment file: comments, blanks and what is set twice, as systemd reads them', () => {
+  const text = 'A= plain value \n; comment\n  # comment\n B = x\r\nA=again\nC=\n';
+  const { values, lines, problems } = parseEnvironmentFile(text);
+  assert.deepEqual(values, { A: 'again', B: 'x', C: '' });
+  assert.deepEqual(lines, { A: 5, B: 4, C: 6 });
+  assert.deepEqual(problems, [
+    { line: 5, text: 'A is set twice (also on line 1); this one counts' },
+  ]);
+});
+
+test('environment file: quotes count at the beginning of a value and go on over lines', () => {
+  const valueOfA = (text: string): string | undefined => parseEnvironmentFile(text).values['A'];
+  assert.equal(valueOfA('A="with # and \\"quotes\\" "'), 'with # and "quotes" ');
+  assert.equal(valueOfA("A='single $x \\'"), 'single $x \\');
+  assert.equal(valueOfA('A="over\nlines"\nB=1'), 'over\nlines');
+  assert.equal(valueOfA('A="joined \\\nline, \\n is kept"'), 'joined line, \\n is kept');
+  assert.equal(valueOfA(`A="two" 'parts' and a word`), 'twopartsand a word');
+  assert.equal(valueOfA('A=a"b c"d'), 'a"b c"d', 'behind the first character they mean nothing');
+  assert.equal(valueOfA("A=it's\nB=1"), "it's");
+});
+
+test('environment file: a "\\" keeps what follows, and joins lines', () => {
+  const valueOfA = (text: string): string | undefined => parseEnvironmentFile(text).values['A'];
+  assert.equal(valueOfA('A=one\\\ntwo\nB=1'), 'onetwo');
+  assert.equal(valueOfA('A=one\\\n  two  \n'), 'one  two');
+  assert.equal(valueOfA('A=a\\\\b\\ \n'), 'a\\b ');
+  assert.equal(valueOfA('A=end\\'), 'end');
+});
+
+test('environment file: what systemd ignores is named with its line, and the next line counts', () => {
+  const text = 'export A=1\\\n2\nno value\n1A=x\nB="open\nC=1';
   const { values, problems } = parseEnvironmentFile(text);
-  assert.deepEqual(values, {
-    A: 'again',
-    B: 'with # and "quotes" ',
-    C: 'single $x',
-    D: 'onetwo',
-    E: 'ab cd',
-    F: 'over\nlines',
-    G: '"open',
-  });
-  assert.deepEqual(
-    problems.map(({ line }) => line),
-    [10, 11],
-  );
+  assert.deepEqual(values, { B: 'open\nC=1' });
+  assert.deepEqual(problems, [
+    { line: 1, text: '"export" is for shells; systemd ignores the line' },
+    { line: 3, text: 'no KEY=value; systemd ignores the line' },
+    { line: 4, text: '"1A" is no variable name; systemd ignores the line' },
+    { line: 5, text: 'the quote in B is not closed' },
+  ]);
 });
 
 test('network config: all faults of all parts, and keys that nothing reads', () => {

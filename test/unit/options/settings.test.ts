@@ -1,9 +1,11 @@
 /** Options of parts that do not exist yet, and the checks behind the parser. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { weftdCompletion } from '../../../src/cli/completion/weftd.ts';
+import { FEATURE, FEATURES_ALL } from '../../../src/memory/layout.ts';
 import { helpText, parseFlags } from '../../../src/options/flags.ts';
 import { environmentName, OPTIONS } from '../../../src/options/options.ts';
-import { settingsWarnings, toSettings } from '../../../src/options/settings.ts';
+import { parseOffload, settingsWarnings, toSettings } from '../../../src/options/settings.ts';
 
 const STORE = '--store=file:/s';
 const parse = (...words: string[]) => {
@@ -29,8 +31,8 @@ test('what asks for a missing part is refused by name; what only tunes it is war
   const tuned = parse(STORE, '--kube-api-url=http://x', '--vmodule=a=1');
   toSettings(tuned);
   assert.deepEqual(
-    settingsWarnings(tuned).map((line) => line.split(' ')[0]),
-    ['--kube-api-url', '--vmodule'],
+    settingsWarnings(tuned).map(({ option }) => option),
+    ['kube-api-url', 'vmodule'],
   );
   assert.deepEqual(settingsWarnings(parse(STORE)), []);
 });
@@ -103,7 +105,42 @@ test('workers, levels, patterns and addresses are checked', () => {
   }
 });
 
+test('every word and bound of the table is the one that is checked, and stands in the help', () => {
+  const set = (name: string, value: string | number) => () =>
+    toSettings(parse(STORE, `--${name}=${value}`));
+  const bounded = OPTIONS.filter(({ choices, min }) => choices ?? min !== undefined);
+  assert.ok(bounded.length > 0);
+  for (const { name, choices = [], min, max, word } of bounded) {
+    for (const good of [...choices, ...[word, min, max].flatMap((value) => value ?? [])])
+      assert.doesNotThrow(set(name, good), `${name} ${good}`);
+    const bad = min === undefined ? ['', `${choices[0]}x`] : [min - 1, (max as number) + 1];
+    for (const value of bad) assert.throws(set(name, value), { options: [name] });
+  }
+  assert.match(helpText(), /--source-check +.* \(lease, vtep or off\) \[lease\]/);
+  assert.match(helpText(), /--workers +.* \(auto or 1 to 64\) \[1\]/);
+});
+
+test('completion offers the words of the table', () => {
+  const [command] = weftdCompletion().commands;
+  const offered = (name: string) =>
+    command?.options.find(({ names }) => names[0] === `--${name}`)?.value;
+  assert.deepEqual(offered('log-level'), ['debug', 'info', 'warn', 'error']);
+  assert.deepEqual(offered('workers'), ['auto', '1', '2', '4', '8']);
+  assert.deepEqual(offered('store'), ['etcd', 'file:']);
+  assert.equal(offered('ip-masq'), 'none');
+  assert.equal(offered('healthz-port'), 'any');
+  assert.equal(offered('subnet-file'), 'file');
+});
+
 test('Go stops at the first word that is no flag', () => {
   for (const end of ['word', '-', '--']) assert.equal(parse('-v=2', end, '-v=3')['v'], 2);
   assert.equal(parse('--version=false', '-v=2')['v'], 2);
+});
+
+test('offload lists', () => {
+  assert.equal(parseOffload('auto'), FEATURES_ALL);
+  assert.equal(parseOffload('off'), 0);
+  assert.equal(parseOffload('auto,-pack'), FEATURES_ALL & ~FEATURE.pack);
+  assert.equal(parseOffload('off,batch'), FEATURE.batch);
+  assert.throws(() => parseOffload('turbo'), /turbo/);
 });

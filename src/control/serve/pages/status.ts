@@ -4,11 +4,13 @@ import { formatAddress } from '../../../shared/address.ts';
 import { programVersion } from '../../../shared/version.ts';
 import type { Node } from '../../node.ts';
 import type { SelfWatch } from '../../observe/self-watch.ts';
+import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
 export function statusPage(node: Node, watch: SelfWatch): object {
   const { external, config, lease, backend, registry, store, problems } = node;
   const notReady = node.whyNotReady();
-  const { totals, ...plane } = backend?.status() ?? { totals: {} };
+  const status = backend?.status();
+  const { totals, shortcuts, ...plane } = status ?? { totals: {}, shortcuts: [] };
   return {
     healthy: notReady === '' && store.ok,
     notReady: notReady || null,
@@ -35,6 +37,7 @@ export function statusPage(node: Node, watch: SelfWatch): object {
     rates: watch.history.recent(),
     table: null,
     ...plane,
+    ...(status && { tunnelGso: tunnelGsoJson(shortcuts) }),
     ...totals,
   };
 }
@@ -43,4 +46,10 @@ function leaseJson({ lease, state }: HeldLease): object {
   const { expiresAtMs } = lease;
   const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString();
   return { key: lease.key, state, isPermanent: lease.isPermanent, expiresAt };
+}
+
+/** null where it is off or this host can't have it. */
+function tunnelGsoJson(shortcuts: readonly ShortcutSummary[]): object | null {
+  const found = shortcuts.find(({ name }) => name === 'tunnelGso');
+  return found ? { device: found.device, egress: found.egress } : null;
 }

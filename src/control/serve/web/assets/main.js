@@ -163,4 +163,4 @@ document.addEventListener('visibilitychange', () => {
   clearTimeout(timer);
   timer = setTimeout(turn, 0);
 });
-turn();
+void turn();

@@ -1,0 +1,13 @@
+/** The registry that the settings ask for. */
+import type { Registry } from './registry.ts';
+import { createStore } from './store/create.ts';
+import type { KeyedOptions } from './store/keyed-lease.ts';
+import { KeyedRegistry } from './store/keyed-registry.ts';
+import type { StoreSettings } from './store/settings.ts';
+
+export async function createRegistry(
+  settings: StoreSettings,
+  options: KeyedOptions,
+): Promise<Registry> {
+  return new KeyedRegistry(await createStore(settings), options);
+}

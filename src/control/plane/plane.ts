@@ -1,0 +1,264 @@
+/**
+ * A running data plane: ports, the table of peers, workers and shortcuts. In order: its threads load their program (constructor), open
+ * takes what the host must give, start begins to forward, apply gives it other peers, stop ends it; after a stop it can be opened again.
+ * One call at a time.
+ */
+import type { Peer } from '../../cluster/peers.ts';
+import type { Totals } from '../../memory/counters.ts';
+import { TABLE_BYTES } from '../../memory/table.ts';
+import type { LinkTask } from '../../memory/worker-task.ts';
+import { featureNames } from '../../options/settings.ts';
+import { type Mac, NO_MAC, type Prefix, type Words } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { Observation } from '../observe/observation.ts';
+import { Books } from './books.ts';
+import type { PlaneContext } from './context.ts';
+import {
+  closePorts,
+  type FamilyPorts,
+  giveBackPorts,
+  openPorts,
+  persistDevices,
+  widenSockets,
+} from './ports.ts';
+import { Publication } from './publication.ts';
+import { SharedTable } from './shared-table.ts';
+import type { Shortcut, ShortcutSummary } from './shortcut.ts';
+import { openShortcuts } from './shortcuts.ts';
+import { Supervisor, type WorkerFault, type WorkerStatus } from './supervisor.ts';
+
+const SHORTCUT_CHECK_MS = 1_000;
+
+/** What a family's device and sockets are bound to. */
+export interface Binding {
+  family: 4 | 6;
+  device: string;
+  /** this node's address in the underlay */
+  local: Words;
+}
+
+/** A family of the overlay, as this node has it. */
+export interface Link extends Binding {
+  network: Prefix;
+  ownSubnet: Prefix;
+  /** all zero where the wire carries none */
+  mac: Mac;
+  /** of the device, bytes */
+  mtu: number;
+  /** that pods were told, bytes */
+  podMtu: number;
+}
+
+/** Which publication of the route table is in force, and since when. */
+export interface TableStatus {
+  generation: number;
+  publishedAt: string;
+}
+
+export class Plane {
+  readonly observation: Observation;
+  private readonly context: PlaneContext;
+  private readonly books: Books;
+  private supervisor: Supervisor | undefined;
+  private ports: FamilyPorts[] = [];
+  private shortcuts: readonly Shortcut[] = [];
+  private publication: Publication | undefined;
+  private table: TableStatus | null = null;
+  /** those in force, with the shortcuts' marks */
+  private peers: readonly Peer[] = [];
+  private shortcutCheck: NodeJS.Timeout | undefined;
+
+  constructor(context: PlaneContext) {
+    const { addon, log, settings } = context;
+    this.context = context;
+    this.observation = new Observation(settings.workers);
+    this.books = new Books(settings.workers, this.observation.ledger);
+    this.supervisor = new Supervisor(addon, log, settings.workers);
+  }
+
+  /** Throws WeftError as {@link openPorts}. */
+  async open(bindings: readonly Binding[]): Promise<void> {
+    const { addon, settings, log, fds, tunnel } = this.context;
+    const { workers, features } = settings;
+    for (const { family, device, local } of bindings) {
+      const wishes = { tunnel, device, family, local, workers, features };
+      this.ports.push(await openPorts(addon, fds, wishes));
+    }
+    const unfit = fds.discardRest();
+    if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
+    this.shortcuts = await openShortcuts(this.context);
+    for (const shortcut of this.shortcuts) this.books.openShortcut(shortcut);
+    log.info({ offloads: this.offloads(), checksum: addon.checksumName() }, 'data plane opened');
+  }
+
+  /** From here on packets are forwarded. Shortcuts wait for {@link lookForShortcuts}: devices and routes are not there yet. */
+  async start(links: readonly Link[], peers: readonly Peer[]): Promise<void> {
+    const { addon, log, settings } = this.context;
+    const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
+    this.supervisor = supervisor;
+    this.books.openWorkers(() => supervisor.counterBlocks());
+    const memory = new SharedArrayBuffer(TABLE_BYTES);
+    this.publication = new Publication(
+      new SharedTable(memory, () => supervisor.seenGenerations()),
+      this.shortcuts.flatMap(({ table }) => table ?? []),
+      (next) => this.observation.ledger.assign(next),
+    );
+    await this.publish(peers);
+    const tasks = this.tasksOf(links);
+    for (const shortcut of this.shortcuts) shortcut.begin(tasks[0] ?? []);
+    supervisor.start(
+      tasks.map((own, worker) => ({
+        cpu: -1,
+        table: memory,
+        observation: this.observation.memoryOf(worker),
+        encap: this.context.tunnel.encap,
+        sourceCheck: settings.sourceCheck,
+        links: own,
+      })),
+    );
+  }
+
+  /** Links by worker. */
+  private tasksOf(links: readonly Link[]): LinkTask[][] {
+    return Array.from({ length: this.context.settings.workers }, (_, worker) =>
+      links.map((link) => {
+        const plain = this.linkTask(link, worker);
+        return this.shortcuts.reduce((task, shortcut) => shortcut.equip(task, worker), plain);
+      }),
+    );
+  }
+
+  private linkTask(link: Link, worker: number): LinkTask {
+    const ports = this.ports.find(({ family }) => family === link.family)?.workers[worker];
+    if (!ports) throw new Error(`no ports for worker ${worker}`);
+    return {
+      ...ports,
+      family: link.family,
+      tapFd: -1,
+      tapMac: NO_MAC,
+      tunnelMtu: link.mtu,
+      podMtu: link.podMtu,
+      network: link.network,
+      ownSubnet: link.ownSubnet,
+      deviceAddress: link.ownSubnet.words,
+      underlayAddress: link.local,
+      ownMac: link.mac,
+    };
+  }
+
+  /** Says once that devices and routes are there: a look at shortcuts now, and again whenever one is due. */
+  async settle(): Promise<void> {
+    persistDevices(this.context.addon, this.ports);
+    await this.markAndPublish();
+    this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
+  }
+
+  /** These are all peers now. */
+  async apply(peers: readonly Peer[]): Promise<void> {
+    // Workers first: whether a shortcut may be taken to new peers is found out behind that.
+    await this.publish(this.shortcuts.reduce((all, shortcut) => shortcut.recall(all), peers));
+  }
+
+  private async publish(peers: readonly Peer[]): Promise<void> {
+    this.peers = peers;
+    const generation = await this.publication?.publish(peers);
+    if (generation !== undefined)
+      this.table = { generation, publishedAt: new Date().toISOString() };
+    this.supervisor?.wakeAll();
+  }
+
+  /** Routes, devices and firewall rules change without a word in the store. */
+  private async checkShortcuts(): Promise<void> {
+    const { peers } = this;
+    if (!this.shortcuts.some((shortcut) => shortcut.isDue(peers, Date.now()))) return;
+    try {
+      await this.markAndPublish();
+    } catch (error) {
+      this.context.log.error(`shortcuts not checked: ${messageOf(error)}`);
+    }
+  }
+
+  private async markAndPublish(): Promise<void> {
+    const { shortcuts, peers } = this;
+    let marked = peers;
+    for (const shortcut of shortcuts) marked = await shortcut.mark(marked);
+    if (this.shortcuts !== shortcuts || this.peers !== peers) return; // overtaken; the next check sees the new ones
+    if (marked.some((peer, i) => peer.tunnelGso !== peers[i]?.tunnelGso))
+      await this.publish(marked);
+  }
+
+  /** False after a rebuild that failed, for example because the underlay's address could not be used yet. */
+  isWhole(families: number): boolean {
+    return this.supervisor !== undefined && this.ports.length === families;
+  }
+
+  isForwarding(): boolean {
+    const workers = this.workers();
+    return workers.length > 0 && workers.every((worker) => worker.state === 'running');
+  }
+
+  /** Names of the features that every worker has. */
+  offloads(): string[] {
+    const found = this.ports[0]?.workers[0]?.features ?? 0;
+    return featureNames(this.shortcuts.reduce((all, { features }) => all | features, found));
+  }
+
+  workers(): WorkerStatus[] {
+    return this.supervisor?.status() ?? [];
+  }
+
+  get tableStatus(): TableStatus | null {
+    return this.table;
+  }
+
+  shortcutSummaries(): ShortcutSummary[] {
+    return this.shortcuts.map((shortcut) => shortcut.summary());
+  }
+
+  totals(): Totals {
+    return this.books.totals();
+  }
+
+  workerTotals(): Totals[] {
+    return this.books.workerTotals();
+  }
+
+  /** Devices that are there, by family. */
+  devices(): readonly Pick<FamilyPorts, 'family' | 'device'>[] {
+    return this.ports;
+  }
+
+  failWorker(index: number, fault: WorkerFault): void {
+    this.supervisor?.fail(index, fault);
+  }
+
+  /** Ends forwarding; queues and sockets wait for the next {@link open}. */
+  async stop(): Promise<void> {
+    const { addon, fds } = this.context;
+    giveBackPorts(addon, fds, await this.stopForwarding());
+  }
+
+  /** Ends for good. What arrives before the next process reads waits in queues and sockets; without a store they end with us. */
+  async close(): Promise<void> {
+    const { addon, fds } = this.context;
+    clearInterval(this.shortcutCheck);
+    this.observation.captures.close();
+    if (fds.outlivesUs) widenSockets(addon, this.ports);
+    closePorts(addon, await this.stopForwarding());
+  }
+
+  /** The ports that nobody uses any more. */
+  private async stopForwarding(): Promise<FamilyPorts[]> {
+    const { supervisor, shortcuts, ports } = this;
+    this.supervisor = undefined;
+    this.shortcuts = [];
+    this.ports = [];
+    await supervisor?.stop();
+    this.books.closeWorkers();
+    for (const shortcut of shortcuts) {
+      this.books.closeShortcut(shortcut);
+      await shortcut.close();
+    }
+    return ports;
+  }
+}

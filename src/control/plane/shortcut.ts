@@ -1,0 +1,47 @@
+/**
+ * A shortcut carries part of the traffic past the workers, by the control thread's decision. Rules for all of them:
+ *   - a packet that is odd in any way goes to the workers, which judge and count;
+ *   - it is switched on for a peer by a probe that really went through, and off by the next one that did not;
+ *   - what it carries is in {@link Shortcut.totals} and {@link Shortcut.perPeer}, which are added to the workers': no packet leaves
+ *     the books;
+ *   - its descriptors belong to the control thread, so that its death ends the shortcut, not the traffic.
+ */
+import type { Peer } from '../../cluster/peers.ts';
+import type { Totals } from '../../memory/counters.ts';
+import type { LinkTask } from '../../memory/worker-task.ts';
+import type { PeerTotals } from '../observe/peer-ledger.ts';
+import type { TableSink } from './table-sink.ts';
+
+/** For status: what it found out about the ways to peers. */
+export interface ShortcutSummary {
+  name: string;
+  /** its own device */
+  device: string;
+  /** devices towards peers that were looked at: may they be used, and why not */
+  egress: readonly { device: string; usable: boolean; why: string }[];
+}
+
+export interface Shortcut {
+  /** as in FEATURE and --offload */
+  readonly name: string;
+  /** FEATURE bits that its links have besides */
+  readonly features: number;
+  /** its own table of peers, where it has one */
+  readonly table?: TableSink;
+  /** This node's links as the workers get them; before anything else, and again after a move. */
+  begin(links: readonly LinkTask[]): void;
+  /** A worker's link with what it needs to use this shortcut. */
+  equip(link: LinkTask, worker: number): LinkTask;
+  /** Whether it is time to look again at the ways to these peers. */
+  isDue(peers: readonly Peer[], nowMs: number): boolean;
+  /** The same peers, marked as the last look found them: at once, without asking the host. */
+  recall(peers: readonly Peer[]): readonly Peer[];
+  /** The same peers, marked after a look at the host. */
+  mark(peers: readonly Peer[]): Promise<readonly Peer[]>;
+  /** What went past the workers since it was opened; undefined where they count its packets themselves. */
+  totals(): Totals | undefined;
+  /** Of these, for the peer that has this slot now. */
+  perPeer?(slot: number): PeerTotals;
+  summary(): ShortcutSummary;
+  close(): Promise<void>;
+}

@@ -1,0 +1,218 @@
+/** The daemon's order of things without root: a made-up host, a toy registry and a clock that the test moves. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Daemon } from '../../../src/control/daemon.ts';
+import { FdStore } from '../../../src/control/manager/fd-store.ts';
+import { loadAddon } from '../../../src/memory/addon.ts';
+import { parseFlags } from '../../../src/options/flags.ts';
+import { toSettings } from '../../../src/options/settings.ts';
+import { formatAddress } from '../../../src/shared/address.ts';
+import { EXIT, WeftError } from '../../../src/shared/errors.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { keepLog, until } from '../../support/log-lines.ts';
+import { MadeUpHost, underlay } from '../../support/made-up-host.ts';
+import { ToyRegistry, toyLease } from '../../support/toy-registry.ts';
+
+const CONFIG = '{"Network":"10.244.0.0/16","Backend":{"Type":"host-gw"}}';
+const UPKEEP_MS = 5_000;
+const SETTLE_MS = 3_000;
+const GRACE_MS = 600_000;
+
+function setUp(t: TestContext, config: string | undefined = CONFIG) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'weft-daemon-'));
+  const subnetFile = path.join(folder, 'subnet.env');
+  const parsed = parseFlags(
+    [
+      `--admin-socket=${folder}/weft.sock`,
+      `--subnet-file=${subnetFile}`,
+      `--state-dir=${folder}`,
+      '--healthz-port=0',
+    ],
+    {},
+  );
+  assert.ok(parsed.kind === 'run');
+  const { log, messages } = keepLog();
+  const addon = loadAddon();
+  const registry = new ToyRegistry();
+  registry.config = config;
+  const host = new MadeUpHost(registry.calls);
+  const clock = new FakeClock();
+  const daemon = new Daemon({
+    settings: toSettings(parsed.values),
+    options: [],
+    registry,
+    log,
+    addon,
+    fds: new FdStore(addon, false),
+    clock,
+    host,
+  });
+  let stopped: Promise<void> | undefined;
+  const stop = () => (stopped ??= daemon.stop());
+  t.after(async () => {
+    await stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return { daemon, registry, host, clock, messages, subnetFile, stop };
+}
+
+test('the start reads first, then takes the host, then the lease, then rules; the end goes backwards', async (t) => {
+  const { daemon, registry, subnetFile, stop } = setUp(t);
+  assert.equal(daemon.whyNotReady(), 'starting');
+  await daemon.start();
+  assert.deepEqual(registry.calls, [
+    'checkPermission',
+    'backend.open',
+    'join',
+    'backend.start',
+    'startRules',
+    'nodeReady',
+  ]);
+  assert.equal(daemon.whyNotReady(), '');
+  assert.match(readFileSync(subnetFile, 'utf8'), /FLANNEL_SUBNET=10\.244\.1\.1\/24/);
+  await stop();
+  assert.deepEqual(registry.calls.slice(-2), ['backend.close', 'registry.close']);
+});
+
+test('a missing network config and a registry that does not answer are waited for, and say so', async (t) => {
+  const { daemon, registry, clock } = setUp(t, '');
+  registry.config = undefined;
+  const started = daemon.start();
+  await until(() => daemon.waitsFor !== '');
+  assert.equal(daemon.phase, 'waiting for the network config');
+  assert.match(daemon.waitsFor, /no network config yet; write the test/);
+  registry.failure = new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, 'gone fishing');
+  await clock.move(1_000);
+  assert.equal(daemon.waitsFor, 'gone fishing');
+  assert.ok(!registry.calls.includes('backend.open'), 'nothing was taken from the host');
+  registry.failure = undefined;
+  registry.config = CONFIG;
+  await clock.move(1_000);
+  await started;
+  assert.equal(daemon.waitsFor, '');
+  assert.equal(daemon.phase, '');
+});
+
+test('an error that waiting does not cure ends the start', async (t) => {
+  const { daemon, registry } = setUp(t);
+  registry.failure = new WeftError('ERR_OUT_OF_SUBNETS', EXIT.failure, 'out of subnets');
+  await assert.rejects(daemon.start(), { code: 'ERR_OUT_OF_SUBNETS' });
+  assert.ok(!registry.calls.includes('backend.open'));
+});
+
+test('a stop while the start waits ends it, without taking anything', async (t) => {
+  const { daemon, registry, stop } = setUp(t, '{}{');
+  const started = daemon.start();
+  started.catch(() => undefined);
+  await until(() => daemon.waitsFor !== '');
+  await stop();
+  await assert.rejects(started);
+  assert.ok(!registry.calls.includes('backend.open'));
+});
+
+test('peers follow the registry; one that vanishes is held for a moment, many for ten minutes', async (t) => {
+  const { daemon, registry, host, clock } = setUp(t);
+  await daemon.start();
+  registry.put(...[2, 3, 4, 5, 6].map((n) => toyLease(n)));
+  await settle();
+  assert.deepEqual(host.inForce, ['node-2', 'node-3', 'node-4', 'node-5', 'node-6']);
+  registry.remove('node-2');
+  await settle();
+  assert.ok(host.inForce.includes('node-2'));
+  assert.equal(daemon.held, 1);
+  await clock.move(SETTLE_MS);
+  assert.deepEqual(host.inForce, ['node-3', 'node-4', 'node-5', 'node-6']);
+  registry.remove('node-3', 'node-4', 'node-5');
+  await settle();
+  await clock.move(SETTLE_MS);
+  assert.equal(daemon.held, 3, 'three at once: the store is being wiped');
+  assert.equal(host.inForce.length, 4);
+  await clock.move(GRACE_MS);
+  assert.deepEqual(host.inForce, ['node-6']);
+  assert.equal(daemon.held, 0);
+});
+
+test('a registry that breaks down leaves the table as it is, and what vanished meanwhile is held', async (t) => {
+  const { daemon, registry, host, clock, messages } = setUp(t);
+  await daemon.start();
+  registry.put(toyLease(2), toyLease(3));
+  await settle();
+  registry.remove('node-2');
+  await settle();
+  registry.breakDown(new Error('connection lost'));
+  assert.deepEqual([daemon.store.ok, daemon.store.message], [false, 'connection lost']);
+  await clock.move(SETTLE_MS * 2);
+  assert.ok(host.inForce.includes('node-2'), 'its end waits until the registry is back');
+  assert.equal(daemon.whyNotReady(), '', 'that the store is unavailable is not a reason');
+  registry.put(toyLease(3));
+  await settle();
+  assert.ok(daemon.store.ok);
+  assert.ok(messages.includes('the store is back'));
+  assert.ok(host.inForce.includes('node-2'), 'the doubt lasts for the grace time');
+});
+
+test('a list that comes after the end changes nothing', async (t) => {
+  const { daemon, registry, host, stop } = setUp(t);
+  await daemon.start();
+  registry.put(toyLease(2));
+  await stop();
+  const before = host.inForce;
+  registry.put(toyLease(3));
+  await settle();
+  assert.equal(host.inForce, before);
+});
+
+test('a new address of the underlay is followed and announced', async (t) => {
+  const { daemon, registry, host, clock, subnetFile } = setUp(t);
+  await daemon.start();
+  host.external = underlay('192.0.2.77', { mtu: 1400 });
+  await clock.move(UPKEEP_MS);
+  assert.ok(registry.calls.includes('backend.move 192.0.2.77'));
+  assert.equal(daemon.external?.mtu, 1400);
+  const published = registry.get('node-1')?.attributes.publicIp4;
+  assert.equal(published && formatAddress(published), '192.0.2.77');
+  await until(() => /FLANNEL_MTU=1400/.test(readFileSync(subnetFile, 'utf8')));
+});
+
+test('a move that fails is announced all the same, and the host is put right at the next look', async (t) => {
+  const { daemon, registry, host, clock, messages } = setUp(t);
+  await daemon.start();
+  host.external = underlay('192.0.2.77');
+  host.moveFailure = new Error('address not usable yet');
+  await clock.move(UPKEEP_MS);
+  await until(() => daemon.problems.host !== '');
+  assert.match(daemon.problems.host, /address not usable yet/);
+  assert.ok(messages.includes('upkeep: address not usable yet'));
+  const published = registry.get('node-1')?.attributes.publicIp4;
+  assert.equal(published && formatAddress(published), '192.0.2.77');
+  const healed = registry.calls.filter((call) => call === 'backend.heal').length;
+  await clock.move(UPKEEP_MS);
+  await until(() => daemon.problems.host === '');
+  assert.equal(registry.calls.filter((call) => call === 'backend.heal').length, healed + 1);
+});
+
+test('another interface is not followed: it is said, in problems and once in the log', async (t) => {
+  const { daemon, registry, host, clock, messages } = setUp(t);
+  await daemon.start();
+  host.external = underlay('198.51.100.1', { name: 'tun9' });
+  await clock.move(UPKEEP_MS * 3);
+  assert.match(daemon.problems.underlay, /tun9 would be the underlay now .*staying on eth0/);
+  assert.equal(messages.filter((message) => message.includes('tun9')).length, 1);
+  assert.ok(!registry.calls.some((call) => call.startsWith('backend.move')));
+  host.external = underlay('192.0.2.1');
+  await clock.move(UPKEEP_MS);
+  assert.equal(daemon.problems.underlay, '');
+});
+
+test('a reload looks at the registry again and says what only a restart can change', async (t) => {
+  const { daemon, registry, host, messages } = setUp(t);
+  await daemon.start();
+  registry.config = CONFIG.replace('host-gw', 'alloc');
+  await daemon.reload();
+  assert.ok(messages.includes('the network config changed; restart weftd to use it'));
+  assert.ok(messages.includes('reloaded'));
+  assert.deepEqual(host.inForce, []);
+});
