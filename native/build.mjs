@@ -65,13 +65,13 @@ async function compile(command, flags, sources, file) {
   }
 }
 
-function explain(error, what, command, packages) {
-  if (error.code === 'ENOENT') {
-    return new Error(
-      `cannot build ${what}: the C compiler "${command}" was not found; install one (Debian: apt-get install ${packages}) or set CC`,
-    );
-  }
-  return new Error(`cannot build ${what}: ${command} failed\n${error.stderr || error.message}`);
+/** `hint` says where a compiler comes from. */
+function explain(error, what, command, hint) {
+  const text =
+    error.code === 'ENOENT'
+      ? `the C compiler "${command}" was not found; ${hint}`
+      : `${command} failed (${hint})\n${error.stderr || error.message}`;
+  return new Error(`cannot build ${what}: ${text}`);
 }
 
 /** Returns { file, built }: built is false when the file was up to date. */
@@ -91,7 +91,8 @@ export async function buildAddon({ sanitize = false } = {}) {
       file,
     );
   } catch (error) {
-    throw explain(error, 'the native addon', compiler, 'gcc libc6-dev');
+    const hint = 'install one (Debian: apt-get install gcc libc6-dev) or set CC';
+    throw explain(error, 'the native addon', compiler, hint);
   }
   return { file, built: true };
 }
@@ -112,7 +113,8 @@ export async function buildFuzzers() {
     try {
       if (built) await compile('clang', [...FUZZ, ...STRICT, ...wraps, ...flags], sources, file);
     } catch (error) {
-      throw explain(error, 'the fuzz targets', 'clang', 'clang libclang-rt-dev');
+      const hint = 'install it with its runtime (Debian: apt-get install clang libclang-rt-dev)';
+      throw explain(error, 'the fuzz targets', 'clang', hint);
     }
     results.push({ file, built });
   }

@@ -8,15 +8,12 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { before, describe, test } from 'node:test';
 import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
 
 const folder = path.join(projectRoot(), 'native/build/fuzz');
 const failed = path.join(folder, 'failed');
-const isRoot = process.getuid?.() === 0;
-const hasClang = spawnSync('clang', ['--version']).status === 0;
-/** Set-up installs it for root; an ordinary user may not have it. */
-const skip = !hasClang && !isRoot && 'needs clang (Debian: apt-get install clang libclang-rt-dev)';
+const { test } = needs('clang');
 
 function node(...args: string[]): void {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
@@ -49,27 +46,32 @@ function fuzz(
 /** Some seconds of one core each. */
 const RUNS = { packet: 300_000, segment: 60_000, seal: 6000, coalesce: 80_000 };
 
-describe('libFuzzer', { skip }, () => {
-  before(() => {
-    node('native/build.mjs', '--fuzz');
-    node('native/fuzz/corpus.mjs');
-    rmSync(failed, { recursive: true, force: true });
-    mkdirSync(failed, { recursive: true });
-  });
+let isPrepared = false;
 
-  for (const [target, runs] of Object.entries(RUNS)) {
-    test(`${target}: ${runs} runs find nothing`, async (t) => {
-      const { code, output } = await fuzz(target, runs, path.join(folder, 'corpus', target));
-      assert.equal(code, 0, output);
-      const last = output.match(/^#(\d+)\s+DONE\s+(.*)$/m);
-      assert.equal(last?.[1], `${runs}`);
-      t.diagnostic(`${last?.[2]}`);
-    });
-  }
+/** Builds the targets and writes their seeds, once. Fails with the message of the build, which names what is missing. */
+function prepare(): void {
+  if (isPrepared) return;
+  node('native/build.mjs', '--fuzz');
+  node('native/fuzz/corpus.mjs');
+  rmSync(failed, { recursive: true, force: true });
+  mkdirSync(failed, { recursive: true });
+  isPrepared = true;
+}
 
-  test('a bug that was planted in the packet target is found', async () => {
-    const { code, output } = await fuzz('planted', RUNS.packet);
-    assert.notEqual(code, 0);
-    assert.match(output, /heap-buffer-overflow.*packet\.c/);
+for (const [target, runs] of Object.entries(RUNS)) {
+  test(`fuzz target ${target}: ${runs} runs find nothing`, async (t) => {
+    prepare();
+    const { code, output } = await fuzz(target, runs, path.join(folder, 'corpus', target));
+    assert.equal(code, 0, output);
+    const last = output.match(/^#(\d+)\s+DONE\s+(.*)$/m);
+    assert.equal(last?.[1], `${runs}`);
+    t.diagnostic(`${last?.[2]}`);
   });
+}
+
+test('a bug that was planted in the packet target is found', async () => {
+  prepare();
+  const { code, output } = await fuzz('planted', RUNS.packet);
+  assert.notEqual(code, 0);
+  assert.match(output, /heap-buffer-overflow.*packet\.c/);
 });
