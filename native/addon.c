@@ -39,10 +39,10 @@ static const struct {
   napi_typedarray_type type;
   size_t count;
 } view_rules[VIEW_COUNT] = {
-    [VIEW_POOL] = {"pool", napi_uint8_array, (size_t)POOL_SLOTS * SLOT_STRIDE},
-    [VIEW_TUN_IN] = {"tunIn", napi_int32_array, TUN_IN_ROWS * ROW_INTS},
-    [VIEW_UDP_IN] = {"udpIn", napi_int32_array, UDP_IN_ROWS * ROW_INTS},
-    [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, TUN_OUT_ROWS * ROW_INTS},
+    [VIEW_POOL] = {"pool", napi_uint8_array, (POOL_SLOTS * SLOT_STRIDE)},
+    [VIEW_TUN_IN] = {"tunIn", napi_int32_array, (TUN_IN_ROWS * ROW_INTS)},
+    [VIEW_UDP_IN] = {"udpIn", napi_int32_array, (UDP_IN_ROWS * ROW_INTS)},
+    [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, (TUN_OUT_ROWS * ROW_INTS)},
     [VIEW_STATS] = {"stats", napi_float64_array, STAT_COUNT},
     [VIEW_CLOCK] = {"clock", napi_int32_array, 2},
 };

@@ -42,7 +42,7 @@ const int layout_number_count = sizeof layout_numbers / sizeof layout_numbers[0]
 _Static_assert(ROW_INTS * sizeof(int32_t) == 64, "a row is one cache line");
 _Static_assert(ROW_ADDRESS + 4 == ROW_INTS, "the address ends the row");
 _Static_assert(ROW_ADDRESS == ROW_PORT + 1, "port and address are copied and compared as five words");
-_Static_assert((int64_t)POOL_SLOTS * SLOT_STRIDE <= INT32_MAX, "every offset into the pool fits a column");
+_Static_assert(INT32_MAX / SLOT_STRIDE >= POOL_SLOTS, "every offset into the pool fits a column");
 _Static_assert(SLOT_STRIDE >= SLOT_HEADROOM + SLOT_PAYLOAD, "slots do not overlap");
 _Static_assert(SLOT_STRIDE % 64 == 0 && SLOT_STRIDE % 4096 != 0, "slot heads: cache lines, in all sets of the cache");
 _Static_assert(SLOT_PAYLOAD > UINT16_MAX, "a slot holds the largest packet");
@@ -50,13 +50,10 @@ _Static_assert(ROW_BAD > EHWPOISON, "no errno is ROW_BAD");
 
 /* ---- bits ---- */
 
-#define FEATURES(operator)                                                                                             \
-  (FEATURE_BATCH operator FEATURE_UDP_GSO operator FEATURE_UDP_GRO operator FEATURE_PACK operator FEATURE_COALESCE_TCP \
-       operator FEATURE_COALESCE_UDP operator FEATURE_TUN_TSO operator FEATURE_TUN_USO operator FEATURE_TUNNEL_GSO     \
-           operator FEATURE_SPIN)
-
-/* A sum without carries is what OR gives. */
-_Static_assert(FEATURES(+) == FEATURES(|), "feature bits are distinct");
+_Static_assert((FEATURE_BATCH | FEATURE_UDP_GSO | FEATURE_UDP_GRO | FEATURE_PACK | FEATURE_COALESCE_TCP |
+                FEATURE_COALESCE_UDP | FEATURE_TUN_TSO | FEATURE_TUN_USO | FEATURE_TUNNEL_GSO | FEATURE_SPIN) ==
+                   (1 << 10) - 1,
+               "ten feature bits, none twice");
 _Static_assert(GSO_ECN <= 0xff && (GSO_FLAG_NEEDS_CSUM & 0xff) == 0 && ROW_GSO_TUNNEL > 0xffff,
                "type, flags and tunnel mark share a column");
 _Static_assert((WAIT_TUN | WAIT_UDP) < 1 << WAIT_LINK_SHIFT, "bits of one link");

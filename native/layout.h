@@ -71,7 +71,7 @@ enum weft_stat {
   STAT_UDP_DATAGRAMS_OUT = 6, /* datagrams on the wire */
   STAT_COALESCED = 7,       /* packets merged into another's super-packet */
   STAT_GSO_FALLBACKS = 8,   /* messages sent again datagram by datagram */
-  STAT_UDP_SOCKET_DROPS = 9, /* datagrams the kernel dropped before we read (gauge, a quarter of a second old at most) */
+  STAT_UDP_SOCKET_DROPS = 9, /* dropped by the kernel before we read (gauge, a quarter of a second old at most) */
   STAT_BAD_CHECKSUM = 10,   /* packets passed on unmerged because their checksum is wrong */
   STAT_TUNNEL_WRITES = 11,  /* encapsulated super-packets written to the TAP */
   STAT_TUNNEL_FALLBACKS = 12, /* those that the TAP refused and that were segmented here */

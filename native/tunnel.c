@@ -92,7 +92,8 @@ int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
   struct sock_fprog filter = {is_v4 ? sizeof v4 / sizeof *v4 : sizeof v6 / sizeof *v6, is_v4 ? v4 : v6};
   struct sockaddr_ll at = {
       .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
-  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* protocol 0: sees nothing before the filter is on */
+  /* Protocol 0: sees nothing before the filter is on. */
+  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
       bind(fd, (struct sockaddr *)&at, sizeof at) == 0) {

@@ -64,8 +64,7 @@ static void fix_checksums(uint8_t *bytes, uint32_t length) {
   if (p.protocol == PROTOCOL_UDP) store_be16(transport + UDP_LENGTH_AT, transport_bytes);
   store_be16(transport + field, 0);
   uint32_t pseudo = checksum_pseudo(bytes, p.version, p.protocol, transport_bytes);
-  uint16_t sum = (uint16_t)~checksum_fold(transport, transport_bytes, pseudo);
-  store_be16(transport + field, sum ? sum : UINT16_MAX);
+  store_be16(transport + field, checksum_finish(checksum_fold(transport, transport_bytes, pseudo)));
 }
 
 /* What follows the packet in its flow: next sequence and identification. The payload may be cut by `shorter` bytes. */

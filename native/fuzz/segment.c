@@ -1,4 +1,4 @@
-/* Rows over any bytes through segmentation (parse_super and all): what leaves is whole and right. */
+/* Rows over any bytes through segmentation (super_parse and all): what leaves is whole and right. */
 #include "rows.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
