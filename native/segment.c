@@ -22,12 +22,13 @@
 #include "udp.h"
 
 #define CACHE_LINE 64
-#define OPEN_MAX 16           /* peers and sockets filled side by side */
+#define OPEN_MAX 16 /* peers and sockets filled side by side */
 #define ARENA_BYTES (96 * 1024)
 #define SEALED_BYTES (512 * 1024)
 
 _Static_assert(SUPER_HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header block");
-_Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES, "so does the sealed one");
+_Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES,
+               "so does the sealed one");
 
 struct segmenter {
   struct message messages[MESSAGES_MAX];
@@ -142,9 +143,7 @@ static struct message *message_for(struct batch *b, int bytes) {
   return open_message(b, bytes);
 }
 
-static void begin_datagram(struct batch *b, struct message *m) {
-  m->rows[m->datagram_count++] = (uint8_t)b->row_index;
-}
+static void begin_datagram(struct batch *b, struct message *m) { m->rows[m->datagram_count++] = (uint8_t)b->row_index; }
 
 static void add_part(struct message *m, uint8_t *bytes, int length) {
   m->parts[m->part_count++] = (struct iovec){bytes, (size_t)length};

@@ -10,7 +10,7 @@
 
 struct super {
   bool v4, tcp;
-  int ip;            /* offsets in the header block: inner IP header, transport header */
+  int ip; /* offsets in the header block: inner IP header, transport header */
   int transport;
   int header_bytes;
   uint8_t *payload;

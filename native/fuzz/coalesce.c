@@ -104,7 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   struct input in = {bytes, length};
   refusals = in;
   uint8_t features = take_byte(&in);
-  e->links[0].features = FEATURE_BATCH | (features & 1 ? 0 : FEATURE_COALESCE_TCP) | (features & 2 ? 0 : FEATURE_COALESCE_UDP);
+  e->links[0].features =
+      FEATURE_BATCH | (features & 1 ? 0 : FEATURE_COALESCE_TCP) | (features & 2 ? 0 : FEATURE_COALESCE_UDP);
   int count = 0, rows = 0;
   for (; count < ROWS && in.left > 0; count++) {
     int32_t *row = row_at(e->tun_out, count);

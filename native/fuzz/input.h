@@ -32,8 +32,8 @@ static inline int take_bytes(struct input *in, uint8_t *to, int length) {
 }
 
 /* Fails the target: the input is kept and printed. */
-#define REQUIRE(truth)           \
-  do {                           \
+#define REQUIRE(truth)              \
+  do {                              \
     if (!(truth)) __builtin_trap(); \
   } while (0)
 

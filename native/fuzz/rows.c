@@ -62,7 +62,8 @@ static void make_consistent(int32_t *row, uint8_t *inner, int inner_bytes, bool 
 }
 
 static void fill_row(struct engine *e, int index, struct input *in) {
-  static const uint8_t types[] = {GSO_NONE, GSO_TCP4, GSO_TCP6, GSO_UDP_L4, GSO_TCP4 | GSO_ECN, 3, GSO_NONE, GSO_UDP_L4};
+  static const uint8_t types[] = {GSO_NONE,           GSO_TCP4, GSO_TCP6, GSO_UDP_L4,
+                                  GSO_TCP4 | GSO_ECN, 3,        GSO_NONE, GSO_UDP_L4};
   int32_t *row = row_at(e->tun_in, index);
   memset(row, 0, ROW_INTS * sizeof *row);
   uint8_t flags = take_byte(in), choice = take_byte(in);
@@ -80,7 +81,8 @@ static void fill_row(struct engine *e, int index, struct input *in) {
   ASAN_UNPOISON_MEMORY_REGION(slot - SLOT_HEADROOM, SLOT_STRIDE);
   int length = take_bytes(in, slot, take_word(in) & 0x3fff);
   int last = length; /* the payload may be far longer than the input */
-  for (; repeat > 1 && last > 0 && length + last <= SLOT_PAYLOAD; repeat--, length += last) memcpy(slot + length, slot, (size_t)last);
+  for (; repeat > 1 && last > 0 && length + last <= SLOT_PAYLOAD; repeat--, length += last)
+    memcpy(slot + length, slot, (size_t)last);
   row[ROW_OFFSET] = slot_offset(index) - header_bytes;
   row[ROW_LENGTH] = length + header_bytes;
   row[ROW_HEADER_BYTES] = header_bytes;
@@ -94,7 +96,8 @@ static void expect(struct engine *e, int index) {
   int start = row[ROW_CSUM_START], inner_bytes = row[ROW_LENGTH] - row[ROW_HEADER_BYTES];
   /* There is no TAP: outer headers are left out. */
   int encapsulation = row[ROW_HEADER_BYTES] - (row[ROW_GSO] & ROW_GSO_TUNNEL ? tunnel_outer_bytes(AF_INET) : 0);
-  expected[index] = (struct expectation){.payload_bytes = encapsulation + inner_bytes, .encapsulation_bytes = encapsulation};
+  expected[index] =
+      (struct expectation){.payload_bytes = encapsulation + inner_bytes, .encapsulation_bytes = encapsulation};
   if ((row[ROW_GSO] & 0xff & ~GSO_ECN) == GSO_NONE) return;
   bool udp = (row[ROW_GSO] & 0xff) == GSO_UDP_L4;
   if (start + (udp ? UDP_HEADER : TCP_HEADER) > inner_bytes) return; /* will be refused */
@@ -136,7 +139,8 @@ static void open_and_check(struct seal *seal, const struct message *m, int index
   memcpy(copy + SEAL_LEAD_BYTES, bytes, (size_t)length);
   REQUIRE(seal->open(seal, copy + SEAL_LEAD_BYTES, length) == 0);
   int left = x->payload_bytes - x->seen_bytes;
-  int plain = x->segment_bytes == 0 ? x->payload_bytes : x->header_bytes + (left < x->segment_bytes ? left : x->segment_bytes);
+  int plain =
+      x->segment_bytes == 0 ? x->payload_bytes : x->header_bytes + (left < x->segment_bytes ? left : x->segment_bytes);
   REQUIRE(plain <= length && length <= plain + seal->tail_bytes);
   check_datagram(m, index, copy + SEAL_LEAD_BYTES, plain);
 }

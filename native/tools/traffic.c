@@ -52,7 +52,8 @@ static uint64_t now_ns(void) {
 
 static void set_buffer(int fd, int force, int plain) {
   int bytes = BUFFER_BYTES;
-  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0) setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0)
+    setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
 }
 
 static int open_server(int type, const char *port) {
@@ -236,7 +237,9 @@ int main(int argc, char **argv) {
   else if (argc == 3 && strcmp(kind, "echo") == 0) echo(argv[2]);
   else if (argc == 3 && strcmp(kind, "accept") == 0) accept_all(argv[2]);
   else {
-    fprintf(stderr, "usage: traffic flood|pingpong ADDRESS PORT BYTES SECONDS | connect ADDRESS PORT SECONDS | sink|echo|accept PORT\n");
+    fprintf(stderr,
+            "usage: traffic flood|pingpong ADDRESS PORT BYTES SECONDS | connect ADDRESS PORT SECONDS | "
+            "sink|echo|accept PORT\n");
     return 2;
   }
   return 0;
