@@ -5,6 +5,7 @@
 import type { Encap } from '../../src/dataplane/encap/encap.ts';
 import { ENCAPSULATIONS, type Encapsulations } from '../../src/dataplane/encap/encapsulations.ts';
 import type { RouteTable } from '../../src/dataplane/routes/table.ts';
+import type { Addon } from '../../src/memory/addon.ts';
 import { DROP } from '../../src/memory/drops.ts';
 import { ROW } from '../../src/memory/layout.ts';
 import type { EncapTask } from '../../src/memory/worker-task.ts';
@@ -18,11 +19,21 @@ export interface ToyTask {
   port: number;
   /** what each peer of the table writes to us */
   indexes: readonly number[];
+  isSealed: boolean;
 }
+
+/** The sanitizer build's addon: its test seal encrypts a link, header and all. */
+export interface SealingAddon extends Addon {
+  sealLink(engine: number, link: number, key: number): void;
+}
+
+const KEY = 7;
+/** What native/test/test-seal.c adds at least: counter and tag. */
+const SEAL_TAIL_BYTES = 16;
 
 export class ToyEncap implements Encap {
   readonly headerBytes = HEADER_BYTES;
-  readonly tailBytes = 0;
+  readonly tailBytes: number = 0;
   readonly lowersTtl = false;
   readonly port: number;
   private readonly indexes: readonly number[];
@@ -54,7 +65,16 @@ export class ToyEncap implements Encap {
   }
 }
 
+/** The same, encrypted. */
+export class SealedToyEncap extends ToyEncap {
+  override readonly tailBytes = SEAL_TAIL_BYTES;
+
+  seal(addon: Addon, engine: number, link: number): void {
+    (addon as SealingAddon).sealLink(engine, link, KEY);
+  }
+}
+
 export const TOY_ENCAPSULATIONS: Encapsulations<EncapTask | ToyTask> = {
   ...ENCAPSULATIONS,
-  toy: (task, _link, table) => new ToyEncap(task, table),
+  toy: (task, _link, table) => new (task.isSealed ? SealedToyEncap : ToyEncap)(task, table),
 };

@@ -9,8 +9,10 @@ export function indexOf(node: number, peer: number): number {
   return 1000 * node + peer;
 }
 
+/** `isSealed`: encrypted by the test seal, which only the sanitizer build has. */
 export function toyOf(
   nodes: number,
+  isSealed = false,
 ): Pick<MeshOptions<EncapTask | ToyTask>, 'nodes' | 'encapsulations' | 'encapOf' | 'macOf'> {
   const numbers = Array.from({ length: nodes }, (_, i) => i + 1);
   return {
@@ -19,7 +21,7 @@ export function toyOf(
     encapOf: (node) => {
       const peers = numbers.filter((number) => number !== node);
       const indexes = peers.map((peer) => indexOf(node, peer));
-      return { kind: 'toy', port: UNDERLAY_PORT, indexes };
+      return { kind: 'toy', port: UNDERLAY_PORT, indexes, isSealed };
     },
     macOf: (node, peer) => ({ high: indexOf(peer.number, node), low: 0 }),
   };
