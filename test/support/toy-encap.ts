@@ -14,7 +14,7 @@ const INDEX_MASK = 0xffffff;
 
 export class ToyEncap implements Encap {
   readonly headerBytes = HEADER_BYTES;
-  readonly tailBytes = 0;
+  readonly tailBytes: number = 0;
   readonly lowersTtl = false;
   readonly port: number;
   private readonly indexes: readonly number[];

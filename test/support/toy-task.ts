@@ -4,4 +4,5 @@ export interface ToyTask {
   port: number;
   /** what each peer of the table writes to us */
   indexes: readonly number[];
+  isSealed: boolean;
 }
