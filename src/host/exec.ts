@@ -61,9 +61,3 @@ function commandError(
 export function isMissingCommand(error: unknown): boolean {
   return error instanceof WeftError && error.code === MISSING;
 }
-
-/** `ip -j …` as data. Throws as {@link exec} does. */
-export async function ipJson<T>(args: readonly string[], run: Exec = exec): Promise<T[]> {
-  const text = await run('ip', ['-j', ...args]);
-  return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
-}
