@@ -74,13 +74,18 @@ export function requireCommands(names: readonly string[] = ALWAYS): void {
   );
 }
 
+/** True when the process may make network namespaces and devices. */
+export function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
 /** Throws (exit 77) unless the process may make network namespaces. */
 export function requireRoot(): void {
-  if (process.geteuid?.() === 0) return;
+  if (isRoot()) return;
   throw new WeftError(
     'ERR_NOT_ROOT',
     EXIT.noPermission,
-    'network namespaces and TUN devices need root: run it again as root (sudo npm run demo)',
+    'network namespaces and TUN devices need root: run it again as root',
   );
 }
 

@@ -1,11 +1,6 @@
 /*
-<<<<<<< HEAD
  * The memory that TypeScript and C read together. Its twin is src/memory/layout.ts: layout.c exports every number below and the
  * GSO numbers of gso.h by their names, and the loader compares them all (a mismatch refuses to start).
-=======
- * The memory that TypeScript and C read together. Its twin is src/memory/layout.ts;
- * the addon exports every value below and the loader compares them (a mismatch refuses to start).
->>>>>>> main
  */
 #ifndef WEFT_LAYOUT_H
 #define WEFT_LAYOUT_H

@@ -1,6 +1,6 @@
 /**
- * One idempotent set-up behind every command: packages, Debian packages, native build, dist/.
- *   node scripts/setup.mjs [--quiet] [--only=packages,debian,native,dist]
+ * One idempotent set-up behind every command: packages, Debian packages, native build (plain, and with sanitizers), dist/.
+ *   node scripts/setup.mjs [--quiet] [--only=packages,debian,native,sanitized,dist]
  * Says what it does while it does it, and nothing when all is there.
  */
 import { execFileSync } from 'node:child_process';
@@ -88,8 +88,18 @@ function debian() {
 }
 
 function native() {
-  run(process.execPath, ['native/build.mjs']);
-  run(process.execPath, ['native/build.mjs', '--sanitize']);
+  compile('the native addon');
+}
+
+function sanitized() {
+  compile('the native addon with sanitizers', '--sanitize');
+}
+
+function compile(what, ...flags) {
+  const words = ['native/build.mjs', ...flags];
+  const stdio = ['ignore', 'pipe', 'inherit'];
+  const said = execFileSync(process.execPath, words, { cwd: root, stdio }).toString();
+  if (!said.includes('up to date')) say(`compiled ${what}`);
 }
 
 function newest(folder) {
@@ -118,7 +128,7 @@ function dist() {
   utimesSync(stamp, new Date(), new Date());
 }
 
-const steps = { packages, debian, native, dist };
+const steps = { packages, debian, native, sanitized, dist };
 try {
   for (const [name, step] of Object.entries(steps)) if (!only || only.includes(name)) step();
 } catch (error) {

@@ -1,13 +1,19 @@
 /**
- * Runs all tests in one run of node's test runner, one file after the other: network tests must not disturb each other.
- *   node scripts/test.mjs [part of a file's name ...]
+ * Runs the tests in one run of node's test runner, one file after the other: network tests must not disturb each other.
+ * Unit tests share nothing: alone they run side by side.
+ *   node scripts/test.mjs [--folder=unit|netns|system|fuzz] [part of a file's name ...]
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 
 const root = path.join(import.meta.dirname, '..');
-const filters = process.argv.slice(2);
+const { values, positionals: parts } = parseArgs({
+  options: { folder: { type: 'string', default: '' } },
+  allowPositionals: true,
+});
 
 /** Compiled tests whose source still exists: dist/ may hold leftovers. */
 function testFiles(folder) {
@@ -19,14 +25,20 @@ function testFiles(folder) {
   });
 }
 
-const files = testFiles('test')
+const files = testFiles(path.join('test', values.folder))
   .filter((file) => existsSync(path.join(root, file)))
-  .filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
+  .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
   .sort();
 if (files.length === 0) {
-  process.stderr.write(`no test file matches ${filters.join(', ')}\n`);
+  process.stderr.write(`no test file matches ${parts.join(', ')}\n`);
   process.exit(2);
 }
-const options = ['--test', '--test-concurrency=1', '--test-timeout=300000', '--test-reporter=spec'];
+const atOnce = values.folder === 'unit' ? availableParallelism() : 1;
+const options = [
+  '--test',
+  `--test-concurrency=${atOnce}`,
+  '--test-timeout=300000',
+  `--test-reporter=${path.join(import.meta.dirname, 'test-report.mjs')}`,
+];
 const result = spawnSync(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit' });
 process.exit(result.status ?? 1);

@@ -29,9 +29,13 @@ export function makePeers(count: number, family: 4 | 6): Peer[] {
 
 /** A table with these peers; peer i has index i. */
 export function makeTable(peers: readonly Peer[]): RouteTable {
+  return new RouteTable(makeTableMemory(peers));
+}
+
+export function makeTableMemory(peers: readonly Peer[]): SharedArrayBuffer {
   const memory = new SharedArrayBuffer(TABLE_BYTES);
   fillHalf(new Int32Array(memory), halfAt(0), peers);
-  return new RouteTable(memory);
+  return memory;
 }
 
 /** A pod of peer `index`; host 0 is the subnet itself. */

@@ -15,10 +15,10 @@ const HELP = `npm run bench:report -- RESULT.json [options]
 
   --html FILE   the report; default RESULT.html beside the result
   --plots DIR   every plot as SVG and PNG
-  --readme      replace the figures in README.md and the plots in docs/benchmark/
+  --readme      replace the figures in README.md and the plots in docs/performance/plots/
   --help        this text
 `;
-const README_FOLDER = 'docs/benchmark';
+const README_FOLDER = 'docs/performance/plots';
 
 /** Writes every plot of a result as SVG and PNG. Returns the names without ending. */
 export function writePlots(result: BenchResult, folder: string): string[] {

@@ -94,30 +94,20 @@ export class Capture {
   received(row: number, at: number, bytes: number): void {
     const { ring, pool, encap } = this;
     const rows = pool.udpIn;
-    if (!ring.matchesPeer(this.slotOfSender(rows, row))) return;
+    const peer = encap.sender(pool.view, rows, row);
+    if (!ring.matchesPeer(peer < 0 ? -1 : this.table.slotOf(peer))) return;
     const innerAt = at + encap.headerBytes;
-    if (!this.hasAddress(innerAt, bytes - encap.headerBytes)) return;
+    const innerBytes = bytes - encap.headerBytes - encap.tailBytes;
+    if (!this.hasAddress(innerAt, innerBytes)) return;
     if (ring.side === SIDE.inner) {
-      if (encap.pull(pool.view, at, bytes) < 0) return;
-      if (ring.open(bytes - encap.headerBytes)) ring.close(pool.view, innerAt);
+      if (encap.pull(pool.view, at, bytes, peer) < 0) return;
+      if (ring.open(innerBytes)) ring.close(pool.view, innerAt);
       return;
     }
     if (!ring.open(bytes + this.outerBytes)) return;
     this.putIp(bytes, rows, row, false);
     this.putUdp(rows[row + ROW.port] as number, encap.port, bytes);
     ring.close(pool.view, at);
-  }
-
-  private slotOfSender(rows: Int32Array, row: number): number {
-    if (!this.ring.wantsPeer) return -1;
-    const at = row + ROW.address;
-    const peer = this.table.findUnderlay(
-      rows[at] as number,
-      rows[at + 1] as number,
-      rows[at + 2] as number,
-      rows[at + 3] as number,
-    );
-    return peer < 0 ? -1 : this.table.slotOf(peer);
   }
 
   /** The outer IP header of a datagram to, or from, the far end in a row. */

@@ -13,6 +13,9 @@ import { DROP_SAMPLES_BURST, DROP_SAMPLES_PER_SECOND } from '../shared/limits.ts
 import { hasTransport, IpHeader, PROTOCOL, parseIp } from '../wire/ip.ts';
 import { TokenBucket } from './token-bucket.ts';
 
+/** Verdict on a packet that goes on; any other is its DROP reason. */
+export const FORWARD = -1;
+
 const EAGAIN = 11;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;

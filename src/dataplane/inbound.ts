@@ -1,43 +1,27 @@
 /**
- * Underlay → TUN. For each datagram of a batch: known sender, encapsulation header, gate, inner source, inner destination, TTL,
- * congestion mark, checksum state. What passes is queued for the TUN as it lies in the pool. Code order is packet order.
+ * Underlay → TUN: admission. For each message of a batch its sender; for each datagram in it encapsulation header, gate, inner
+ * destination, inner source, TTL, congestion mark. What passes is queued for the TUN as it lies in the pool. Code order is packet order.
  */
 import type { Addon } from '../memory/addon.ts';
 import { SIDE } from '../memory/capture.ts';
 import { BATCHES_IN_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
-import { GSO, GSO_FLAG, LAYOUT, ROW } from '../memory/layout.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
 import { type LinkTask, type SourceCheck, WORD } from '../memory/worker-task.ts';
 import { markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
 import { TIME_EXCEEDED } from '../wire/icmp.ts';
-import {
-  hasOddSource,
-  hasTransport,
-  IpHeader,
-  lowerTtl,
-  PROTOCOL,
-  parseIp,
-  pseudoHeaderSum,
-} from '../wire/ip.ts';
-import {
-  TCP_CHECKSUM_AT,
-  TCP_HEADER_BYTES_MIN,
-  tcpHeaderBytes,
-  UDP_CHECKSUM_AT,
-  UDP_HEADER_BYTES,
-} from '../wire/transport.ts';
+import { hasOddSource, IpHeader, lowerTtl, parseIp } from '../wire/ip.ts';
 import type { Capture } from './capture.ts';
-import { add, type Drops } from './drop.ts';
+import { add, type Drops, FORWARD } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
 import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
+import { OffloadState } from './offload-state.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
 import type { TunOut } from './tun-out.ts';
-
-const FORWARD = -1;
 
 export class Inbound {
   private readonly addon: Addon;
@@ -49,6 +33,7 @@ export class Inbound {
   private readonly encap: Encap;
   private readonly icmp: IcmpReply;
   private readonly tunOut: TunOut;
+  private readonly offload: OffloadState;
   private readonly capture: Capture;
   private readonly control: Int32Array;
   private readonly counters: Float64Array;
@@ -59,12 +44,8 @@ export class Inbound {
   private readonly header = new IpHeader();
   /** packets of the batch in hand */
   private packets = 0;
-  /** outer sender of the row in hand, and the peer that it is, or -1 */
+  /** what the encapsulation said of the message in hand: the peer that sent it, or -1 - DROP reason */
   private peer = -1;
-  private sender0 = 0;
-  private sender1 = 0;
-  private sender2 = 0;
-  private sender3 = 0;
 
   constructor(
     { addon, engine, pool, table, control, counters, peerCounters, drops }: Gear,
@@ -85,6 +66,7 @@ export class Inbound {
     this.encap = encap;
     this.icmp = icmp;
     this.tunOut = tunOut;
+    this.offload = new OffloadState(pool.view, link, tunOut);
     this.capture = capture;
     this.control = control;
     this.counters = counters;
@@ -159,18 +141,10 @@ export class Inbound {
 
   /** FORWARD, or why nothing of this sender is taken. */
   private senderReason(row: number): number {
-    const rows = this.pool.udpIn;
-    this.sender0 = rows[row + ROW.address] as number;
-    this.sender1 = rows[row + ROW.address + 1] as number;
-    this.sender2 = rows[row + ROW.address + 2] as number;
-    this.sender3 = rows[row + ROW.address + 3] as number;
-    this.peer = this.table.findUnderlay(this.sender0, this.sender1, this.sender2, this.sender3);
+    const { view, udpIn: rows } = this.pool;
+    this.peer = this.encap.sender(view, rows, row);
     if (rows[row + ROW.result] !== 0) return DROP.inTruncated;
-    if (!this.checksSender) return FORWARD;
-    if (this.isInNetwork(this.sender0, this.sender1, this.sender2, this.sender3)) {
-      return DROP.inOverlayLoop;
-    }
-    return this.peer < 0 ? DROP.inUnknownPeer : FORWARD;
+    return this.checksSender && this.peer < 0 ? -1 - this.peer : FORWARD;
   }
 
   /**
@@ -178,7 +152,7 @@ export class Inbound {
    * segment size. The inner length tells the two apart: it spans the whole message.
    */
   private isSuperPacket(at: number, length: number, stride: number): boolean {
-    const innerBytes = length - this.encap.headerBytes;
+    const innerBytes = length - this.encap.headerBytes - this.encap.tailBytes;
     const innerAt = at + this.encap.headerBytes;
     if (stride === length || innerBytes < 40) return false;
     const view = this.pool.view;
@@ -203,10 +177,11 @@ export class Inbound {
   private decide(row: number, at: number, length: number): number {
     const view = this.pool.view;
     const header = this.header;
-    const verdict = this.encap.pull(view, at, length);
+    const verdict = this.encap.pull(view, at, length, this.peer);
     if (verdict < 0) return -1 - verdict;
-    const innerAt = at + this.encap.headerBytes;
-    if (!parseIp(view, innerAt, length - this.encap.headerBytes, header)) return DROP.inMalformed;
+    const { headerBytes, tailBytes } = this.encap;
+    const innerAt = at + headerBytes;
+    if (!parseIp(view, innerAt, length - headerBytes - tailBytes, header)) return DROP.inMalformed;
     if (this.checksSender && !this.isForUs()) return DROP.inNotOurs;
     if (hasOddSource(header) || (this.checksLease && !this.isFromSender())) {
       return DROP.inForeignSource;
@@ -218,7 +193,7 @@ export class Inbound {
     const outerTos = this.pool.udpIn[row + ROW.tos] as number;
     if (mustDrop(outerTos, header.tos)) return DROP.inEcn;
     if (mustMark(outerTos, header.tos)) markCongestion(view, innerAt);
-    return this.queue(innerAt, this.pool.udpIn[row + ROW.gsoSize] as number);
+    return this.offload.queue(innerAt, header, this.pool.udpIn[row + ROW.gsoSize] as number);
   }
 
   private isForUs(): boolean {
@@ -232,10 +207,6 @@ export class Inbound {
     );
   }
 
-  private isInNetwork(w0: number, w1: number, w2: number, w3: number): boolean {
-    return prefixContainsWords(this.link.network, w0, w1, w2, w3);
-  }
-
   /** An inner source inside the overlay must lie in a subnet that the sender leases; outside sources pass. */
   private isFromSender(): boolean {
     const h = this.header;
@@ -243,66 +214,13 @@ export class Inbound {
       h.version === 4
         ? this.table.lookup4(h.source3)
         : this.table.lookup6(h.source0, h.source1, h.source2, h.source3);
-    if (peer >= 0) {
-      return this.table.isAtUnderlay(peer, this.sender0, this.sender1, this.sender2, this.sender3);
-    }
-    return !this.isInNetwork(h.source0, h.source1, h.source2, h.source3);
+    if (peer >= 0) return this.table.isOneNode(peer, this.peer);
+    return !prefixContainsWords(this.link.network, h.source0, h.source1, h.source2, h.source3);
   }
 
   private ttlEnded(innerAt: number): number {
     this.tunOut.flush();
     this.icmp.send(TIME_EXCEEDED, innerAt, this.header);
     return DROP.inTtl;
-  }
-
-  /** Describes checksum and segmentation state to the TUN as the packet really is (measurements: kernel peers on virtual links). */
-  private queue(at: number, segmentBytes: number): number {
-    const h = this.header;
-    const csumOffset = this.partialChecksumAt(at);
-    if (h.totalBytes <= this.link.tunnelMtu) {
-      const gso = csumOffset > 0 ? GSO_FLAG.needsCsum : 0;
-      this.tunOut.add(at, h.totalBytes, gso, 0, csumOffset > 0 ? h.transport : 0, csumOffset);
-      return FORWARD;
-    }
-    if (csumOffset === 0) return DROP.inOversized;
-    return h.protocol === PROTOCOL.tcp
-      ? this.queueTcpSuperPacket(at, csumOffset)
-      : this.queueUdpSuperPacket(at, csumOffset, segmentBytes);
-  }
-
-  /** Offset of the checksum field when it holds the bare pseudo-header sum, else 0. */
-  private partialChecksumAt(at: number): number {
-    const h = this.header;
-    if (h.isFragment) return 0;
-    let offset = 0;
-    if (h.protocol === PROTOCOL.tcp && hasTransport(h, TCP_HEADER_BYTES_MIN))
-      offset = TCP_CHECKSUM_AT;
-    else if (h.protocol === PROTOCOL.udp && hasTransport(h, UDP_HEADER_BYTES))
-      offset = UDP_CHECKSUM_AT;
-    if (offset === 0) return 0;
-    const field = this.pool.view.getUint16(at + h.transport + offset);
-    return field === pseudoHeaderSum(h) ? offset : 0;
-  }
-
-  private queueTcpSuperPacket(at: number, csumOffset: number): number {
-    const h = this.header;
-    const tcpBytes = tcpHeaderBytes(this.pool.view, at + h.transport);
-    const headers = h.transport + tcpBytes;
-    const segment = this.link.podMtu - headers;
-    if (tcpBytes < TCP_HEADER_BYTES_MIN || headers >= h.totalBytes || segment <= 0) {
-      return DROP.inOversized;
-    }
-    const gso = (h.version === 4 ? GSO.tcp4 : GSO.tcp6) | GSO_FLAG.needsCsum;
-    this.tunOut.add(at, h.totalBytes, gso, segment, h.transport, csumOffset);
-    return FORWARD;
-  }
-
-  private queueUdpSuperPacket(at: number, csumOffset: number, segmentBytes: number): number {
-    const h = this.header;
-    const headers = h.transport + UDP_HEADER_BYTES;
-    if (segmentBytes === 0 || headers + segmentBytes > this.link.tunnelMtu) return DROP.inOversized;
-    const gso = GSO.udpL4 | GSO_FLAG.needsCsum;
-    this.tunOut.add(at, h.totalBytes, gso, segmentBytes, h.transport, csumOffset);
-    return FORWARD;
   }
 }

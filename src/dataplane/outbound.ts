@@ -22,16 +22,14 @@ import {
 } from '../wire/ip.ts';
 import { destinationPort } from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
-import { add, type Drops, reasonOfSend } from './drop.ts';
+import { add, type Drops, FORWARD, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
-import { Uplink } from './encap/uplink.ts';
+import { OuterHeaders } from './encap/outer-headers.ts';
 import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
-
-const FORWARD = -1;
 
 export class Outbound {
   private readonly addon: Addon;
@@ -48,7 +46,7 @@ export class Outbound {
   private readonly drops: Drops;
   private readonly header = new IpHeader();
   private readonly socketCount: number;
-  private readonly uplink: Uplink | undefined;
+  private readonly outer: OuterHeaders | undefined;
 
   constructor(
     { addon, engine, pool, table, counters, peerCounters, drops }: Gear,
@@ -71,7 +69,7 @@ export class Outbound {
     this.peerCounters = peerCounters;
     this.drops = drops;
     this.socketCount = link.sendFds.length;
-    this.uplink = link.tapFd >= 0 ? new Uplink(link) : undefined;
+    this.outer = link.tapFd >= 0 ? new OuterHeaders(link) : undefined;
   }
 
   /** One batch from the TUN to the sockets. Returns the number of packets read. */
@@ -178,7 +176,7 @@ export class Outbound {
     const { view, tunIn: rows } = this.pool;
     const header = this.header;
     const headerBytes = this.encap.headerBytes;
-    this.encap.push(view, at, header.version, this.table, peer);
+    this.encap.push(view, at, header.version, peer);
     rows[row + ROW.offset] = at - headerBytes;
     rows[row + ROW.length] = header.totalBytes + headerBytes;
     rows[row + ROW.headerBytes] = headerBytes;
@@ -187,11 +185,11 @@ export class Outbound {
     rows[row + ROW.tos] = outerTos(header.tos);
     this.table.copyEndpoint(peer, rows, row + ROW.port);
     if (
-      this.uplink &&
+      this.outer &&
       ((rows[row + ROW.gso] as number) & 0xff) !== 0 &&
       this.table.hasTunnelGso(peer)
     )
-      this.addOuterHeaders(this.uplink, row);
+      this.addOuterHeaders(this.outer, row);
   }
 
   /** Counted before it is sent: what fails is taken back. */
@@ -202,16 +200,16 @@ export class Outbound {
   }
 
   /** A super-packet to a peer behind a device with tunnel offload leaves whole, if its length fits the outer header. */
-  private addOuterHeaders(uplink: Uplink, row: number): void {
+  private addOuterHeaders(outer: OuterHeaders, row: number): void {
     const { view, tunIn: rows } = this.pool;
     const at = rows[row + ROW.offset] as number;
     const bytes = rows[row + ROW.length] as number;
-    if (!uplink.fits(bytes)) return;
+    if (!outer.fits(bytes)) return;
     const socket = rows[row + ROW.socket] as number;
-    uplink.push(view, at, bytes, socket, rows[row + ROW.tos] as number, rows, row + ROW.port);
-    rows[row + ROW.offset] = at - uplink.headerBytes;
-    rows[row + ROW.length] = bytes + uplink.headerBytes;
-    rows[row + ROW.headerBytes] = this.encap.headerBytes + uplink.headerBytes;
+    outer.push(view, at, bytes, socket, rows[row + ROW.tos] as number, rows, row + ROW.port);
+    rows[row + ROW.offset] = at - outer.headerBytes;
+    rows[row + ROW.length] = bytes + outer.headerBytes;
+    rows[row + ROW.headerBytes] = this.encap.headerBytes + outer.headerBytes;
     rows[row + ROW.gso] = (rows[row + ROW.gso] as number) | LAYOUT.rowGsoTunnel;
   }
 

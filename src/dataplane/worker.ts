@@ -7,6 +7,7 @@ import { LAYOUT } from '../memory/layout.ts';
 import {
   COMMAND,
   type LinkTask,
+  type SourceCheck,
   WORD,
   type WorkerResult,
   type WorkerTask,
@@ -15,7 +16,8 @@ import { Breath, type Lane } from './breath.ts';
 import { Capture } from './capture.ts';
 import { CaptureRing } from './capture-ring.ts';
 import { Drops } from './drop.ts';
-import { createEncap } from './encap/create.ts';
+import type { Encap } from './encap/encap.ts';
+import { createEncap, ENCAPSULATIONS, type Encapsulations } from './encap/encapsulations.ts';
 import type { Gear } from './gear.ts';
 import { IcmpReply } from './icmp-reply.ts';
 import { Inbound } from './inbound.ts';
@@ -28,7 +30,7 @@ import { TunOut } from './tun-out.ts';
 export function run(task: WorkerTask): WorkerResult {
   const addon = loadAddon();
   if (task.cpu >= 0) addon.pin(task.cpu);
-  const forwarder = createForwarder(addon, task);
+  const forwarder = createForwarder(addon, task, ENCAPSULATIONS);
   const control = new Int32Array(task.control);
   let breaths = 0;
   try {
@@ -51,7 +53,11 @@ export interface Forwarder {
 }
 
 /** Builds the engine and both directions of every link. The caller destroys the engine. */
-export function createForwarder(addon: Addon, task: WorkerTask): Forwarder {
+export function createForwarder<E extends { kind: string }>(
+  addon: Addon,
+  task: WorkerTask<E>,
+  encapsulations: Encapsulations<E>,
+): Forwarder {
   const pool = new Pool();
   const counters = new Float64Array(task.counters);
   const control = new Int32Array(task.control);
@@ -78,19 +84,27 @@ export function createForwarder(addon: Addon, task: WorkerTask): Forwarder {
     peerCounters: new Float64Array(peerCounters),
     drops,
   };
-  const lanes = task.links.map((link) => createLane(gear, ring, task, link));
+  const lanes = task.links.map((link) => {
+    const encap = createEncap(encapsulations, task.encap, link, table);
+    return createLane(gear, ring, link, task.sourceCheck, encap);
+  });
   return { engine, breath: new Breath(addon, engine, lanes, table, control, counters) };
 }
 
-function createLane(gear: Gear, ring: CaptureRing, task: WorkerTask, link: LinkTask): Lane {
+function createLane(
+  gear: Gear,
+  ring: CaptureRing,
+  link: LinkTask,
+  sourceCheck: SourceCheck,
+  encap: Encap,
+): Lane {
   const sendFds = Int32Array.from(link.sendFds);
   const index = gear.addon.attachLink(gear.engine, { ...link, sendFds });
-  const encap = createEncap(task.encap, link);
   const capture = new Capture(ring, link, gear.pool, gear.table, encap);
   const tunOut = new TunOut(gear, index);
   const icmp = new IcmpReply(gear, tunOut, link);
   return {
     outbound: new Outbound(gear, index, link, encap, icmp, capture),
-    inbound: new Inbound(gear, index, link, task.sourceCheck, encap, icmp, tunOut, capture),
+    inbound: new Inbound(gear, index, link, sourceCheck, encap, icmp, tunOut, capture),
   };
 }

@@ -72,11 +72,22 @@ export interface LinkTask {
 }
 
 /** What the workers put in front of packets; `port` is where they send to and what they receive on. */
-export type EncapTask =
-  | { kind: 'vxlan'; vni: number; port: number; gbp?: boolean }
-  | { kind: 'udp'; port: number };
+export type EncapTask = VxlanTask | FlannelUdpTask;
 
-export interface WorkerTask {
+export interface VxlanTask {
+  kind: 'vxlan';
+  vni: number;
+  port: number;
+  /** group policy ids are let through, unread */
+  gbp?: boolean;
+}
+
+export interface FlannelUdpTask {
+  kind: 'udp';
+  port: number;
+}
+
+export interface WorkerTask<E = EncapTask> {
   index: number;
   /** CPU to pin the thread to, -1 = any */
   cpu: number;
@@ -89,7 +100,7 @@ export interface WorkerTask {
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
   observation: ObservationMemory;
-  encap: EncapTask;
+  encap: E;
   sourceCheck: SourceCheck;
   links: LinkTask[];
 }

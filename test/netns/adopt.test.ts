@@ -1,9 +1,11 @@
 /** Taking over descriptors of the process before: a TUN device of its own name, sockets on the loopback. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { loadAddon, type UdpOptions } from '../../src/memory/addon.ts';
 import { FEATURE } from '../../src/memory/layout.ts';
+import { needs } from '../support/needs.ts';
+
+const { test } = needs('root');
 
 const addon = loadAddon();
 const TSO = FEATURE.tunTso;

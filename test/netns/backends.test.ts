@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import { ping } from '../../lab/traffic.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { commandWords } from '../../src/control/backend/extension.ts';
+import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const WEFT = { kind: 'weft' } as const;
 const nodeOf = (lab: Lab, i: number): WeftNode => lab.weftNodes[i] as WeftNode;

@@ -1,10 +1,12 @@
 /** `weft bench` between two real nodes, on paths whose MTU fits and does not fit. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Lab } from '../../lab/lab.ts';
 import type { LabProcess } from '../../lab/process.ts';
 import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const WEFT = { kind: 'weft' } as const;
 

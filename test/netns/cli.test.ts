@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { existsSync, renameSync } from 'node:fs';
 import path from 'node:path';
-import { after, afterEach, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { commandsOf } from '../../src/cli/command-tree.ts';
 import { createProgram } from '../../src/cli/commands/all.ts';
+import { needs } from '../support/needs.ts';
 import { adminPage } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, afterEach, before, describe, it } = needs('root');
 
 describe('netns: command line', () => {
   let lab: Lab;

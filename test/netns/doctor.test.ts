@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { addVeth } from '../../lab/fabric.ts';
 import type { KernelNode } from '../../lab/kernel-node.ts';
 import { Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { CHECKS } from '../../src/cli/doctor/run.ts';
+import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 interface Row {
   id: string;

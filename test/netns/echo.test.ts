@@ -2,14 +2,17 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { after, before, describe, it, test } from 'node:test';
 import { addVeth } from '../../lab/fabric.ts';
 import { LabScope, type Namespace } from '../../lab/namespace.ts';
+import { EchoSender } from '../../src/control/reach/echo.ts';
 import { loadAddon } from '../../src/memory/addon.ts';
 import { ECHO, LAYOUT } from '../../src/memory/layout.ts';
 import { addressBytes, parseAddress, type Words } from '../../src/shared/address.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it, test } = needs('root');
 
 const addon = loadAddon();
 const token = (): Uint8Array => new Uint8Array(randomBytes(LAYOUT.echoTokenBytes));
@@ -78,6 +81,21 @@ for (const family of [4, 6] as const) {
     assert.equal(addon.echoReceive(fd, token(), new Float64Array(LAYOUT.echoRowDoubles)), -9);
   });
 }
+
+test('many at once keep the pace, each with its own answer; what has no source says so', async () => {
+  const sender = new EchoSender(addon, { 4: words('127.0.0.1') });
+  const began = performance.now();
+  const options = { payloadBytes: 56, timeoutMs: 2_000 };
+  const targets = Array.from({ length: 60 }, (_, i) => words(`127.0.0.${i + 1}`));
+  const results = await Promise.all(targets.map((to) => sender.send(to, options)));
+  assert.deepEqual([...new Set(results.map(({ state }) => state))], ['answered']);
+  assert.ok(performance.now() - began >= 290, 'at most 200 a second');
+  const wrong = await sender.send(words('::1'), options);
+  assert.equal(wrong.state === 'refused' && wrong.why, 'this node has no IPv6 in the overlay');
+  const pending = sender.send(words('127.0.0.1'), options);
+  sender.close();
+  assert.deepEqual(await pending, { state: 'lost' });
+});
 
 describe('netns: echoes over a router', () => {
   let scope: LabScope;

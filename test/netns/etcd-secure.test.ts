@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Authority } from '../../lab/certificates.ts';
 import { type EtcdServer, startCluster } from '../../lab/etcd.ts';
 import type { Etcdctl } from '../../lab/etcdctl.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 import { withoutLoss as loseNothing } from '../support/without-loss.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const ADDRESS = '10.99.0.250';
 const PASSWORD = 'not-for-the-log';

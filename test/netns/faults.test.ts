@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import { ping } from '../../lab/traffic.ts';
+import { needs } from '../support/needs.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 describe('netns: faults while pods talk', () => {
   let lab: Lab;

@@ -1,11 +1,13 @@
 /** Masquerade and forward rules with real iptables and nft in namespaces of their own: text, healing, and what packets see. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
 import { LabScope, type Namespace } from '../../lab/namespace.ts';
 import { type Exec, exec } from '../../src/host/exec.ts';
 import { createFirewall, type Flavour, removeRules } from '../../src/host/firewall/firewall.ts';
 import type { FirewallFamily } from '../../src/host/firewall/wishes.ts';
+import { needs } from '../support/needs.ts';
 import { prefix } from '../support/rig.ts';
+
+const { after, afterEach, before, describe, it } = needs('root');
 
 const V4: FirewallFamily = {
   family: 4,

@@ -2,14 +2,16 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { projectBinary } from '../../lab/root.ts';
 import { ping } from '../../lab/traffic.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const WEFT = { kind: 'weft' } as const;
 

@@ -1,10 +1,12 @@
 /** IFC: choosing the underlay's interface by what `ip` really says, in a namespace with several of them. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { LabScope, type Namespace } from '../../lab/namespace.ts';
 import type { Exec } from '../../src/host/exec.ts';
 import { findExternalInterface, type InterfaceWishes } from '../../src/host/external-interface.ts';
 import { formatAddress } from '../../src/shared/address.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('root');
 
 describe('netns: the underlay interface', () => {
   let scope: LabScope;

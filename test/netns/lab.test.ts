@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { namespacesOf } from '../../lab/record.ts';
 import { ping, tcpThroughput } from '../../lab/traffic.ts';
 import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('root');
 
 describe('netns: the lab itself with two kernel VXLAN nodes', () => {
   let lab: Lab;

@@ -1,10 +1,12 @@
 /** Pods reach each other across real namespaces, kernels and daemons: weft ⇄ weft and weft ⇄ kernel VXLAN. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { Lab, type LabDescription } from '../../lab/lab.ts';
 import type { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
 import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const TRANSFER_BYTES = 100_000_000;
 const WEFT = { kind: 'weft' } as const;

@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { Lab } from '../../lab/lab.ts';
 import { ping } from '../../lab/traffic.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { parseExposition, type Sample } from '../support/exposition.ts';
+import { needs } from '../support/needs.ts';
 import { healthPage } from '../support/node-status.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const PORT = 8081;
 

@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { UNDERLAY_DEVICE } from '../../lab/fabric.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -13,10 +12,13 @@ import { projectBinary } from '../../lab/root.ts';
 import { ping } from '../../lab/traffic.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { formatPrefix } from '../../src/shared/address.ts';
+import { needs } from '../support/needs.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { udpPacket } from '../support/packets.ts';
 import { type RawPacket, readRawPackets } from '../support/pcap.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const PORT = 8472;
 const STRANGER = '10.99.0.200';

@@ -1,13 +1,15 @@
 /** `weft ping` and the matrix of five real nodes, one of them stock: cuts, sizes, hostile neighbours. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { addressInSubnet, type LabNode } from '../../lab/node.ts';
 import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
 import { adminPage } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const WEFT = { kind: 'weft' } as const;
 const REACH_PORT = 8474;

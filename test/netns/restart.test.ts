@@ -3,7 +3,6 @@
  * systemd's descriptor store (native/tools/fd-keeper).
  */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
@@ -12,8 +11,11 @@ import { ping } from '../../lab/traffic.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import { LINK, type Link, parseIpJson } from '../../src/host/ip-json.ts';
 import { KeptDaemon } from '../support/kept-daemon.ts';
+import { needs } from '../support/needs.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 /** A queue holds eight seconds of it: a start takes that long only on a machine that is far too busy. */
 const PER_SECOND = 500;

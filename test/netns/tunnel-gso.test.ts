@@ -1,10 +1,12 @@
 /** Tunnel GSO in real nodes: used where the way out allows it, not used elsewhere, and nobody's bytes change. */
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, type LabDescription } from '../../lab/lab.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('root');
 
 interface Status {
   offloads: string[];

@@ -4,11 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { createProgram } from '../../src/cli/commands/all.ts';
 import { weftCompletion } from '../../src/cli/commands/completion.ts';
 import { renderCompletion, SHELLS, type Shell } from '../../src/cli/completion/shells.ts';
 import { weftdCompletion } from '../../src/cli/completion/weftd.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs('zsh', 'fish');
 
 describe('completion', () => {
   let folder: string;

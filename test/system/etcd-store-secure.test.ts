@@ -3,13 +3,15 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
 import { Authority } from '../../lab/certificates.ts';
 import { EtcdServer, startCluster } from '../../lab/etcd.ts';
 import { Etcdctl } from '../../lab/etcdctl.ts';
 import { EtcdStore } from '../../src/cluster/store/etcd.ts';
 import type { EtcdSettings } from '../../src/cluster/store/settings.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+
+const { after, afterEach, before, describe, test } = needs('etcd', 'etcdctl', 'openssl');
 
 const open: { close(): unknown }[] = [];
 const storeAt = (endpoints: string[], more: Partial<EtcdSettings> = {}): EtcdStore => {

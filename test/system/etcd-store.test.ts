@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
 import { EtcdServer } from '../../lab/etcd.ts';
 import type { Etcdctl } from '../../lab/etcdctl.ts';
 import { acquireLease, parseLeases } from '../../src/cluster/lease/acquire.ts';
@@ -15,8 +14,11 @@ import type { EtcdSettings } from '../../src/cluster/store/settings.ts';
 import type { Snapshot } from '../../src/cluster/store/store.ts';
 import { createLog } from '../../src/control/log/log.ts';
 import { systemClock } from '../../src/shared/clock.ts';
+import { needs } from '../support/needs.ts';
 import { prefix, words } from '../support/rig.ts';
 import { until } from '../support/until.ts';
+
+const { after, afterEach, before, describe, test } = needs('etcd', 'etcdctl');
 
 const PREFIX = '/coreos.com/network';
 const config = parseNetworkConfig(

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { run } from '../../lab/command.ts';
 import { Container } from '../../lab/container.ts';
 import { buildFabric, underlayAddress } from '../../lab/fabric.ts';
@@ -20,7 +19,10 @@ import { ping } from '../../lab/traffic.ts';
 import { parseSubnetFile } from '../../lab/weft-node.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { programVersion } from '../../src/shared/version.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const NAME = 'localhost/weft:test';
 

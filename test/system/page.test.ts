@@ -1,13 +1,15 @@
 /** netns: the web page in a real Chromium, of a real daemon under traffic. */
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
-import { after, before, describe, it } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
 import { Lab } from '../../lab/lab.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { complaintsOf, type LabBrowser, openBrowser } from '../support/browser.ts';
 import { startDrops, startLoads } from '../support/lab-traffic.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 const ADDRESS = 'http://127.0.0.1:8475/';
 const HOSTILE = '<img src=x onerror="globalThis.owned=1"><script>globalThis.owned=1</script>';

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/command.ts';
 import { buildFabric, underlayAddress } from '../../lab/fabric.ts';
@@ -19,7 +18,10 @@ import { ping } from '../../lab/traffic.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import { parseSubnetFile, WeftNode } from '../../lab/weft-node.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
+
+const { after, before, describe, it } = needs('root');
 
 /** 10 ms worth of packets at 1,000 a second. */
 const LOST_MAX = 10;

@@ -9,6 +9,7 @@ import { publicationCases } from './publication.ts';
 import { routeCases } from './routes.ts';
 import { segmentationCases } from './segmentation.ts';
 import { sourceCheckCases } from './source-check.ts';
+import { wholeCases } from './whole.ts';
 
 export function allCases(): Case[] {
   return [
@@ -19,6 +20,7 @@ export function allCases(): Case[] {
     ...segmentationCases(),
     ...sourceCheckCases(),
     ...coalescingCases(),
+    ...wholeCases(),
     ...publicationCases(),
     ...lruCacheCases(),
   ];

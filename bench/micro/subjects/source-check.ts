@@ -1,4 +1,4 @@
-/** What inbound.ts asks the table for each datagram: is the sender a peer, and does the inner source lie in its lease? */
+/** What the table is asked for each datagram: is the sender a peer, and does the inner source lie in its lease? */
 import type { Case, Work } from '../case.ts';
 import { hostsOf, LOOKUPS, makePeers, makeTable, PEER_COUNTS } from '../peers.ts';
 import { pickPeers } from '../random.ts';
@@ -27,13 +27,15 @@ function openSourceCheck(count: number): Work {
   const run = (): number => {
     let accepted = 0;
     for (let i = 0; i < senders.length; i += 4) {
-      const s0 = senders[i] as number;
-      const s1 = senders[i + 1] as number;
-      const s2 = senders[i + 2] as number;
-      const s3 = senders[i + 3] as number;
-      if (table.findUnderlay(s0, s1, s2, s3) < 0) continue;
+      const sender = table.findUnderlay(
+        senders[i] as number,
+        senders[i + 1] as number,
+        senders[i + 2] as number,
+        senders[i + 3] as number,
+      );
+      if (sender < 0) continue;
       const peer = table.lookup4(sources[i + 3] as number);
-      if (peer >= 0 && table.isAtUnderlay(peer, s0, s1, s2, s3)) accepted++;
+      if (peer >= 0 && table.isOneNode(peer, sender)) accepted++;
     }
     return accepted;
   };

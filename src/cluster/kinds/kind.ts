@@ -35,9 +35,12 @@ export interface Kind<C extends BackendConfig = BackendConfig, O extends Options
   readonly type: C['type'];
   /** BackendType of its leases; "" for those that name none. */
   readonly publishes: string;
-  /** How people call what it puts in front of packets; "" for nothing. */
+  /** What people call its encapsulation; "" where it has none. */
   readonly label: string;
-  /** Keys of Backend that it reads, besides Type. A key that several kinds read means the same to all of them. */
+  /**
+   * Keys of Backend that it reads, besides Type. The values of all kinds' keys are checked whatever the Type is, so a key that several
+   * kinds read has the same values in each.
+   */
   readonly options: O;
   readonly families: readonly (4 | 6)[];
   /** Throws WeftError ERR_CONFIG that says what to change. */
@@ -54,7 +57,7 @@ export interface Kind<C extends BackendConfig = BackendConfig, O extends Options
   tunnel?(config: C): Tunnel;
 }
 
-/** A kind whose packets pass through the userspace data plane, which makes the devices. */
+/** A kind whose packets pass through the userspace data plane: it has devices, which the data plane makes. */
 export type TunnelKind<C extends BackendConfig = BackendConfig> = Kind<C> &
   Required<Pick<Kind<C>, 'devices' | 'tunnel'>>;
 
@@ -91,10 +94,10 @@ export interface Sockets {
   readonly dontFragment: boolean;
 }
 
-/** How leases tell the MACs of VTEPs: each family's in its own backend data. */
+/** How leases carry the MACs of VTEPs: each family's in its own backend data. */
 export interface Vtep {
   /** The backend data that a node with this MAC publishes. */
   leaseData(mac: Mac): object;
-  /** The MAC in a lease's backend data, whosever it is; undefined where there is none. */
+  /** The MAC in any node's backend data; undefined where there is none. */
   macOf(data: unknown): Mac | undefined;
 }

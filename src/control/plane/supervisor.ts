@@ -1,6 +1,7 @@
 /**
  * Keeps the forwarding threads running: one endless piscina task per worker, restarted with back-off. A task is stopped by a word
- * in shared memory and an eventfd, never by an abort signal (piscina would kill the thread). Counter blocks outlive workers.
+ * in shared memory and an eventfd, never by an abort signal (piscina would kill the thread); the signal ends only waits for a thread.
+ * Counter blocks outlive workers.
  */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,6 +37,10 @@ interface Worker {
   control: Int32Array;
   counters: Float64Array;
   pool: Piscina;
+  /** ends the wait for a thread */
+  waiting: AbortController;
+  /** heartbeat when the task was handed over: as long as it stands there, no thread has taken the task */
+  beatAtStart: number;
   /** last heartbeat that the watch saw, and when it moved */
   beat: number;
   beatAtMs: number;
@@ -88,8 +93,17 @@ export class Supervisor {
     // A thread without a task that dies; unheard, the event would end the daemon.
     pool.on('error', (error: unknown) => {
       this.log.error(`forwarding thread ended: ${messageOf(error)}`);
+      this.endWaits(pool);
     });
     return pool;
+  }
+
+  /** piscina leaves a task in its queue for ever when the thread that was to take it dies while it loads. */
+  private endWaits(pool: Piscina): void {
+    for (const worker of this.workers) {
+      const beat = Atomics.load(worker.control, WORD.heartbeat);
+      if (worker.pool === pool && beat === worker.beatAtStart) worker.waiting.abort();
+    }
   }
 
   /** Starts one worker per task. */
@@ -103,6 +117,8 @@ export class Supervisor {
         control: new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4)),
         counters: new Float64Array(new SharedArrayBuffer(COUNTER_BLOCK * 8)),
         pool: this.pool,
+        waiting: new AbortController(),
+        beatAtStart: 0,
         beat: 0,
         beatAtMs: Date.now(),
         done: Promise.resolve(),
@@ -139,7 +155,7 @@ export class Supervisor {
       const startedAt = Date.now();
       worker.state = 'running';
       try {
-        await worker.pool.run(this.taskOf(worker, index));
+        await this.run(worker, index);
         break;
       } catch (error) {
         if (this.ended.signal.aborted) break;
@@ -157,6 +173,12 @@ export class Supervisor {
       }
     }
     worker.state = 'stopped';
+  }
+
+  private run(worker: Worker, index: number): Promise<unknown> {
+    worker.waiting = new AbortController();
+    worker.beatAtStart = Atomics.load(worker.control, WORD.heartbeat);
+    return worker.pool.run(this.taskOf(worker, index), { signal: worker.waiting.signal });
   }
 
   /** piscina refills no pool of which a thread died before it was ready: its workers move to pools of their own. */

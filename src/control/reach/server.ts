@@ -15,9 +15,9 @@ import {
 const CONNECTIONS_MAX = 64;
 const QUESTION_MS = 2_000;
 const CONNECTION_MS = 10_000;
-const WINDOW_MS = 10_000;
+export const WINDOW_MS = 10_000;
 /** Questions that one peer may ask in a window. */
-const QUESTIONS_PER_WINDOW = 60;
+export const QUESTIONS_PER_WINDOW = 60;
 const RETRY_MS = 5_000;
 
 export interface ServerContext {

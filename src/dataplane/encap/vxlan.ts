@@ -1,7 +1,8 @@
 /** VXLAN: frames exactly as a stock flannel node's kernel sends them, and its acceptance rules. */
 
 import { DROP } from '../../memory/drops.ts';
-import type { Mac } from '../../shared/address.ts';
+import type { LinkTask, VxlanTask } from '../../memory/worker-task.ts';
+import type { Prefix } from '../../shared/address.ts';
 import {
   ETHERTYPE,
   VXLAN,
@@ -11,27 +12,37 @@ import {
 } from '../../wire/vxlan.ts';
 import type { RouteTable } from '../routes/table.ts';
 import type { Encap } from './encap.ts';
+import { findSender } from './sender-address.ts';
 
 export class VxlanEncap implements Encap {
   readonly headerBytes = VXLAN_ENCAP_BYTES;
+  readonly tailBytes = 0;
   readonly lowersTtl = false;
   readonly port: number;
+  private readonly network: Prefix;
+  private readonly table: RouteTable;
   /** header bits that must be exactly the I flag */
   private readonly flagsMask: number;
   private readonly vniWord: number;
   private readonly macHigh: number;
   private readonly macLow: number;
 
-  /** `gbp`: group policy ids are let through, unread. */
-  constructor(vni: number, port: number, ownMac: Mac, gbp = false) {
-    this.port = port;
-    this.flagsMask = gbp ? ~VXLAN_GBP_BITS : -1;
-    this.vniWord = vni << 8;
-    this.macHigh = ownMac.high;
-    this.macLow = ownMac.low;
+  constructor(task: VxlanTask, link: Pick<LinkTask, 'network' | 'ownMac'>, table: RouteTable) {
+    this.port = task.port;
+    this.network = link.network;
+    this.table = table;
+    this.flagsMask = task.gbp ? ~VXLAN_GBP_BITS : -1;
+    this.vniWord = task.vni << 8;
+    this.macHigh = link.ownMac.high;
+    this.macLow = link.ownMac.low;
   }
 
-  push(view: DataView, at: number, innerVersion: number, table: RouteTable, peer: number): void {
+  sender(_view: DataView, rows: Int32Array, row: number): number {
+    return findSender(this.table, this.network, rows, row);
+  }
+
+  push(view: DataView, at: number, innerVersion: number, peer: number): void {
+    const { table } = this;
     const header = at - VXLAN_ENCAP_BYTES;
     view.setInt32(header + VXLAN.flags, VXLAN_FLAGS);
     view.setInt32(header + VXLAN.vniAndReserved, this.vniWord);

@@ -109,9 +109,18 @@ export class RouteTable {
     return -1;
   }
 
-  /** Whether this peer is reached at this underlay address. */
-  isAtUnderlay(peer: number, a: number, b: number, c: number, d: number): boolean {
-    return this.isAddressAt(this.peerAt(peer) + PEER.address, a, b, c, d);
+  /** Whether two peers are one node: it may lease several subnets, all of them at one underlay address. */
+  isOneNode(peer: number, other: number): boolean {
+    if (peer === other) return true;
+    const words = this.words;
+    const at = this.peerAt(other) + PEER.address;
+    return this.isAddressAt(
+      this.peerAt(peer) + PEER.address,
+      words[at] as number,
+      words[at + 1] as number,
+      words[at + 2] as number,
+      words[at + 3] as number,
+    );
   }
 
   macHigh(peer: number): number {

@@ -1,5 +1,5 @@
 /**
- * Run inside a network namespace of its own, by segment.test.ts: the loopback gets an Ethernet MTU, then datagrams larger
+ * Run inside a network namespace of its own, by small-mtu.test.ts: the loopback gets an Ethernet MTU, then datagrams larger
  * than it are sent in one message. Prints what happened as JSON.
  */
 import { execFileSync } from 'node:child_process';

@@ -13,41 +13,15 @@ import {
 } from '../../../src/memory/capture.ts';
 import { LAYOUT } from '../../../src/memory/layout.ts';
 import { PEER_COUNTER } from '../../../src/memory/peer-counters.ts';
+import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
 import { readDatagrams } from '../pcap.ts';
+import { Random } from '../random.ts';
 import { Rig } from '../rig.ts';
 
 const BATCH = 16;
 const packets = Number(process.argv[2]);
-let state = Number(process.argv[3]) >>> 0;
-
-/** xorshift32: the same seed gives the same run */
-function random(below: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % below;
-}
-
-const LENGTHS = [0, 1, 8, 19, 20, 21, 39, 40, 41, 59, 60, 1399, 1450, 1451, 65535];
-
-/** Flips, cuts, grows, overwrites length fields, or replaces everything. */
-function mutate(frame: Uint8Array): Uint8Array {
-  const kind = random(8);
-  if (kind === 0) return pattern(1 + random(1600), random(1 << 30));
-  let bytes = frame.slice();
-  if (kind === 1) bytes = bytes.slice(0, 1 + random(bytes.length));
-  if (kind === 2) bytes = Uint8Array.from([...bytes, ...pattern(random(60), random(1 << 30))]);
-  const flips = kind === 3 ? 0 : random(4);
-  for (let i = 0; i < flips; i++) bytes[random(bytes.length)] = random(256);
-  if (kind >= 5 && bytes.length > 60) {
-    const at = random(60);
-    const length = LENGTHS[random(LENGTHS.length)] as number;
-    bytes[at] = length >> 8;
-    bytes[at + 1] = length & 255;
-  }
-  return bytes;
-}
+const random = new Random(Number(process.argv[3]));
 
 function corpus(kind: 'vxlan' | 'udp', family: 4 | 6): Uint8Array[] {
   const name = kind === 'vxlan' ? 'kernel-vxlan.pcap' : 'flannel-udp.pcap';
@@ -67,24 +41,13 @@ function innerPackets(family: 4 | 6): Uint8Array[] {
 }
 
 function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
-  for (let i = 0; i < BATCH; i++)
-    rig.stageUdp(i, mutate(outer[random(outer.length)] as Uint8Array));
+  for (let i = 0; i < BATCH; i++) rig.stageUdp(i, mutate(random, random.pick(outer)));
   rig.addon.udpSend(rig.farEngine, 0, BATCH);
   rig.forwarder.breath.take();
   rig.takeTun();
   for (let i = 0; i < BATCH; i++) {
-    const packet = mutate(inner[random(inner.length)] as Uint8Array);
-    // Offload fields lie as well: any type, size and checksum position.
-    const types = [0, 0, 1, 4, 5, 0x81, 3, random(256)];
-    const gso = (types[random(types.length)] as number) | (random(4) << 8);
-    rig.stageTun(
-      i,
-      packet,
-      gso,
-      random(3) === 0 ? random(65536) : 1400,
-      random(80),
-      random(3) * 6 + 4,
-    );
+    const { gso, gsoSize, csumStart, csumOffset } = lyingOffload(random);
+    rig.stageTun(i, mutate(random, random.pick(inner)), gso, gsoSize, csumStart, csumOffset);
   }
   rig.addon.tunSend(rig.farEngine, 0, BATCH);
   rig.forwarder.breath.take();
@@ -94,11 +57,11 @@ function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
 
 /** Another side and filter than before, or none. */
 function orderCapture(words: Int32Array, session: number): void {
-  words[CAPTURE.snapBytes] = SNAP_BYTES_MIN + random(3000);
-  words[CAPTURE.slot4] = random(3) - 1;
+  words[CAPTURE.snapBytes] = SNAP_BYTES_MIN + random.below(3000);
+  words[CAPTURE.slot4] = random.below(3) - 1;
   words[CAPTURE.slot6] = -1;
-  words[CAPTURE.hasAddress] = random(4) === 0 ? 1 : 0;
-  words[CAPTURE.order] = (session << 2) | random(3);
+  words[CAPTURE.hasAddress] = random.below(4) === 0 ? 1 : 0;
+  words[CAPTURE.order] = (session << 2) | random.below(3);
 }
 
 function checkCapture(words: Int32Array, session: number): void {

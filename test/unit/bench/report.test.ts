@@ -142,12 +142,12 @@ test('a percentile runs over the classes of all histograms', () => {
 
 test('the README block is replaced, again with the same outcome, and its markers are needed', () => {
   const readme = 'a\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nb\n';
-  const once = replaceBlock(readme, madeUp(), 'docs/benchmark', ['ratio-veth.svg']);
+  const once = replaceBlock(readme, madeUp(), 'docs/performance/plots', ['ratio-veth.svg']);
   assert.ok(
     once.startsWith('a\n<!-- bench:begin -->\n') && once.endsWith('<!-- bench:end -->\nb\n'),
   );
-  assert.ok(!once.includes('old') && once.includes('(docs/benchmark/ratio-veth.svg)'));
-  assert.equal(replaceBlock(once, madeUp(), 'docs/benchmark', ['ratio-veth.svg']), once);
+  assert.ok(!once.includes('old') && once.includes('(docs/performance/plots/ratio-veth.svg)'));
+  assert.equal(replaceBlock(once, madeUp(), 'docs/performance/plots', ['ratio-veth.svg']), once);
   assert.throws(() => replaceBlock('no markers', madeUp(), 'x', []), { code: 'ERR_README' });
 });
 

@@ -14,7 +14,7 @@ const INDIVIDUAL =
   'DOCKER_OPT_BIP="--bip=10.1.74.1/24"\nDOCKER_OPT_IPMASQ="--ip-masq=false"\nDOCKER_OPT_MTU="--mtu=1472"\n';
 const COMBINED = 'DOCKER_OPTS=" --bip=10.1.74.1/24 --ip-masq=false --mtu=1472"\n';
 
-test('DKR-1 to DKR-5 all forms', () => {
+test('DKR-1, DKR-2, DKR-3, DKR-4, DKR-5 all forms', () => {
   assert.equal(renderDockerOpts(ENV, ALL), INDIVIDUAL + COMBINED);
   assert.equal(renderDockerOpts(ENV, { ...ALL, individual: true }), INDIVIDUAL);
   assert.equal(renderDockerOpts(ENV, { ...ALL, combined: true }), COMBINED);

@@ -14,8 +14,10 @@ import {
 import { leasesToPeers, type Peer } from '../../../src/cluster/peers.ts';
 import type { BackendContext } from '../../../src/control/backend/backend.ts';
 import { createBackend } from '../../../src/control/backend/create.ts';
-import { createEncap } from '../../../src/dataplane/encap/create.ts';
+import { createEncap, ENCAPSULATIONS } from '../../../src/dataplane/encap/encapsulations.ts';
+import { RouteTable } from '../../../src/dataplane/routes/table.ts';
 import { ownDevices } from '../../../src/host/cleanup.ts';
+import { TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
 import { NO_MAC } from '../../../src/shared/address.ts';
 import { words } from '../../support/rig.ts';
@@ -104,7 +106,12 @@ test('the overhead is what the data plane writes and the outer headers', () => {
     const kind = kindOf(backend);
     const task = kind.tunnel?.(backend);
     assert.ok(task);
-    const { headerBytes } = createEncap(task.encap, { ownMac: NO_MAC } as LinkTask);
+    const { headerBytes } = createEncap(
+      ENCAPSULATIONS,
+      task.encap,
+      { ownMac: NO_MAC } as LinkTask,
+      new RouteTable(new SharedArrayBuffer(TABLE_BYTES)),
+    );
     for (const family of kind.families) {
       const outerBytes = family === 4 ? 28 : 48;
       assert.equal(kind.overheadBytes(family), outerBytes + headerBytes, `${type} ${family}`);

@@ -7,7 +7,6 @@ import { after, before, describe, it, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { askRow } from '../../../src/control/reach/client.ts';
-import { EchoSender } from '../../../src/control/reach/echo.ts';
 import { matrixOf, peerNodes, selfNode } from '../../../src/control/reach/matrix.ts';
 import {
   formatQuestion,
@@ -18,8 +17,7 @@ import {
   type Row,
 } from '../../../src/control/reach/protocol.ts';
 import { OwnRow, type RowCell } from '../../../src/control/reach/row.ts';
-import { ReachServer } from '../../../src/control/reach/server.ts';
-import { loadAddon } from '../../../src/memory/addon.ts';
+import { QUESTIONS_PER_WINDOW, ReachServer, WINDOW_MS } from '../../../src/control/reach/server.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
 import { until } from '../../support/until.ts';
 
@@ -158,9 +156,13 @@ describe('the server on loopback', () => {
   });
 
   it('one peer asks so often and no more', async () => {
-    const results = await Promise.allSettled(Array.from({ length: 80 }, () => ask()));
+    const asked = 2 * QUESTIONS_PER_WINDOW + 10;
+    const startedMs = performance.now();
+    const results = await Promise.allSettled(Array.from({ length: asked }, () => ask()));
     const answered = results.filter(({ status }) => status === 'fulfilled').length;
-    assert.ok(answered > 0 && answered <= 60, `${answered}`);
+    // The rest of a window that had begun, and those that began meanwhile: more than one on a slow machine only.
+    const windows = 2 + Math.floor((performance.now() - startedMs) / WINDOW_MS);
+    assert.ok(answered > 0 && answered <= QUESTIONS_PER_WINDOW * windows, `${answered}`);
   });
 });
 
@@ -177,23 +179,6 @@ test('a far end that says nothing, too much or junk is an error for the asker', 
     await assert.rejects(askRow(way));
     server.close();
   }
-});
-
-describe('echoes over loopback', () => {
-  it('many at once keep the pace, each with its own answer; what has no source says so', async () => {
-    const sender = new EchoSender(loadAddon(), { 4: words('127.0.0.1') });
-    const began = performance.now();
-    const options = { payloadBytes: 56, timeoutMs: 2_000 };
-    const targets = Array.from({ length: 60 }, (_, i) => words(`127.0.0.${i + 1}`));
-    const results = await Promise.all(targets.map((to) => sender.send(to, options)));
-    assert.deepEqual([...new Set(results.map(({ state }) => state))], ['answered']);
-    assert.ok(performance.now() - began >= 290, 'at most 200 a second');
-    const wrong = await sender.send(words('::1'), options);
-    assert.equal(wrong.state === 'refused' && wrong.why, 'this node has no IPv6 in the overlay');
-    const pending = sender.send(words('127.0.0.1'), options);
-    sender.close();
-    assert.deepEqual(await pending, { state: 'lost' });
-  });
 });
 
 describe('rounds (the echo sender is a stand-in)', () => {

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FlannelUdpEncap } from '../../../src/dataplane/encap/flannel-udp.ts';
 import { VxlanEncap } from '../../../src/dataplane/encap/vxlan.ts';
+import { RouteTable } from '../../../src/dataplane/routes/table.ts';
 import { loadAddon } from '../../../src/memory/addon.ts';
 import { DROP } from '../../../src/memory/drops.ts';
 import { LAYOUT } from '../../../src/memory/layout.ts';
+import { TABLE_BYTES } from '../../../src/memory/table.ts';
+import type { LinkTask } from '../../../src/memory/worker-task.ts';
 import { runSanitized } from '../../support/sanitized.ts';
 
 test('a sealed link closes what leaves and opens what comes in; what does not open is dropped once', async () => {
@@ -22,9 +25,12 @@ test('no encapsulation takes a datagram that did not open for its own', () => {
   const view = new DataView(new ArrayBuffer(100).slice(0));
   for (let at = 0; at < 100; at++) view.setUint8(at, 0x45); // any byte but the first may be anything
   view.setUint8(0, LAYOUT.sealUnopened);
-  const vxlan = new VxlanEncap(1, 8472, { high: 0x02000000, low: 1 }, false);
+  const table = new RouteTable(new SharedArrayBuffer(TABLE_BYTES));
+  const link = { ownMac: { high: 0x02000000, low: 1 } } as LinkTask;
+  const vxlan = new VxlanEncap({ kind: 'vxlan', vni: 1, port: 8472 }, link, table);
   assert.equal(vxlan.pull(view, 0, 100), -1 - DROP.inBadHeader);
-  assert.equal(new FlannelUdpEncap(8285).pull(view, 0, 100), -1 - DROP.inNotIp);
+  const udp = new FlannelUdpEncap({ kind: 'udp', port: 8285 }, link, table);
+  assert.equal(udp.pull(view, 0, 100), -1 - DROP.inNotIp);
 });
 
 test('the addon that is shipped has no seal', () => {

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG, LAYOUT, ROW } from '../../../src/memory/layout.ts';
@@ -361,16 +359,4 @@ test('random rows over random bytes never crash', () => {
     { numRuns: 300 },
   );
   rig.end();
-});
-
-const canUnshare = spawnSync('unshare', ['--net', 'true']).status === 0;
-
-test('a message larger than the path MTU allows goes out datagram by datagram', {
-  skip: !canUnshare && 'needs the right to create a network namespace',
-}, () => {
-  const child = path.join(import.meta.dirname, '../../support/native/small-mtu.js');
-  const run = spawnSync('unshare', ['--net', process.execPath, child], { encoding: 'utf8' });
-  assert.equal(run.status, 0, run.stderr);
-  const expected = { failed: 0, fallbacks: 1, datagrams: 10, equal: 10 };
-  assert.deepEqual(JSON.parse(run.stdout), [expected, expected]);
 });

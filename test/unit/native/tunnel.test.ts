@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import { test } from 'node:test';
-import { Uplink } from '../../../src/dataplane/encap/uplink.ts';
+import { OuterHeaders } from '../../../src/dataplane/encap/outer-headers.ts';
 import { loadAddon } from '../../../src/memory/addon.ts';
 import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG, LAYOUT, ROW } from '../../../src/memory/layout.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
@@ -123,13 +123,13 @@ test('the outer headers: addresses, ports, lengths, and sums that a checker agre
     const to = words(family === 4 ? '192.0.2.2' : '2001:db8::2');
     const mac = parseMac('02:aa:bb:cc:dd:ee');
     const link = { family, underlayAddress: from, tapMac: mac, sendPorts: [4000, 4001] };
-    const uplink = new Uplink(link as unknown as LinkTask);
+    const outer = new OuterHeaders(link as unknown as LinkTask);
     const view = new DataView(new ArrayBuffer(300));
     const rows = new Int32Array(LAYOUT.rowInts);
     rows[ROW.port] = 8472;
     rows.set(to, ROW.address);
-    uplink.push(view, 100, 200, 1, 2, rows, ROW.port);
-    assert.equal(uplink.headerBytes, OUTER[family]);
+    outer.push(view, 100, 200, 1, 2, rows, ROW.port);
+    assert.equal(outer.headerBytes, OUTER[family]);
     const ip = new Uint8Array(view.buffer, 100 - 8 - (family === 4 ? 20 : 40));
     assert.equal(view.getUint16(100 - OUTER[family] + 12), family === 4 ? 0x0800 : 0x86dd);
     assert.deepEqual(
@@ -145,7 +145,7 @@ test('the outer headers: addresses, ports, lengths, and sums that a checker agre
     while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
     new DataView(datagram.buffer).setUint16(at + 6, ~sum & 0xffff);
     assert.ok(hasGoodChecksum(datagram), `IPv${family}`);
-    assert.ok(uplink.fits(65_535 - (family === 4 ? 28 : 48)));
-    assert.ok(!uplink.fits(65_536 - (family === 4 ? 28 : 48)));
+    assert.ok(outer.fits(65_535 - (family === 4 ? 28 : 48)));
+    assert.ok(!outer.fits(65_536 - (family === 4 ? 28 : 48)));
   }
 });

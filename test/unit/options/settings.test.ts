@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { weftdCompletion } from '../../../src/cli/completion/weftd.ts';
+import { FEATURE, FEATURES_ALL } from '../../../src/memory/layout.ts';
 import { helpText, parseFlags } from '../../../src/options/flags.ts';
 import { environmentName, OPTIONS } from '../../../src/options/options.ts';
-import { settingsWarnings, toSettings } from '../../../src/options/settings.ts';
+import { parseOffload, settingsWarnings, toSettings } from '../../../src/options/settings.ts';
 
 const STORE = '--store=file:/s';
 const parse = (...words: string[]) => {
@@ -134,4 +135,12 @@ test('completion offers the words of the table', () => {
 test('Go stops at the first word that is no flag', () => {
   for (const end of ['word', '-', '--']) assert.equal(parse('-v=2', end, '-v=3')['v'], 2);
   assert.equal(parse('--version=false', '-v=2')['v'], 2);
+});
+
+test('offload lists', () => {
+  assert.equal(parseOffload('auto'), FEATURES_ALL);
+  assert.equal(parseOffload('off'), 0);
+  assert.equal(parseOffload('auto,-pack'), FEATURES_ALL & ~FEATURE.pack);
+  assert.equal(parseOffload('off,batch'), FEATURE.batch);
+  assert.throws(() => parseOffload('turbo'), /turbo/);
 });

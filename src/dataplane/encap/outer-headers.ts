@@ -15,7 +15,7 @@ const TTL = 65;
 /** Of the whole outer packet: its length field has 16 bits. */
 const OUTER_BYTES_MAX = 65_535;
 
-export class Uplink {
+export class OuterHeaders {
   /** Bytes written in front of the encapsulation header. */
   readonly headerBytes: number;
   private readonly link: LinkTask;

@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { versionFrom } from '../../bench/net/planes/daemon.ts';
-import { fastdConfig } from '../../bench/net/planes/fastd.ts';
-import { foreignPlanes } from '../../bench/net/planes/foreign.ts';
-import { edgeArguments } from '../../bench/net/planes/n2n.ts';
-import { nebulaConfig } from '../../bench/net/planes/nebula.ts';
-import { bridgeArguments } from '../../bench/net/planes/openvswitch.ts';
-import type { RoutedNode } from '../../bench/net/planes/routed.ts';
-import { wireguardKeys } from '../../bench/net/planes/wireguard-go.ts';
-import { Cleanup } from '../../lab/cleanup.ts';
-import { Namespace } from '../../lab/namespace.ts';
-import { WeftError } from '../../src/shared/errors.ts';
+import { versionFrom } from '../../../bench/net/planes/daemon.ts';
+import { fastdConfig } from '../../../bench/net/planes/fastd.ts';
+import { foreignPlanes } from '../../../bench/net/planes/foreign.ts';
+import { edgeArguments } from '../../../bench/net/planes/n2n.ts';
+import { nebulaConfig } from '../../../bench/net/planes/nebula.ts';
+import { bridgeArguments } from '../../../bench/net/planes/openvswitch.ts';
+import type { RoutedNode } from '../../../bench/net/planes/routed.ts';
+import { wireguardKeys } from '../../../bench/net/planes/wireguard-go.ts';
+import { Cleanup } from '../../../lab/cleanup.ts';
+import { Namespace } from '../../../lab/namespace.ts';
+import { WeftError } from '../../../src/shared/errors.ts';
 
 const SECOND: RoutedNode = {
   index: 2,

@@ -1,0 +1,42 @@
+/** Leases become peers, or are left out with a reason. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseKey } from '../../../src/cluster/lease/key.ts';
+import type { LeaseAttributes } from '../../../src/cluster/lease/lease.ts';
+import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
+import { leasesToPeers } from '../../../src/cluster/peers.ts';
+import { attributes } from '../../support/leases.ts';
+
+const config = parseNetworkConfig(
+  '{"Network":"10.3.0.0/16","SubnetMin":"10.3.1.0","SubnetMax":"10.3.25.0","Backend":{"Type":"vxlan"}}',
+);
+
+test('peers: own lease, foreign types, bad MACs, foreign VNIs and clashes are left out with a reason', () => {
+  const lease = (key: string, ip: string, more: Partial<LeaseAttributes> = {}) => ({
+    ...parseKey(key),
+    key,
+    isPermanent: false,
+    revision: '',
+    attributes: { ...attributes(ip), ...more },
+  });
+  const own = lease('10.3.1.0-24', '192.0.2.1');
+  const { peers, skipped } = leasesToPeers(
+    [
+      own,
+      lease('10.3.2.0-24', '192.0.2.2'),
+      lease('10.3.3.0-24', '192.0.2.3', { backendType: 'host-gw' }),
+      lease('10.3.4.0-24', '192.0.2.4', { backendData: { VNI: 9, VtepMAC: '02:00:00:00:00:05' } }),
+      lease('10.3.5.0-24', '192.0.2.5', { backendData: 'junk' }),
+      lease('10.3.2.128-25', '192.0.2.6'),
+      lease('10.9.0.0-24', '192.0.2.7'),
+      lease('10.3.8.0-24', '10.3.2.2'),
+    ],
+    own,
+    config,
+  );
+  assert.deepEqual(
+    peers.map((peer) => peer.key),
+    ['10.3.2.0-24'],
+  );
+  assert.equal(skipped.length, 6);
+});
