@@ -5,8 +5,9 @@ import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { LeaseList } from '../../cluster/registry.ts';
-import { exec, ipJson } from '../../host/exec.ts';
+import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
+import { ADDRESSED_LINK, ipJson, ROUTE } from '../../host/ip-json.ts';
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { systemClock } from '../../shared/clock.ts';
@@ -34,19 +35,6 @@ const statusShape = z.looseObject({
   drops: z.looseObject({ outbound: counts, inbound: counts }).optional(),
 });
 export type StatusPage = z.infer<typeof statusShape>;
-
-export interface LinkJson {
-  ifname: string;
-  mtu: number;
-  flags: string[];
-  linkinfo?: { info_kind?: string; info_data?: { port?: number } };
-  addr_info: { family: string; local: string; prefixlen: number }[];
-}
-export interface RouteJson {
-  dst: string;
-  dev?: string;
-  protocol?: string;
-}
 
 /** The registry as it was found, or why not. */
 export type StoreView =
@@ -182,8 +170,8 @@ export class Site {
     });
   });
 
-  readonly links = once(() => ipJson<LinkJson>(['-d', 'addr', 'show']));
-  readonly routes = once(() => ipJson<RouteJson>(['route', 'show']));
+  readonly links = once(() => ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show']));
+  readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
   readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
 }
 

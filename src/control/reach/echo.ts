@@ -1,5 +1,6 @@
 /** ICMP echoes from the overlay device's address: the way that pods' packets take, answered by any peer's kernel. */
 import { randomBytes, randomInt } from 'node:crypto';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import type { Addon } from '../../memory/addon.ts';
@@ -12,7 +13,7 @@ const POLL_MS = 2;
 const ROWS = 64;
 const SEQUENCES = 0x10000;
 /** The error that says "too large for the way": only with it a node on the way names an MTU. */
-const EMSGSIZE = 90;
+const { EMSGSIZE } = constants.errno;
 
 export type EchoResult =
   | { state: 'answered'; rttMs: number; ttl: number | null; payloadBytes: number }

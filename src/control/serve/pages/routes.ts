@@ -2,7 +2,8 @@
 
 import type { NetworkConfig } from '../../../cluster/network-config.ts';
 import type { Peer } from '../../../cluster/peers.ts';
-import { type Exec, exec, ipJson } from '../../../host/exec.ts';
+import { type Exec, exec } from '../../../host/exec.ts';
+import { ipJson, ROUTE } from '../../../host/ip-json.ts';
 import {
   familyOf,
   formatAddress,
@@ -97,7 +98,7 @@ async function kernelRoute(address: Words, run: Exec): Promise<KernelRoute> {
   const none = { device: null, gateway: null, source: null };
   try {
     const args = ['route', 'get', formatAddress(address)];
-    const [route] = await ipJson<Record<string, string | undefined>>(args, run);
+    const [route] = await ipJson(ROUTE, args, run);
     const { dev, gateway, prefsrc, type } = route ?? {};
     const problem = type !== undefined && type !== 'local' ? type : null;
     const device = dev ?? null;
