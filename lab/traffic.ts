@@ -31,16 +31,20 @@ export async function ping(from: Pod, to: Pod, options: PingOptions = {}): Promi
     '-W',
     String(waitMs / 1000),
   ];
+  // Once ping has had an answer it waits for the last ones no longer than twice the longest round trip: too short on a busy machine.
+  // With a deadline it goes on until it has as many answers as asked for.
+  const lastsMs = count * intervalMs + waitMs;
+  if (count > 1) args.push('-w', String(Math.ceil(lastsMs / 1000)));
   if (options.size !== undefined) args.push('-s', String(options.size));
   if (options.dontFragment) args.push('-M', 'do');
-  const timeoutMs = count * intervalMs + waitMs + 10_000;
+  const timeoutMs = lastsMs + 10_000;
   const done = await from.namespace.exec('ping', [...args, to.address(family)], {
     allowFailure: true,
     timeoutMs,
   });
   if (!done.stdout.includes('transmitted'))
     throw new Error(`ping did not run: ${done.stderr.trim()}`);
-  return parsePing(done.stdout);
+  return parsePing(done.stdout, count);
 }
 
 export interface TcpOptions {
