@@ -27,12 +27,13 @@ import {
   proofOf,
 } from '../../../src/cli/link-test/protocol.ts';
 import { judgeMtu, type MtuFacts } from '../../../src/cli/link-test/verdict.ts';
+import type { NamedPeers } from '../../../src/cli/pages.ts';
 import { OVERLAY, startServer, TOKEN, UNDERLAY } from '../../support/link-test-server.ts';
 
 const NONCE = 'f'.repeat(32);
 
 const dual = { key: '10.5.2.0-24&fd00:5:2::-64', publicIp: '192.0.2.2' };
-const peers = [
+const peers: NamedPeers['peers'] = [
   { ...dual, family: 6, subnet: 'fd00:5:2::/64', publicIp: '2001:db8::2' },
   { ...dual, family: 4, subnet: '10.5.2.0/24' },
   { key: '10.5.3.0-24', family: 4, subnet: '10.5.3.0/24', publicIp: '192.0.2.3' },
