@@ -15,8 +15,9 @@ const here = import.meta.dirname;
 const headers = path.join(here, '../node_modules/node-api-headers/include');
 const compiler = process.env.CC || 'cc';
 
-const LANGUAGE = ['-std=c17', '-D_GNU_SOURCE'];
-const ADDON = ['-fPIC', '-shared', '-fvisibility=hidden', '-DNAPI_VERSION=8', '-I', headers];
+export const LANGUAGE = ['-std=c17', '-D_GNU_SOURCE'];
+export const NODE_HEADERS = ['-DNAPI_VERSION=8', '-I', headers];
+const ADDON = ['-fPIC', '-shared', '-fvisibility=hidden', ...NODE_HEADERS];
 const STRICT = ['-Wall', '-Wextra', '-Werror', '-fstack-protector-strong', '-Wl,-z,relro,-z,now'];
 const RELEASE = ['-O2', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'];
 const DEBUG = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all'];

@@ -95,7 +95,10 @@ static ssize_t read_packet(int fd, struct virtio_net_hdr *header, uint8_t *slot)
   for (;;) {
     ssize_t bytes = syscall(SYS_read, fd, slot - sizeof *header, SLOT_PAYLOAD + sizeof *header);
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return -errno;
+    if (bytes < 0) {
+      *header = (struct virtio_net_hdr){0};
+      return -errno;
+    }
     memcpy(header, slot - sizeof *header, sizeof *header);
     return bytes;
   }

@@ -114,7 +114,7 @@ _Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockadd
                "one place for both");
 
 int udp_port(int fd) {
-  struct sockaddr_in6 at;
+  struct sockaddr_in6 at = {0};
   socklen_t bytes = sizeof at;
   if (getsockname(fd, (struct sockaddr *)&at, &bytes) < 0) return -errno;
   return ntohs(at.sin6_port);

@@ -18,6 +18,8 @@ const only = process.argv
 const COMMANDS = {
   cc: ['gcc', 'libc6-dev'],
   clang: ['clang', 'libclang-rt-dev'],
+  'clang-format': ['clang-format'],
+  'clang-tidy': ['clang-tidy'],
   ip: ['iproute2'],
   ping: ['iputils-ping'],
   iperf3: ['iperf3'],

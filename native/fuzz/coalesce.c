@@ -18,7 +18,7 @@
 static struct input refusals;
 static int writes;
 
-/* In the place of writev. */
+/* In the place of writev. NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name for it */
 ssize_t __wrap_writev(int fd, const struct iovec *parts, int count);
 
 ssize_t __wrap_writev(int fd, const struct iovec *parts, int count) {

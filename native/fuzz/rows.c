@@ -155,7 +155,7 @@ static int gather(const struct message *m, int *part, uint8_t *to, int datagram_
   return bytes;
 }
 
-/* In the place of udp_flush. */
+/* In the place of udp_flush. NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name for it */
 void __wrap_udp_flush(struct engine *e, struct link *link, struct outbox *out, struct message *messages, int count);
 
 void __wrap_udp_flush(struct engine *e, struct link *link, struct outbox *out, struct message *messages, int count) {

@@ -60,6 +60,8 @@ static void read_arguments(char *text, size_t bytes, char **arguments) {
   for (char *line = strtok(text, "\n"); line && count < ARGUMENTS_MAX - 1; line = strtok(NULL, "\n"))
     arguments[count++] = line;
   arguments[count] = NULL;
+  errno = EINVAL;
+  if (count == 0) fail(arguments_file);
 }
 
 static void set_number(const char *name, long long value) {
