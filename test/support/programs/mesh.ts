@@ -22,6 +22,7 @@ const FAULTS = {
   loss: 0.02,
   duplication: 0.05,
   corruption: 0.2,
+  damagesMax: 3,
   reordering: 0.1,
   congestion: 0.02,
   delayStepsMax: 3,
