@@ -39,10 +39,10 @@ static const struct {
   napi_typedarray_type type;
   size_t count;
 } view_rules[VIEW_COUNT] = {
-    [VIEW_POOL] = {"pool", napi_uint8_array, (size_t)POOL_SLOTS * SLOT_STRIDE},
-    [VIEW_TUN_IN] = {"tunIn", napi_int32_array, TUN_IN_ROWS * ROW_INTS},
-    [VIEW_UDP_IN] = {"udpIn", napi_int32_array, UDP_IN_ROWS * ROW_INTS},
-    [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, TUN_OUT_ROWS * ROW_INTS},
+    [VIEW_POOL] = {"pool", napi_uint8_array, (POOL_SLOTS * SLOT_STRIDE)},
+    [VIEW_TUN_IN] = {"tunIn", napi_int32_array, (TUN_IN_ROWS * ROW_INTS)},
+    [VIEW_UDP_IN] = {"udpIn", napi_int32_array, (UDP_IN_ROWS * ROW_INTS)},
+    [VIEW_TUN_OUT] = {"tunOut", napi_int32_array, (TUN_OUT_ROWS * ROW_INTS)},
     [VIEW_STATS] = {"stats", napi_float64_array, STAT_COUNT},
     [VIEW_CLOCK] = {"clock", napi_int32_array, 2},
 };
@@ -120,8 +120,7 @@ static napi_value addon_attach_link(napi_env env, napi_callback_info info) {
   if (!e || !family_property(env, values[1], &link.family) ||
       !int_property(env, values[1], "tunFd", 0, INT32_MAX, &link.tun_fd) ||
       !int_property(env, values[1], "udpFd", 0, INT32_MAX, &link.udp_fd) ||
-      !int_property(env, values[1], "tapFd", -1, INT32_MAX, &link.tap_fd) ||
-      !read_send_fds(env, values[1], &link) ||
+      !int_property(env, values[1], "tapFd", -1, INT32_MAX, &link.tap_fd) || !read_send_fds(env, values[1], &link) ||
       !int_property(env, values[1], "features", 0, INT32_MAX, &features)) {
     return NULL;
   }
@@ -378,21 +377,35 @@ static const struct {
   const char *name;
   napi_callback function;
 } functions[] = {
-    {"openTun", addon_open_tun},           {"openUdp", addon_open_udp},
-    {"openWake", addon_open_wake},         {"wake", addon_wake},
-    {"close", addon_close},                {"createEngine", addon_create_engine},
-    {"attachLink", addon_attach_link},     {"destroyEngine", addon_destroy_engine},
-    {"tunReceive", addon_tun_receive},     {"tunSend", addon_tun_send},
-    {"udpReceive", addon_udp_receive},     {"udpSend", addon_udp_send},
-    {"wait", addon_wait},                  {"notify", addon_notify},
-    {"pin", addon_pin},                    {"checksum", addon_checksum},
-    {"checksumName", addon_checksum_name}, {"checksumSelect", addon_checksum_select},
-    {"openPair", addon_open_pair},         {"openTap", addon_open_tap},
-    {"openProbe", addon_open_probe},       {"probeSeen", addon_probe_seen},
-    {"adoptTun", addon_adopt_tun},         {"adoptUdp", addon_adopt_udp},
-    {"tunDevice", addon_tun_device},       {"persistTun", addon_persist_tun},
+    {"openTun", addon_open_tun},
+    {"openUdp", addon_open_udp},
+    {"openWake", addon_open_wake},
+    {"wake", addon_wake},
+    {"close", addon_close},
+    {"createEngine", addon_create_engine},
+    {"attachLink", addon_attach_link},
+    {"destroyEngine", addon_destroy_engine},
+    {"tunReceive", addon_tun_receive},
+    {"tunSend", addon_tun_send},
+    {"udpReceive", addon_udp_receive},
+    {"udpSend", addon_udp_send},
+    {"wait", addon_wait},
+    {"notify", addon_notify},
+    {"pin", addon_pin},
+    {"checksum", addon_checksum},
+    {"checksumName", addon_checksum_name},
+    {"checksumSelect", addon_checksum_select},
+    {"openPair", addon_open_pair},
+    {"openTap", addon_open_tap},
+    {"openProbe", addon_open_probe},
+    {"probeSeen", addon_probe_seen},
+    {"adoptTun", addon_adopt_tun},
+    {"adoptUdp", addon_adopt_udp},
+    {"tunDevice", addon_tun_device},
+    {"persistTun", addon_persist_tun},
     {"receiveBuffer", addon_receive_buffer},
-    {"openEcho", addon_open_echo},         {"echoSend", addon_echo_send},
+    {"openEcho", addon_open_echo},
+    {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},
 #ifdef WEFT_TEST_SEAL
     {"sealLink", addon_seal_link},

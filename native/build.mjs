@@ -21,15 +21,21 @@ const STRICT = ['-Wall', '-Wextra', '-Werror', '-fstack-protector-strong', '-Wl,
 const RELEASE = ['-O2', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'];
 const DEBUG = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all'];
 const SANITIZE = [...DEBUG, '-fsanitize=address,undefined', '-DWEFT_TEST_SEAL'];
-/** The targets see what the engine sends and writes instead of the kernel. */
-const FUZZ = [
-  ...DEBUG,
-  '-fsanitize=fuzzer,address,undefined',
-  '-Wl,--wrap=udp_flush,--wrap=writev',
-];
+const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
 
-const FACE = ['addon.c', 'ports.c', 'values.c']; // need Node
-const FUZZ_HELPERS = ['rows.c'];
+/** The files that need Node; the rest is the engine. */
+const FACE = ['addon.c', 'ports.c', 'values.c'];
+/**
+ * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
+ * a fuzzer has to find.
+ */
+const FUZZ_TARGETS = {
+  packet: { source: 'packet.c' },
+  planted: { source: 'packet.c', flags: ['-DPLANTED_BUG'] },
+  segment: { source: 'segment.c', seen: ['udp_flush'] },
+  seal: { source: 'seal.c', seen: ['udp_flush'] },
+  coalesce: { source: 'coalesce.c', seen: ['udp_flush', 'writev'] },
+};
 
 function filesIn(folder, ...endings) {
   return readdirSync(path.join(here, folder))
@@ -59,13 +65,13 @@ async function compile(command, flags, sources, file) {
   }
 }
 
-function explain(error, what, command, packages) {
-  if (error.code === 'ENOENT') {
-    return new Error(
-      `cannot build ${what}: the C compiler "${command}" was not found; install one (Debian: apt-get install ${packages}) or set CC`,
-    );
-  }
-  return new Error(`cannot build ${what}: ${command} failed\n${error.stderr || error.message}`);
+/** `hint` says where a compiler comes from. */
+function explain(error, what, command, hint) {
+  const text =
+    error.code === 'ENOENT'
+      ? `the C compiler "${command}" was not found; ${hint}`
+      : `${command} failed (${hint})\n${error.stderr || error.message}`;
+  return new Error(`cannot build ${what}: ${text}`);
 }
 
 /** Returns { file, built }: built is false when the file was up to date. */
@@ -85,36 +91,30 @@ export async function buildAddon({ sanitize = false } = {}) {
       file,
     );
   } catch (error) {
-    throw explain(error, 'the native addon', compiler, 'gcc libc6-dev');
+    const hint = 'install one (Debian: apt-get install gcc libc6-dev) or set CC';
+    throw explain(error, 'the native addon', compiler, hint);
   }
   return { file, built: true };
 }
 
-/** The targets of native/fuzz, and `planted`: the packet target with a bug that a fuzzer has to find. */
-const FUZZ_TARGETS = {
-  packet: [],
-  segment: [],
-  coalesce: [],
-  seal: [],
-  planted: ['-DPLANTED_BUG'],
-};
-
-export async function buildFuzzers() {
+function engineSources() {
   const engine = filesIn('.', '.c').filter((file) => !FACE.includes(path.basename(file)));
-  const shared = [
-    ...engine,
-    ...filesIn('test', '.c'),
-    ...FUZZ_HELPERS.map((name) => path.join(here, 'fuzz', name)),
-  ];
+  return [...engine, ...filesIn('test', '.c'), path.join(here, 'fuzz/rows.c')];
+}
+
+/** As buildAddon, for each target. */
+export async function buildFuzzers() {
   const results = [];
-  for (const [target, flags] of Object.entries(FUZZ_TARGETS)) {
+  for (const [target, { source, seen = [], flags = [] }] of Object.entries(FUZZ_TARGETS)) {
     const file = path.join(here, 'build/fuzz', target);
     const built = !isUpToDate(file, '.', 'test', 'fuzz');
-    const source = path.join(here, 'fuzz', `${target === 'planted' ? 'packet' : target}.c`);
+    const wraps = seen.map((name) => `-Wl,--wrap=${name}`);
+    const sources = [path.join(here, 'fuzz', source), ...(seen.length > 0 ? engineSources() : [])];
     try {
-      if (built) await compile('clang', [...FUZZ, ...STRICT, ...flags], [...shared, source], file);
+      if (built) await compile('clang', [...FUZZ, ...STRICT, ...wraps, ...flags], sources, file);
     } catch (error) {
-      throw explain(error, 'the fuzz targets', 'clang', 'clang libclang-rt-dev');
+      const hint = 'install it with its runtime (Debian: apt-get install clang libclang-rt-dev)';
+      throw explain(error, 'the fuzz targets', 'clang', hint);
     }
     results.push({ file, built });
   }

@@ -210,8 +210,7 @@ static bool same_addresses(const struct packet *a, const struct packet *b) {
 }
 
 static bool same_flow(const struct packet *a, const struct packet *b) {
-  return a->protocol == b->protocol && memcmp(packet_transport(a), packet_transport(b), 4) == 0 &&
-         same_addresses(a, b);
+  return a->protocol == b->protocol && memcmp(packet_transport(a), packet_transport(b), 4) == 0 && same_addresses(a, b);
 }
 
 /* Of addresses and ports, which follow each other in a candidate; the protocol is left to same_flow. */

@@ -25,7 +25,7 @@ struct message {
   int peer;
   int socket;
   int tos;
-  int32_t far_end[5]; /* ROW_PORT and ROW_ADDRESS */
+  int32_t far_end[5];              /* ROW_PORT and ROW_ADDRESS */
   uint8_t rows[MESSAGE_DATAGRAMS]; /* the tun_in row of each datagram */
   socklen_t to_bytes;
   union {
@@ -37,7 +37,8 @@ struct message {
 };
 
 _Static_assert(TUN_IN_ROWS <= UINT8_MAX + 1, "the index of a tun_in row fits message.rows");
-_Static_assert(sizeof(((struct message *)0)->far_end) == (ROW_INTS - ROW_PORT) * sizeof(int32_t), "the far end of a row");
+_Static_assert(sizeof(((struct message *)0)->far_end) == (ROW_INTS - ROW_PORT) * sizeof(int32_t),
+               "the far end of a row");
 
 /* Scratch of one flush: one mmsghdr per message of a socket, in order. */
 struct outbox {

@@ -1,7 +1,7 @@
 /*
- * Rows of tun_in become messages of equal-size datagrams. Stages: open messages (one per peer and socket), plain rows
- * (finish the checksum, one datagram), super-packets (parse, then one header block per segment in front of a slice of
- * the slot: payload is never copied but by a seal), sealed datagrams, rows (checks), the batch.
+ * Rows of tun_in become messages of equal-size datagrams. Stages: open messages (one per peer and socket), sealed datagrams, plain
+ * rows (finish the checksum, one datagram), super-packets (one header block per segment in front of a slice of the slot: payload is
+ * never copied but by a seal), rows (checks), the batch.
  *
  * Headers, messages and the table of open ones have fixed room; when any is used up everything is sent and it goes on.
  */
@@ -17,22 +17,18 @@
 #include "message.h"
 #include "packet.h"
 #include "seal.h"
+#include "super.h"
 #include "tunnel.h"
 #include "udp.h"
 
 #define CACHE_LINE 64
-#define OPEN_MAX 16           /* peers and sockets filled side by side */
-#define HEADER_MAX 192        /* encapsulation, IP and transport header of a segment */
+#define OPEN_MAX 16 /* peers and sockets filled side by side */
 #define ARENA_BYTES (96 * 1024)
 #define SEALED_BYTES (512 * 1024)
-#define SEGMENTS_MAX 512      /* per super-packet */
 
-_Static_assert(HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header block");
-_Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES, "so does the sealed one");
-_Static_assert(HEADER_MAX >= SLOT_HEADROOM + IP4_HEADER + TCP_HEADER, "what the headroom holds fits a block");
-
-#define TCP_FLAG_FIN 0x01
-#define TCP_FLAG_CWR 0x80
+_Static_assert(SUPER_HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header block");
+_Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES,
+               "so does the sealed one");
 
 struct segmenter {
   struct message messages[MESSAGES_MAX];
@@ -147,9 +143,7 @@ static struct message *message_for(struct batch *b, int bytes) {
   return open_message(b, bytes);
 }
 
-static void begin_datagram(struct batch *b, struct message *m) {
-  m->rows[m->datagram_count++] = (uint8_t)b->row_index;
-}
+static void begin_datagram(struct batch *b, struct message *m) { m->rows[m->datagram_count++] = (uint8_t)b->row_index; }
 
 static void add_part(struct message *m, uint8_t *bytes, int length) {
   m->parts[m->part_count++] = (struct iovec){bytes, (size_t)length};
@@ -177,19 +171,6 @@ static int send_sealed(struct batch *b, const struct iovec *parts, int part_coun
   return 0;
 }
 
-/* ---- checksums ---- */
-
-static uint16_t fold(uint32_t sum) {
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
-/* 0xffff stands for 0: UDP needs it, TCP does not mind (both are zero in one's complement). */
-static uint16_t transport_checksum(uint32_t sum) {
-  uint16_t checksum = (uint16_t)~fold(sum);
-  return checksum ? checksum : 0xffff;
-}
-
 /* ---- plain rows ---- */
 
 /* The field holds the pseudo header's sum (GSO_FLAG_NEEDS_CSUM), so the sum from the transport header on is the whole sum. */
@@ -197,7 +178,7 @@ static bool complete_checksum(int32_t *row, uint8_t *inner, int inner_bytes) {
   int64_t start = row[ROW_CSUM_START], field = start + row[ROW_CSUM_OFFSET];
   if (start < IP4_HEADER || row[ROW_CSUM_OFFSET] < 0 || field + 2 > inner_bytes) return false;
   uint16_t sum = checksum_fold(inner + start, (size_t)(inner_bytes - start), 0);
-  store_be16(inner + field, transport_checksum(sum));
+  store_be16(inner + field, checksum_finish(sum));
   row[ROW_GSO] &= ~GSO_FLAG_NEEDS_CSUM;
   return true;
 }
@@ -212,128 +193,19 @@ static int send_plain(struct batch *b, uint8_t *bytes, int length) {
 
 /* ---- super-packets ---- */
 
-struct super {
-  bool v4, tcp;
-  int ip;            /* offsets in the header block: inner IP header, transport header */
-  int transport;
-  int header_bytes;
-  uint8_t *payload;
-  int payload_bytes;
-  int segment_bytes; /* payload of every segment but the last */
-  unsigned id;       /* fields that differ per segment are zero in the block and its sums */
-  uint32_t sequence;
-  unsigned flags;
-  uint32_t ip_sum;
-  uint32_t transport_sum; /* with the pseudo header, without its length */
-  uint8_t block[HEADER_MAX];
-};
-
-static bool parse_ip(struct super *p, const uint8_t *inner, int inner_bytes, int start) {
-  int version = inner[0] >> 4;
-  p->v4 = version == 4;
-  if (version == 4) {
-    int ihl = (inner[0] & 15) * 4;
-    return ihl >= IP4_HEADER && start == ihl && load_be16(inner + IP4_LENGTH_AT) == inner_bytes &&
-           inner[IP4_PROTOCOL_AT] == (p->tcp ? IPPROTO_TCP : IPPROTO_UDP);
-  }
-  return version == 6 && start >= IP6_HEADER && inner_bytes >= IP6_HEADER &&
-         load_be16(inner + IP6_LENGTH_AT) + IP6_HEADER == inner_bytes;
-}
-
-static bool parse_super(struct super *p, const int32_t *row, uint8_t *packet, int type) {
-  int encapsulation = row[ROW_HEADER_BYTES], start = row[ROW_CSUM_START];
-  uint8_t *inner = packet + encapsulation;
-  int inner_bytes = row[ROW_LENGTH] - encapsulation;
-  p->tcp = type != GSO_UDP_L4;
-  int least_bytes = p->tcp ? TCP_HEADER : UDP_HEADER;
-  if (start < IP4_HEADER || start > HEADER_MAX || start + least_bytes > inner_bytes) return false;
-  if (!parse_ip(p, inner, inner_bytes, start)) return false;
-  if (p->tcp && p->v4 != (type == GSO_TCP4)) return false;
-  int transport_bytes = p->tcp ? (inner[start + TCP_OFFSET_AT] >> 4) * 4 : UDP_HEADER;
-  p->ip = encapsulation;
-  p->transport = encapsulation + start;
-  p->header_bytes = p->transport + transport_bytes;
-  p->payload = packet + p->header_bytes;
-  p->payload_bytes = row[ROW_LENGTH] - p->header_bytes;
-  p->segment_bytes = row[ROW_GSO_SIZE];
-  return transport_bytes >= least_bytes && p->header_bytes <= HEADER_MAX && p->payload_bytes >= 0 &&
-         p->segment_bytes > 0 && p->payload_bytes <= (int64_t)p->segment_bytes * SEGMENTS_MAX;
-}
-
-/* The headers common to all segments, with zeros where they differ, and the sums over them. */
-static void prepare_block(struct super *p, const uint8_t *packet) {
-  memcpy(p->block, packet, (size_t)p->header_bytes);
-  uint8_t *ip = p->block + p->ip, *transport = p->block + p->transport;
-  if (p->v4) {
-    p->id = load_be16(ip + IP4_ID_AT);
-    store_be16(ip + IP4_LENGTH_AT, 0);
-    store_be16(ip + IP4_ID_AT, 0);
-    store_be16(ip + IP4_CHECKSUM_AT, 0);
-    p->ip_sum = checksum_fold(ip, (size_t)(p->transport - p->ip), 0);
-  }
-  if (p->tcp) {
-    p->sequence = load_be32(transport + TCP_SEQUENCE_AT);
-    p->flags = transport[TCP_FLAGS_AT];
-    store_be32(transport + TCP_SEQUENCE_AT, 0);
-    transport[TCP_FLAGS_AT] = 0;
-    store_be16(transport + TCP_CHECKSUM_AT, 0);
-  } else {
-    store_be16(transport + UDP_LENGTH_AT, 0);
-    store_be16(transport + UDP_CHECKSUM_AT, 0);
-  }
-  uint32_t pseudo = checksum_pseudo(ip, p->v4 ? 4 : 6, p->tcp ? IPPROTO_TCP : IPPROTO_UDP, 0);
-  p->transport_sum = checksum_fold(transport, (size_t)(p->header_bytes - p->transport), pseudo);
-}
-
-static void write_ip(const struct super *p, uint8_t *ip, int index, unsigned ip_bytes) {
-  if (!p->v4) {
-    store_be16(ip + IP6_LENGTH_AT, ip_bytes - IP6_HEADER);
-    return;
-  }
-  unsigned id = (p->id + (unsigned)index) & 0xffff;
-  store_be16(ip + IP4_LENGTH_AT, ip_bytes);
-  store_be16(ip + IP4_ID_AT, id);
-  store_be16(ip + IP4_CHECKSUM_AT, (uint16_t)~fold(p->ip_sum + ip_bytes + id));
-}
-
-static void write_transport(const struct super *p, uint8_t *transport, int at, int slice) {
-  unsigned transport_bytes = (unsigned)(p->header_bytes - p->transport + slice);
-  uint32_t sum = p->transport_sum + transport_bytes + checksum_fold(p->payload + at, (size_t)slice, 0);
-  if (!p->tcp) {
-    store_be16(transport + UDP_LENGTH_AT, transport_bytes);
-    store_be16(transport + UDP_CHECKSUM_AT, transport_checksum(sum + transport_bytes));
-    return;
-  }
-  uint32_t sequence = p->sequence + (uint32_t)at;
-  unsigned flags = p->flags;
-  if (at > 0) flags &= ~(unsigned)TCP_FLAG_CWR;
-  if (at + slice < p->payload_bytes) flags &= ~(unsigned)(TCP_FLAG_FIN | TCP_FLAG_PSH);
-  store_be32(transport + TCP_SEQUENCE_AT, sequence);
-  transport[TCP_FLAGS_AT] = (uint8_t)flags;
-  sum += (sequence >> 16) + (sequence & 0xffff) + flags;
-  store_be16(transport + TCP_CHECKSUM_AT, transport_checksum(sum));
-}
-
-/* The segment's own headers, header_bytes of them. */
-static void write_block(const struct super *p, uint8_t *block, int index, int at, int slice) {
-  memcpy(block, p->block, (size_t)p->header_bytes);
-  write_ip(p, block + p->ip, index, (unsigned)(p->header_bytes - p->ip + slice));
-  write_transport(p, block + p->transport, at, slice);
-}
-
 static int seal_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
-  uint8_t block[HEADER_MAX];
-  write_block(p, block, index, at, slice);
+  uint8_t block[SUPER_HEADER_MAX];
+  super_write_block(p, block, index, at, slice);
   struct iovec parts[2] = {{block, (size_t)p->header_bytes}, {p->payload + at, (size_t)slice}};
   return send_sealed(b, parts, 2, p->header_bytes + slice);
 }
 
 static void send_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
-  if (b->s->arena_used + HEADER_MAX > ARENA_BYTES) flush_all(b);
+  if (b->s->arena_used + SUPER_HEADER_MAX > ARENA_BYTES) flush_all(b);
   struct message *m = message_for(b, p->header_bytes + slice);
   uint8_t *block = b->s->arena + b->s->arena_used;
   b->s->arena_used += ((size_t)p->header_bytes + 15) & ~(size_t)15;
-  write_block(p, block, index, at, slice);
+  super_write_block(p, block, index, at, slice);
   begin_datagram(b, m);
   add_part(m, block, p->header_bytes);
   if (slice > 0) add_part(m, p->payload + at, slice);
@@ -353,7 +225,8 @@ static int send_tunnelled(struct batch *b, const struct super *p, uint8_t *packe
   int error = tunnel_write(b->link, &out);
   if (error) {
     b->engine->stats[STAT_TUNNEL_FALLBACKS]++;
-    b->link->features &= ~(uint32_t)FEATURE_TUNNEL_GSO; /* the control thread sees the count, and may turn it on again by a restart */
+    /* The control thread sees the count, and may turn it on again by a restart. */
+    b->link->features &= ~(uint32_t)FEATURE_TUNNEL_GSO;
     return error;
   }
   b->engine->stats[STAT_TUNNEL_WRITES]++;
@@ -371,8 +244,8 @@ static void strip_outer(int32_t *row, int outer_bytes) {
 /* A payload that fits one segment (also an empty one) takes the same way: one segment with finished checksums. */
 static int send_super(struct batch *b, uint8_t *packet, int type) {
   struct super p;
-  if (!parse_super(&p, b->row, packet, type)) return -ROW_BAD;
-  prepare_block(&p, packet);
+  if (!super_parse(&p, b->row, packet, type)) return -ROW_BAD;
+  super_prepare(&p, packet);
   const bool sealed = b->link->seal != NULL;
   int index = 0, at = 0, error = 0;
   do {
@@ -416,7 +289,7 @@ static int send_outer(struct batch *b, uint8_t *packet) {
   if (b->row[ROW_HEADER_BYTES] < outer_bytes) return -ROW_BAD;
   if (b->link->features & FEATURE_TUNNEL_GSO) {
     struct super p;
-    if (!parse_super(&p, b->row, packet, gso_type(b->row))) return -ROW_BAD;
+    if (!super_parse(&p, b->row, packet, gso_type(b->row))) return -ROW_BAD;
     if (send_tunnelled(b, &p, packet) == 0) return 0;
   }
   strip_outer(b->row, outer_bytes);

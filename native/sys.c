@@ -41,7 +41,8 @@ int sys_notify(const char *state, int passed_fd) {
     message.msg_control = control;
     message.msg_controllen = sizeof control;
     struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-    *rights = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof passed_fd)};
+    *rights =
+        (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof passed_fd)};
     memcpy(CMSG_DATA(rights), &passed_fd, sizeof passed_fd);
   }
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

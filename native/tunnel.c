@@ -85,14 +85,14 @@ int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 3),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
-  struct sock_filter v6[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60000000u | mark, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
+  struct sock_filter v6[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60000000u | mark, 0, 1),
+                             BPF_STMT(BPF_RET | BPF_K, 64), BPF_STMT(BPF_RET | BPF_K, 0)};
   bool is_v4 = family == AF_INET;
   struct sock_fprog filter = {is_v4 ? sizeof v4 / sizeof *v4 : sizeof v6 / sizeof *v6, is_v4 ? v4 : v6};
-  struct sockaddr_ll at = {
-      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
-  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* protocol 0: sees nothing before the filter is on */
+  struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
+  /* Protocol 0: sees nothing before the filter is on. */
+  int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
   if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
       bind(fd, (struct sockaddr *)&at, sizeof at) == 0) {

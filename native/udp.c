@@ -110,7 +110,8 @@ int udp_open(const struct udp_options *o, bool *gro_granted, const char **failed
   return error;
 }
 
-_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "one place for both");
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+               "one place for both");
 
 int udp_port(int fd) {
   struct sockaddr_in6 at;
@@ -130,7 +131,8 @@ static bool is_bound_as(int fd, const struct udp_options *o) {
 }
 
 static bool fits(int fd, const struct udp_options *o) {
-  if (option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM || option_of(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP) return false;
+  if (option_of(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM || option_of(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_UDP)
+    return false;
   if (!is_bound_as(fd, o) || option_of(fd, SOL_SOCKET, SO_REUSEPORT) != o->reuse_port) return false;
   return o->family == AF_INET || option_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
 }
@@ -202,9 +204,7 @@ static void count_sent(struct flush *f, int messages, int datagrams) {
   f->engine->stats[STAT_UDP_DATAGRAMS_OUT] += datagrams;
 }
 
-static void fail_row(struct flush *f, int row, int error) {
-  row_at(f->engine->tun_in, row)[ROW_RESULT] = error;
-}
+static void fail_row(struct flush *f, int row, int error) { row_at(f->engine->tun_in, row)[ROW_RESULT] = error; }
 
 static void send_one(struct flush *f, const struct msghdr *header, int row) {
   ssize_t sent;
@@ -251,8 +251,7 @@ static void send_group(struct flush *f, struct outbox *out, int count) {
   while (at < count) {
     unsigned left = (unsigned)(count - at);
     f->engine->stats[STAT_UDP_SEND_CALLS]++;
-    int sent = sendmmsg(f->fd, out->headers + at, left < at_once ? left : at_once,
-                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    int sent = sendmmsg(f->fd, out->headers + at, left < at_once ? left : at_once, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent > 0) {
       for (int i = 0; i < sent; i++) count_sent(f, 1, out->messages[at + i]->datagram_count);
       at += sent;
@@ -294,10 +293,10 @@ void udp_count_drops(struct engine *e) {
 
 /* ---- datagrams in ---- */
 
-#define RECEIVE_BYTES (256 * 1024)  /* a batch should stay in the cache */
-#define RECEIVE_FIRST 4             /* messages of the first call: 4 full UDP_GRO messages are the budget */
-#define RECEIVE_ERRORS_MAX 8        /* queued ICMP errors skipped per batch */
-#define RECEIVE_CONTROL 64          /* TOS and UDP_GRO take 48 */
+#define RECEIVE_BYTES (256 * 1024) /* a batch should stay in the cache */
+#define RECEIVE_FIRST 4            /* messages of the first call: 4 full UDP_GRO messages are the budget */
+#define RECEIVE_ERRORS_MAX 8       /* queued ICMP errors skipped per batch */
+#define RECEIVE_CONTROL 64         /* TOS and UDP_GRO take 48 */
 
 struct receiver {
   struct mmsghdr headers[UDP_IN_ROWS];

@@ -11,19 +11,20 @@
 
 /* ---- errors ---- */
 
-#define NAMED(error) {error, #error}
+#define NAMED(error) \
+  { error, #error }
 static const struct {
   int number;
   const char *name;
 } error_names[] = {
-    NAMED(EPERM),        NAMED(ENOENT),       NAMED(EINTR),      NAMED(EIO),          NAMED(ENXIO),
-    NAMED(EBADF),        NAMED(EAGAIN),       NAMED(ENOMEM),     NAMED(EACCES),       NAMED(EFAULT),
-    NAMED(EBUSY),        NAMED(EEXIST),       NAMED(ENODEV),     NAMED(EINVAL),       NAMED(ENFILE),
-    NAMED(EMFILE),       NAMED(ENOTTY),       NAMED(ENOSPC),     NAMED(EPIPE),        NAMED(ELOOP),
-    NAMED(ENAMETOOLONG), NAMED(ENOTUNIQ),     NAMED(EBADFD),     NAMED(ENOTSOCK),     NAMED(EMSGSIZE),
-    NAMED(ENOPROTOOPT),  NAMED(EOPNOTSUPP),   NAMED(EADDRINUSE), NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT),
-    NAMED(EPROTONOSUPPORT), NAMED(ENETDOWN),  NAMED(ENETUNREACH), NAMED(ENOBUFS),     NAMED(ECONNREFUSED),
-    NAMED(EHOSTUNREACH), NAMED(ECONNRESET),   NAMED(ESRCH),      NAMED(ENOSYS),
+    NAMED(EPERM),           NAMED(ENOENT),     NAMED(EINTR),       NAMED(EIO),           NAMED(ENXIO),
+    NAMED(EBADF),           NAMED(EAGAIN),     NAMED(ENOMEM),      NAMED(EACCES),        NAMED(EFAULT),
+    NAMED(EBUSY),           NAMED(EEXIST),     NAMED(ENODEV),      NAMED(EINVAL),        NAMED(ENFILE),
+    NAMED(EMFILE),          NAMED(ENOTTY),     NAMED(ENOSPC),      NAMED(EPIPE),         NAMED(ELOOP),
+    NAMED(ENAMETOOLONG),    NAMED(ENOTUNIQ),   NAMED(EBADFD),      NAMED(ENOTSOCK),      NAMED(EMSGSIZE),
+    NAMED(ENOPROTOOPT),     NAMED(EOPNOTSUPP), NAMED(EADDRINUSE),  NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT),
+    NAMED(EPROTONOSUPPORT), NAMED(ENETDOWN),   NAMED(ENETUNREACH), NAMED(ENOBUFS),       NAMED(ECONNREFUSED),
+    NAMED(EHOSTUNREACH),    NAMED(ECONNRESET), NAMED(ESRCH),       NAMED(ENOSYS),
 };
 
 static const char *error_name(int number, char unnamed[24]) {
@@ -124,7 +125,7 @@ static const char *type_name(napi_typedarray_type type) {
 }
 
 bool read_view(napi_env env, napi_value value, const char *name, napi_typedarray_type type, void **data,
-                      size_t *count) {
+               size_t *count) {
   bool typed = false;
   napi_typedarray_type found = type;
   if (napi_is_typedarray(env, value, &typed) != napi_ok || !typed ||

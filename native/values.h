@@ -32,8 +32,7 @@ bool read_int(napi_env env, napi_value value, const char *name, int min, int max
 bool read_bool(napi_env env, napi_value value, const char *name, bool *out);
 bool read_text(napi_env env, napi_value value, const char *name, char *out, size_t out_bytes);
 /* Elements and their count; the memory may be shared (napi_get_typedarray_info sees through both kinds of buffer). */
-bool read_view(napi_env env, napi_value value, const char *name, napi_typedarray_type type, void **data,
-               size_t *count);
+bool read_view(napi_env env, napi_value value, const char *name, napi_typedarray_type type, void **data, size_t *count);
 bool read_property(napi_env env, napi_value object, const char *name, napi_value *out);
 bool int_property(napi_env env, napi_value object, const char *name, int min, int max, int *out);
 bool bool_property(napi_env env, napi_value object, const char *name, bool *out);

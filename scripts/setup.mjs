@@ -17,6 +17,7 @@ const only = process.argv
 /** Commands that the build, the demo and the tests run, with the Debian package of each. */
 const COMMANDS = {
   cc: ['gcc', 'libc6-dev'],
+  clang: ['clang', 'libclang-rt-dev'],
   ip: ['iproute2'],
   ping: ['iputils-ping'],
   iperf3: ['iperf3'],

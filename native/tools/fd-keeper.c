@@ -57,7 +57,8 @@ static void read_arguments(char *text, size_t bytes, char **arguments) {
   text[fread(text, 1, bytes - 1, file)] = 0;
   fclose(file);
   int count = 0;
-  for (char *line = strtok(text, "\n"); line && count < ARGUMENTS_MAX - 1; line = strtok(NULL, "\n")) arguments[count++] = line;
+  for (char *line = strtok(text, "\n"); line && count < ARGUMENTS_MAX - 1; line = strtok(NULL, "\n"))
+    arguments[count++] = line;
   arguments[count] = NULL;
 }
 

@@ -49,13 +49,15 @@ static size_t make_packet(uint8_t *packet, const uint8_t *good, size_t good_leng
     return length;
   }
   memcpy(packet, good, good_length);
-  for (uint32_t flips = kind == 1 ? 0 : 1 + rnd(3); flips > 0; flips--) packet[rnd((uint32_t)good_length)] = (uint8_t)rnd(256);
+  for (uint32_t flips = kind == 1 ? 0 : 1 + rnd(3); flips > 0; flips--)
+    packet[rnd((uint32_t)good_length)] = (uint8_t)rnd(256);
   return rnd(8) == 0 ? 1 + rnd((uint32_t)good_length) : good_length;
 }
 
 static int open_device(const char *device) {
   int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-  struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = (int)if_nametoindex(device)};
+  struct sockaddr_ll to = {
+      .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = (int)if_nametoindex(device)};
   if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) != 0) return -1;
   return fd;
 }
@@ -95,7 +97,8 @@ int main(int argc, char **argv) {
   uint8_t good[PACKET_MAX];
   int is_tun = argc == 6 && strcmp(argv[1], "tun") == 0, is_udp = argc == 8 && strcmp(argv[1], "udp") == 0;
   if (!is_tun && !is_udp) {
-    fprintf(stderr, "usage: inject tun DEVICE COUNT SEED TEMPLATE | inject udp SOURCE TARGET PORT COUNT SEED TEMPLATE\n");
+    fprintf(stderr,
+            "usage: inject tun DEVICE COUNT SEED TEMPLATE | inject udp SOURCE TARGET PORT COUNT SEED TEMPLATE\n");
     return 2;
   }
   int at = is_tun ? 3 : 5;

@@ -52,7 +52,8 @@ static uint64_t now_ns(void) {
 
 static void set_buffer(int fd, int force, int plain) {
   int bytes = BUFFER_BYTES;
-  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0) setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+  if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) != 0)
+    setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
 }
 
 static int open_server(int type, const char *port) {
@@ -66,7 +67,8 @@ static int open_server(int type, const char *port) {
   struct sigaction action = {.sa_handler = stop}; /* without SA_RESTART: a blocked call ends */
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
-  struct timeval turn = {.tv_usec = 100000}; /* a signal between the look and the call is seen a tenth of a second later */
+  /* A signal between the look and the call is seen a tenth of a second later. */
+  struct timeval turn = {.tv_usec = 100000};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &turn, sizeof turn);
   printf("ready\n");
   fflush(stdout);
@@ -93,14 +95,14 @@ static uint64_t classes[CLASSES], total_ns, largest_ns, samples;
 static unsigned class_of(uint64_t ns) {
   if (ns < 32) return (unsigned)ns;
   unsigned shift = 63u - (unsigned)__builtin_clzll(ns) - 5u; /* keeps the five bits below the leading one */
-  unsigned class = (shift + 1) * 32 + (unsigned)((ns >> shift) & 31);
-  return class < CLASSES ? class : CLASSES - 1;
+  unsigned bucket = (shift + 1) * 32 + (unsigned)((ns >> shift) & 31);
+  return bucket < CLASSES ? bucket : CLASSES - 1;
 }
 
-static uint64_t upper_bound_ns(unsigned class) {
-  if (class < 32) return class;
-  unsigned shift = class / 32 - 1;
-  return ((uint64_t)(32 + class % 32 + 1) << shift) - 1;
+static uint64_t upper_bound_ns(unsigned bucket) {
+  if (bucket < 32) return bucket;
+  unsigned shift = bucket / 32 - 1;
+  return ((uint64_t)(32 + bucket % 32 + 1) << shift) - 1;
 }
 
 static void record(uint64_t ns) {
@@ -115,9 +117,9 @@ static void print_histogram(uint64_t lost, uint64_t elapsed_ns) {
          (unsigned long long)samples, (unsigned long long)lost, (unsigned long long)elapsed_ns,
          (unsigned long long)total_ns, (unsigned long long)largest_ns);
   const char *comma = "";
-  for (unsigned class = 0; class < CLASSES; class++) {
-    if (classes[class] == 0) continue;
-    printf("%s[%llu,%llu]", comma, (unsigned long long)upper_bound_ns(class), (unsigned long long)classes[class]);
+  for (unsigned bucket = 0; bucket < CLASSES; bucket++) {
+    if (classes[bucket] == 0) continue;
+    printf("%s[%llu,%llu]", comma, (unsigned long long)upper_bound_ns(bucket), (unsigned long long)classes[bucket]);
     comma = ",";
   }
   printf("]}\n");
@@ -235,7 +237,9 @@ int main(int argc, char **argv) {
   else if (argc == 3 && strcmp(kind, "echo") == 0) echo(argv[2]);
   else if (argc == 3 && strcmp(kind, "accept") == 0) accept_all(argv[2]);
   else {
-    fprintf(stderr, "usage: traffic flood|pingpong ADDRESS PORT BYTES SECONDS | connect ADDRESS PORT SECONDS | sink|echo|accept PORT\n");
+    fprintf(stderr,
+            "usage: traffic flood|pingpong ADDRESS PORT BYTES SECONDS | connect ADDRESS PORT SECONDS | "
+            "sink|echo|accept PORT\n");
     return 2;
   }
   return 0;

@@ -1,10 +1,11 @@
 /** The web page's listener (--admin-listen): one page, its files, and a few of the admin socket's pages as JSON. Only reads. */
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { SCHEMA_VERSION } from '../../../api/version.ts';
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import type { ListenAddress } from '../../../options/admin-listen.ts';
 import { EXIT, messageOf, WeftError } from '../../../shared/errors.ts';
-import { Flow, type Pages, SCHEMA_VERSION } from '../admin.ts';
+import { Flow, type Pages, Text } from '../admin.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { refusalOf } from './guard.ts';
 
@@ -44,7 +45,7 @@ interface Answer extends Asset {
 /** Listens; throws WeftError ERR_ADMIN_LISTEN. End it with close and closeAllConnections: browsers keep theirs open. */
 export async function startWeb(
   { address, port }: ListenAddress,
-  pages: Readonly<Pages>,
+  pages: Pages,
 ): Promise<http.Server> {
   const assets = loadAssets();
   const server = http.createServer({ maxHeaderSize: 8192 }, (request, response) => {
@@ -72,7 +73,7 @@ async function answer(
   request: http.IncomingMessage,
   port: number,
   assets: ReadonlyMap<string, Asset>,
-  pages: Readonly<Pages>,
+  pages: Pages,
   signal: AbortSignal,
 ): Promise<Answer> {
   const refused = refusalOf(request.method, request.headers, port);
@@ -87,7 +88,7 @@ async function answer(
   }
 }
 
-async function apiAnswer(url: URL, pages: Readonly<Pages>, signal: AbortSignal): Promise<Answer> {
+async function apiAnswer(url: URL, pages: Pages, signal: AbortSignal): Promise<Answer> {
   const name = url.pathname.startsWith('/api/') ? url.pathname.slice('/api/'.length) : '';
   if (name === 'reasons') return json(200, { reasons: DROP_REASONS });
   const page = Object.hasOwn(SERVED, name) ? pages[`/${name}`] : undefined;
@@ -97,10 +98,12 @@ async function apiAnswer(url: URL, pages: Readonly<Pages>, signal: AbortSignal):
   const value = allowed === undefined ? null : url.searchParams.get(allowed);
   if (allowed !== undefined && value !== null) query.set(allowed, value);
   const body = await page(query, signal);
-  return body instanceof Flow ? json(404, { error: 'not a page' }) : json(200, body);
+  return body instanceof Flow || body instanceof Text
+    ? json(404, { error: 'not a page' })
+    : json(200, body);
 }
 
-function json(status: number, body: object): Answer {
+function json(status: number, body: Readonly<Record<string, unknown>>): Answer {
   const text = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...body });
   return { status, type: 'application/json', body: Buffer.from(text) };
 }
