@@ -1,6 +1,6 @@
 /** The admin socket: HTTP GET over a unix socket, JSON with schemaVersion. `bin/weft` is its client. */
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
-import http from 'node:http';
+import type http from 'node:http';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -8,6 +8,14 @@ import type { ErrorAnswer } from '../../api/error.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { isAnswering } from '../../shared/socket.ts';
+import { type Limits, listen, type Refused } from './listen.ts';
+
+const LIMITS: Limits = {
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 5_000,
+  headerBytesMax: 4_096,
+  connectionsMax: 32,
+};
 
 /** A JSON object, which gets `schemaVersion`, or something else. */
 export type Body = Readonly<Record<string, unknown>> | Flow | Text;
@@ -43,28 +51,16 @@ export class Flow {
 
 /** Listens on the socket; throws WeftError ERR_ADMIN_SOCKET when another daemon answers there. */
 export async function startAdmin(socket: string, pages: Pages): Promise<http.Server> {
-  const server = http.createServer({ maxHeaderSize: 4096 }, (request, response) => {
+  await mkdir(path.dirname(socket), { recursive: true, mode: 0o755 });
+  await removeStaleSocket(socket);
+  const refused: Refused = {
+    code: 'ERR_ADMIN_SOCKET',
+    message: (why) => `admin socket ${socket}: ${why}`,
+  };
+  const server = await listen({ path: socket }, LIMITS, refused, (request, response) => {
     const gone = new AbortController();
     response.once('close', () => gone.abort());
     void answer(request, pages, gone.signal).then((found) => send(response, found));
-  });
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 5_000;
-  server.maxConnections = 32;
-  await mkdir(path.dirname(socket), { recursive: true, mode: 0o755 });
-  await removeStaleSocket(socket);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      reject(
-        new WeftError(
-          'ERR_ADMIN_SOCKET',
-          EXIT.os,
-          `admin socket ${socket}: ${messageOf(error)}`,
-          error,
-        ),
-      );
-    });
-    server.listen(socket, resolve);
   });
   await chmod(socket, 0o660);
   return server;

@@ -1,11 +1,11 @@
 /** The web page's listener (--admin-listen): one page, its files, and a few of the admin socket's pages as JSON. Only reads. */
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type http from 'node:http';
 import { SCHEMA_VERSION } from '../../../api/version.ts';
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import type { ListenAddress } from '../../../options/admin-listen.ts';
-import { EXIT, messageOf, WeftError } from '../../../shared/errors.ts';
+import { messageOf } from '../../../shared/errors.ts';
 import { Flow, type Pages, Text } from '../admin.ts';
+import { type Limits, listen, type Refused } from '../listen.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { refusalOf } from './guard.ts';
 
@@ -16,6 +16,13 @@ const SERVED: Readonly<Record<string, string | undefined>> = {
   history: undefined,
   drops: 'since',
   reach: undefined,
+};
+
+const LIMITS: Limits = {
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 5_000,
+  headerBytesMax: 8_192,
+  connectionsMax: 32,
 };
 
 const POLICY = [
@@ -48,25 +55,18 @@ export async function startWeb(
   pages: Pages,
 ): Promise<http.Server> {
   const assets = loadAssets();
-  const server = http.createServer({ maxHeaderSize: 8192 }, (request, response) => {
+  const refused: Refused = {
+    code: 'ERR_ADMIN_LISTEN',
+    message: (why) => `--admin-listen ${address} port ${port}: ${why}; choose another port`,
+  };
+  return listen({ host: address, port }, LIMITS, refused, (request, response) => {
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    const local = (server.address() as AddressInfo | null)?.port ?? port;
+    const local = request.socket.localPort ?? port;
     void answer(request, local, assets, pages, gone.signal).then((found) =>
       send(request, response, found),
     );
   });
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 5_000;
-  server.maxConnections = 32;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const message = `--admin-listen ${address} port ${port}: ${messageOf(error)}; choose another port`;
-      reject(new WeftError('ERR_ADMIN_LISTEN', EXIT.os, message, error));
-    });
-    server.listen(port, address, resolve);
-  });
-  return server;
 }
 
 async function answer(
