@@ -9,6 +9,12 @@
 import type { Lease, LeaseAttributes, LeaseSubnets } from './lease/lease.ts';
 import type { NetworkConfig } from './network-config.ts';
 
+/** How far another clock is ahead of ours, never less than 0 where only that is known, and what says so. */
+export interface ClockReading {
+  aheadMs: number;
+  by: string;
+}
+
 /** Everything that the registry holds now. A lease that did not change is the same object in every list of a watch. */
 export interface LeaseList {
   leases: readonly Lease[];
@@ -62,6 +68,8 @@ export interface Registry {
     onError: (error: Error) => void,
     signal: AbortSignal,
   ): void;
+  /** The clock by which leases end, for the doctor; a text where it can't be read. Absent where nothing ends. */
+  readClock?(): Promise<ClockReading | string>;
   /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
   nodeReady?(): Promise<void>;
   close(): Promise<void>;

@@ -69,6 +69,10 @@ export class MemoryStore implements Store {
     return true;
   }
 
+  async readClock(): Promise<string> {
+    return 'it is the test that moves it';
+  }
+
   async close(): Promise<void> {
     // nothing is open
   }

@@ -95,6 +95,7 @@ export interface ToyTask {
   kind: 'toy';
   port: number;
   indexes: readonly number[];
+  isSealed: boolean;
 }`,
       },
       importOf('src/dataplane/encap/encapsulations.ts', "import { ToyEncap } from './toy.ts';"),

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
-import type { LeaseList } from '../../cluster/registry.ts';
+import type { ClockReading, LeaseList, Registry } from '../../cluster/registry.ts';
 import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
 import { ADDRESSED_LINK, ipJson, ROUTE } from '../../host/ip-json.ts';
@@ -92,15 +92,8 @@ export class Site {
   }
 
   readonly store = once(async (): Promise<StoreView> => {
-    if (!this.settings) return { error: 'the settings can not be used' };
     try {
-      const { store, renewMarginMs } = this.settings;
-      const registry = await createRegistry(store, {
-        renewMarginMs,
-        log: silent,
-        clock: systemClock,
-      });
-      try {
+      return await this.withRegistry(async (registry) => {
         const config = await registry.readConfig();
         const list = await registry.list();
         // The first call pays for the connection, and for this process's own start.
@@ -108,13 +101,29 @@ export class Site {
         await registry.readConfig();
         const tookMs = performance.now() - startedMs;
         return { name: registry.name, place: registry.configPlace, config, list, tookMs };
-      } finally {
-        await registry.close();
-      }
+      });
     } catch (error) {
       return { error: messageOf(error) };
     }
   });
+
+  /** The clock by which leases end; a text where nobody knows it. */
+  readonly clock = once(
+    (): Promise<ClockReading | string> =>
+      this.withRegistry(async (registry) => registry.readClock?.() ?? 'leases do not end there'),
+  );
+
+  private async withRegistry<T>(work: (registry: Registry) => Promise<T>): Promise<T> {
+    if (!this.settings) throw new Error('the settings can not be used');
+    const { store, renewMarginMs } = this.settings;
+    const options = { renewMarginMs, log: silent, clock: systemClock };
+    const registry = await createRegistry(store, options);
+    try {
+      return await work(registry);
+    } finally {
+      await registry.close();
+    }
+  }
 
   readonly config = once(async (): Promise<NetworkConfig | undefined> => {
     const view = await this.store();

@@ -1,10 +1,7 @@
 /** Checks of the store, the network config and the leases in it. */
-import { readdir, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { isTaken } from '../../cluster/lease/allocate.ts';
 import type { Lease, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import { parseNetworkConfig } from '../../cluster/network-config.ts';
-import type { StoreSettings } from '../../cluster/store/settings.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import { formatAddress, formatPrefix, type Prefix, prefixContains } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
@@ -16,7 +13,6 @@ const SLOW_MS = 500;
 const SKEW_MS = 30_000;
 const LEASE_MS = 86_400_000;
 const EXPIRING_MS = 900_000;
-const CLOCK_WAIT_MS = 2_000;
 
 export function judgeStore(view: StoreView): Finding {
   if ('error' in view) {
@@ -180,13 +176,14 @@ export const STORE_CHECKS: readonly Check[] = [
     title: 'clock',
     run: async (site) => {
       const view = await site.store();
-      if ('error' in view || !site.settings) return skipped('no store');
+      if ('error' in view) return skipped('no store');
       const late = (await site.leases()).map(
         (lease) => (lease.expiresAtMs ?? 0) - Date.now() - LEASE_MS,
       );
       const ahead = Math.max(0, ...late);
       if (ahead > SKEW_MS) return judgeClock(ahead, 'the end of the newest lease');
-      return clockOf(site.settings.store);
+      const clock = await site.clock();
+      return typeof clock === 'string' ? skipped(clock) : judgeClock(clock.aheadMs, clock.by);
     },
   },
   {
@@ -257,21 +254,3 @@ export const STORE_CHECKS: readonly Check[] = [
     },
   },
 ];
-
-async function clockOf(store: StoreSettings): Promise<Finding> {
-  if (store.kind === 'file') {
-    const folder = path.join(store.folder, 'subnets');
-    const names = (await readdir(folder)).slice(-200);
-    const times = await Promise.all(names.map((name) => stat(path.join(folder, name))));
-    const newest = Math.max(0, ...times.map(({ mtimeMs }) => mtimeMs));
-    // A file's time is never ahead of the clock that wrote it; behind it says nothing.
-    return judgeClock(Math.max(0, newest - Date.now()), "the files' times");
-  }
-  const endpoint = store.endpoints.find((each) => each.startsWith('http:'));
-  if (!endpoint) return skipped('etcd speaks TLS only: its clock is not asked');
-  const signal = AbortSignal.timeout(CLOCK_WAIT_MS);
-  const answer = await fetch(`${endpoint}/version`, { signal, method: 'HEAD' });
-  const date = Date.parse(answer.headers.get('date') ?? '');
-  if (Number.isNaN(date)) return skipped('etcd does not tell its time');
-  return judgeClock(date - Date.now(), "etcd's own");
-}

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Etcd3, ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { parseKey } from '../lease/key.ts';
+import type { ClockReading } from '../registry.ts';
 import { EtcdSession } from './etcd-session.ts';
 import { followKeys, type KeyRange } from './etcd-watch.ts';
 import type { EtcdSettings } from './settings.ts';
@@ -15,12 +16,14 @@ const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 5_000;
 /** How long an event may take behind the answer to a read. */
 const EVENT_LATE_MS = 1_000;
+const CLOCK_WAIT_MS = 2_000;
 /** etcd's "no lease". */
 const NO_LEASE = '0';
 
 export class EtcdStore implements Store {
   readonly name: string;
   private readonly session: EtcdSession;
+  private readonly endpoints: readonly string[];
   private readonly configKey: Buffer;
   private readonly folder: string;
   private readonly range: KeyRange;
@@ -29,6 +32,7 @@ export class EtcdStore implements Store {
 
   constructor(settings: EtcdSettings) {
     this.session = new EtcdSession(settings);
+    this.endpoints = settings.endpoints;
     this.name = this.session.name;
     this.configKey = Buffer.from(`${settings.prefix}/config`);
     this.folder = `${settings.prefix}/subnets/`;
@@ -241,6 +245,17 @@ export class EtcdStore implements Store {
       }),
     );
     return succeeded || responses[0]?.response_range.kvs.length === 0;
+  }
+
+  /** Every answer of its HTTP side has a date. */
+  async readClock(): Promise<ClockReading | string> {
+    const endpoint = this.endpoints.find((each) => each.startsWith('http:'));
+    if (!endpoint) return 'etcd speaks TLS only: its clock is not asked';
+    const signal = AbortSignal.timeout(CLOCK_WAIT_MS);
+    const answer = await fetch(`${endpoint}/version`, { signal, method: 'HEAD' });
+    const date = Date.parse(answer.headers.get('date') ?? '');
+    if (Number.isNaN(date)) return 'etcd does not tell its time';
+    return { aheadMs: date - Date.now(), by: "etcd's own" };
   }
 
   async close(): Promise<void> {

@@ -7,12 +7,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type FSWatcher, watch as watchFolder } from 'node:fs';
-import { link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { parseKey } from '../lease/key.ts';
+import type { ClockReading } from '../registry.ts';
 import type { CreateResult, ReplaceResult, Snapshot, Store, StoredLease } from './store.ts';
 
 const RELIST_MS = 1_000;
@@ -20,6 +21,8 @@ const RELIST_MS = 1_000;
 const RELIST_SHARE = 0.02;
 /** Files looked at side by side: node's file threads are four. */
 const LIST_TOGETHER = 16;
+/** Files whose times are looked at for the clock. */
+const CLOCK_FILES_MAX = 200;
 const LOCK_STALE_MS = 5_000;
 const LOCK_WAIT_MS = 10_000;
 
@@ -162,6 +165,14 @@ export class FileStore implements Store {
       await unlink(this.expiryFile(key)).catch(ignoreMissing);
       return true;
     });
+  }
+
+  /** A file's time is never ahead of the clock that wrote it; behind it says nothing. */
+  async readClock(): Promise<ClockReading> {
+    const names = (await readdir(this.subnets())).slice(-CLOCK_FILES_MAX);
+    const times = await Promise.all(names.map((name) => stat(path.join(this.subnets(), name))));
+    const newest = Math.max(0, ...times.map(({ mtimeMs }) => mtimeMs));
+    return { aheadMs: Math.max(0, newest - Date.now()), by: "the files' times" };
   }
 
   async close(): Promise<void> {

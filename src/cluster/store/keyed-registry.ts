@@ -1,6 +1,6 @@
 /** A registry over any key-value store: leases are keys that expire unless they are renewed (flannel pkg/subnet/etcd). */
 import { acquireLease, junkKeys, parseLeases } from '../lease/acquire.ts';
-import type { HeldLease, JoinWish, LeaseList, Registry } from '../registry.ts';
+import type { ClockReading, HeldLease, JoinWish, LeaseList, Registry } from '../registry.ts';
 import { KeyedLease, type KeyedOptions } from './keyed-lease.ts';
 import type { Snapshot, Store } from './store.ts';
 
@@ -44,6 +44,10 @@ export class KeyedRegistry implements Registry {
     signal: AbortSignal,
   ): void {
     this.store.watch((snapshot) => onList(this.listOf(snapshot)), onError, signal);
+  }
+
+  readClock(): Promise<ClockReading | string> {
+    return this.store.readClock();
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,8 @@
  * (flannel pkg/subnet: `<prefix>/config`, `<prefix>/subnets/<key>`).
  */
 
+import type { ClockReading } from '../registry.ts';
+
 /** One lease key as it is stored. `value` is untrusted text. */
 export interface StoredLease {
   /** "10.5.52.0-24" or "10.5.52.0-24&fd00::-64" */
@@ -60,5 +62,7 @@ export interface Store {
   ): Promise<ReplaceResult>;
   /** Removes the key if it still has this revision (any if undefined); true when it is gone. */
   delete(key: string, revision?: string): Promise<boolean>;
+  /** The clock by which keys end; a text where it can't be read. */
+  readClock(): Promise<ClockReading | string>;
   close(): Promise<void>;
 }
