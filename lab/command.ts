@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
+import { DEBIAN_PACKAGES } from '../src/host/exec.ts';
 import { EXIT, WeftError } from '../src/shared/errors.ts';
 
 export interface RunOptions {
@@ -19,16 +20,13 @@ export interface RunResult {
   stderr: string;
 }
 
-/** Which Debian package brings a command that the lab needs. */
+/** Which Debian package brings a command: the daemon's, and what else the lab needs. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  ip: 'iproute2',
+  ...DEBIAN_PACKAGES,
   bridge: 'iproute2',
   ping: 'iputils-ping',
   iperf3: 'iperf3',
-  ethtool: 'ethtool',
   sysctl: 'procps',
-  iptables: 'iptables',
-  nft: 'nftables',
   etcd: 'etcd-server',
   etcdctl: 'etcd-client',
   openssl: 'openssl',

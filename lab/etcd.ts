@@ -25,7 +25,7 @@ export interface EtcdOptions {
   flags?: readonly string[];
 }
 
-const SERVING_MS = 20_000;
+const SERVING_MS = 60_000;
 
 export class EtcdServer {
   readonly options: EtcdOptions;

@@ -121,7 +121,7 @@ export class Lab {
   }
 
   /** Waits until every pod has an answer from every other, in every family. */
-  async waitForPeers(timeoutMs = 20_000): Promise<void> {
+  async waitForPeers(timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     const waits = this.pairs().flatMap(({ from, to }) =>
       this.families.map((family) => waitForAnswer(from, to, family, deadline)),

@@ -8,19 +8,22 @@ export interface PingResult {
   rttMsP50: number | null;
 }
 
-/** Parses the text of iputils ping (LC_ALL=C). Duplicates don't count as answers. */
-export function parsePing(text: string): PingResult {
-  const summary = /(\d+) packets transmitted, (\d+) received/.exec(text);
+/**
+ * Parses the text of iputils ping (LC_ALL=C), of which `count` packets are judged: with a deadline it sends some more while it waits.
+ * Duplicates don't count as answers.
+ */
+export function parsePing(text: string, count: number): PingResult {
+  const summary = /(\d+) packets transmitted, \d+ received/.exec(text);
   if (!summary)
     throw new Error(`no summary in the output of ping: ${JSON.stringify(text.slice(-300))}`);
-  const sent = Number(summary[1]);
-  const received = Number(summary[2]);
-  const times = text
-    .split('\n')
-    .filter((line) => line.includes('icmp_seq=') && !line.includes('DUP!'))
-    .flatMap((line) => [...line.matchAll(/ time=([\d.]+) ms/g)].map((match) => Number(match[1])));
+  const sent = Math.min(count, Number(summary[1]));
+  const timesMs = new Map<number, number>();
+  for (const [line, sequence, timeMs] of text.matchAll(/ icmp_seq=(\d+) .*time=([\d.]+) ms.*/g))
+    if (Number(sequence) <= count && !line.includes('DUP!'))
+      timesMs.set(Number(sequence), Number(timeMs));
+  const received = timesMs.size;
   const lossPct = sent === 0 ? 100 : Math.round(((sent - received) / sent) * 10_000) / 100;
-  return { sent, received, lossPct, rttMsP50: median(times) };
+  return { sent, received, lossPct, rttMsP50: median([...timesMs.values()]) };
 }
 
 export interface TcpResult {

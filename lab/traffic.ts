@@ -4,6 +4,9 @@ import { messageOf } from '../src/shared/errors.ts';
 import type { Pod } from './pod.ts';
 import { type PingResult, parseIperf, parsePing, type TcpResult } from './traffic-output.ts';
 
+/** What a busy machine may need besides. */
+const PATIENCE_MS = 10_000;
+
 export interface PingOptions {
   family?: 4 | 6;
   /** default 10 */
@@ -31,16 +34,20 @@ export async function ping(from: Pod, to: Pod, options: PingOptions = {}): Promi
     '-W',
     String(waitMs / 1000),
   ];
+  // Once ping has had an answer it waits for the last ones no longer than twice the longest round trip: too short on a busy machine.
+  // With a deadline it goes on until it has as many answers as asked for, or the deadline comes.
+  const lastsMs = count * intervalMs + waitMs;
+  if (count > 1) args.push('-w', String(Math.ceil((lastsMs + PATIENCE_MS) / 1000)));
   if (options.size !== undefined) args.push('-s', String(options.size));
   if (options.dontFragment) args.push('-M', 'do');
-  const timeoutMs = count * intervalMs + waitMs + 10_000;
+  const timeoutMs = lastsMs + 2 * PATIENCE_MS;
   const done = await from.namespace.exec('ping', [...args, to.address(family)], {
     allowFailure: true,
     timeoutMs,
   });
   if (!done.stdout.includes('transmitted'))
     throw new Error(`ping did not run: ${done.stderr.trim()}`);
-  return parsePing(done.stdout);
+  return parsePing(done.stdout, count);
 }
 
 export interface TcpOptions {

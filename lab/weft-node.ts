@@ -23,7 +23,7 @@ export interface WeftNodeOptions {
   sourceCheck?: string;
   /** further flags, as given */
   flags?: readonly string[];
-  /** how long a start may take; default 20 s */
+  /** how long a start may take; default 60 s */
   startTimeoutMs?: number;
 }
 
@@ -143,7 +143,7 @@ export class WeftNode implements LabNode {
   }
 
   async #waitUntilReady(daemon: LabProcess): Promise<void> {
-    const limit = this.#options.startTimeoutMs ?? 20_000;
+    const limit = this.#options.startTimeoutMs ?? 60_000;
     const deadline = Date.now() + limit;
     while (Date.now() < deadline && daemon.exit === undefined) {
       if (existsSync(this.subnetFile) && (await answers(this.adminSocket))) return;

@@ -1,6 +1,7 @@
 /** Writes the pages that come from tables in the sources (after a build). */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { openApiText } from '../dist/src/api/openapi.js';
 import { createProgram } from '../dist/src/cli/commands/all.js';
 import { renderDoctorPage } from '../dist/src/cli/doctor/page.js';
 import { renderDrops } from '../dist/src/cli/drops-page.js';
@@ -23,6 +24,7 @@ writeFileSync(path.join(docs, 'reference/doctor.md'), renderDoctorPage());
 writeFileSync(path.join(docs, 'reference/options.md'), renderOptionsPage());
 writeFileSync(path.join(docs, 'reference/commands.md'), renderCommandsPage(program));
 writeFileSync(path.join(docs, 'reference/json.md'), renderJsonPage(program));
+writeFileSync(path.join(docs, 'reference/openapi.json'), openApiText());
 writeFileSync(path.join(docs, 'man/weftd.8'), renderManPage(programVersion()));
 writeFileSync(path.join(docs, '../deploy/systemd/default'), renderDefaults());
 writeFileSync(path.join(docs, 'man/weft.1'), renderWeftPage(program, programVersion()));

@@ -5,9 +5,9 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { complaintsOf, openBrowser } from '../dist/lab/browser.js';
 import { Lab } from '../dist/lab/lab.js';
-import { complaintsOf, openBrowser } from '../dist/test/support/browser.js';
-import { startDrops, startLoads } from '../dist/test/support/lab-traffic.js';
+import { startDrops, startLoads } from '../dist/lab/load.js';
 
 const images = path.join(import.meta.dirname, '../docs/images');
 /** Long enough to fill the charts. */

@@ -1,6 +1,6 @@
 /**
  * One idempotent set-up behind every command: packages, Debian packages, native build (plain, and with sanitizers), dist/.
- *   node scripts/setup.mjs [--quiet] [--only=packages,debian,native,sanitized,dist]
+ *   node scripts/setup.mjs [--quiet] [--only=packages,debian,linters,native,sanitized,dist]
  * Says what it does while it does it, and nothing when all is there.
  */
 import { execFileSync } from 'node:child_process';
@@ -76,7 +76,16 @@ function packages() {
 }
 
 function debian() {
-  const missing = Object.keys(COMMANDS).filter((name) => !isCommand(name));
+  install(Object.keys(COMMANDS));
+}
+
+/** What `npm run check` needs besides packages. */
+function linters() {
+  install(['clang', 'clang-format', 'clang-tidy']);
+}
+
+function install(commands) {
+  const missing = commands.filter((name) => !isCommand(name));
   if (missing.length === 0) return;
   const wanted = missing.flatMap((name) => COMMANDS[name]);
   if (process.getuid() !== 0 || !isCommand('apt-get')) {
@@ -131,7 +140,7 @@ function dist() {
   utimesSync(stamp, new Date(), new Date());
 }
 
-const steps = { packages, debian, native, sanitized, dist };
+const steps = { packages, debian, linters, native, sanitized, dist };
 try {
   for (const [name, step] of Object.entries(steps)) if (!only || only.includes(name)) step();
 } catch (error) {

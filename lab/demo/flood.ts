@@ -2,6 +2,8 @@
  * The soak: random and mutated datagrams at the VXLAN port and random packets into the TUN, then three questions: does the daemon
  * run, does it forward, and is every packet counted once?   npm run flood [-- PACKETS]   (10 million each way by default)
  */
+import type { Exec } from '../../src/host/exec.ts';
+import { ipJson, LINK } from '../../src/host/ip-json.ts';
 import { formatAddress } from '../../src/shared/address.ts';
 import { messageOf } from '../../src/shared/errors.ts';
 import { Lab } from '../lab.ts';
@@ -43,9 +45,9 @@ async function inject(space: Namespace, program: string, args: string[]): Promis
 }
 
 async function deviceCounters(space: Namespace): Promise<{ packets: number; dropped: number }> {
-  const { stdout } = await space.ip('-j', '-s', 'link', 'show', 'dev', DEVICE);
-  const [link] = JSON.parse(stdout) as { stats64: { tx: { packets: number; dropped: number } } }[];
-  return link?.stats64.tx ?? { packets: 0, dropped: 0 };
+  const run: Exec = async (command, args) => (await space.exec(command, args)).stdout;
+  const [link] = await ipJson(LINK, ['-s', 'link', 'show', 'dev', DEVICE], run);
+  return link?.stats64?.tx ?? { packets: 0, dropped: 0 };
 }
 
 async function ownMac(lab: Lab, key: string): Promise<string> {

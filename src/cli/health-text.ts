@@ -1,7 +1,8 @@
 /** Health warnings and drop reasons as people read them. */
+import type { HealthWarning } from '../api/health.ts';
 import { DROP_REASONS, type DropName } from '../memory/drops.ts';
+import type { Status } from './pages.ts';
 import { renderAge, renderCount, wrapText } from './render.ts';
-import type { HealthWarning, Status } from './status-page.ts';
 import type { Style } from './style.ts';
 
 /** What is amiss, for how long, and what to do about it. */

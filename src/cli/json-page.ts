@@ -1,27 +1,15 @@
 /** What --json promises: one JSON Schema per command and the page that lists them. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { answerSchema } from '../api/json-schema.ts';
 import { commandsOf } from './command-tree.ts';
-
-const SCHEMA_VERSION = 1;
 
 /** By file name below docs/reference/json, in the order of the commands. */
 export function jsonSchemas(program: Command): Map<string, string> {
   const schemas = new Map<string, string>();
   for (const { path, shape } of commandsOf(program)) {
     if (!shape) continue;
-    const schema = z.toJSONSchema(shape, { io: 'output', unrepresentable: 'any' });
-    const { $schema, type, properties, required = [], ...rest } = schema;
-    const titled = {
-      $schema,
-      title: `weft ${path} --json`,
-      type,
-      // Every answer has it, whoever made it.
-      properties: { ...properties, schemaVersion: { const: SCHEMA_VERSION } },
-      required: [...new Set([...required, 'schemaVersion'])],
-      ...rest,
-    };
-    schemas.set(schemaFile(path), `${JSON.stringify(titled, null, 2)}\n`);
+    const schema = answerSchema(`weft ${path} --json`, shape);
+    schemas.set(schemaFile(path), `${JSON.stringify(schema, null, 2)}\n`);
   }
   return schemas;
 }
@@ -53,7 +41,11 @@ export function renderJsonPage(program: Command): string {
     '|---|---|---|',
     ...rows,
     '',
-    'The same pages come from the admin socket by HTTP GET: `curl --unix-socket /run/weft/weft.sock http://weft/status`.',
+    '## The pages of the admin socket',
+    '',
+    'Commands ask the daemon by HTTP GET, and so may everybody who can open its socket: `curl --unix-socket /run/weft/weft.sock http://weft/status`.',
+    '[openapi.json](openapi.json) describes all pages, with their parameters, limits and answers, as an OpenAPI 3.1 document; a running daemon answers',
+    'with its own at `/openapi.json`. No page takes another method than GET, and none shows a secret. The same promise holds for them.',
     '',
   ].join('\n');
 }

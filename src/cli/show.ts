@@ -35,7 +35,7 @@ export interface Show<Shape extends z.ZodType, Extra extends object = object> {
   options?: (command: Command) => Command;
   /** text under the options of --help */
   help?: string;
-  /** the promised shape of --json; unknown keys are passed on */
+  /** the promised shape of --json, which only checks: unknown keys are passed on */
   shape: Shape;
   /** the answer; most commands take it from the daemon. `words`: all arguments, for a notation like "[flags...]" */
   answer: (
@@ -109,7 +109,7 @@ export function adminSocketOption(): Option {
   return new Option('--admin-socket <path>', "the daemon's socket").default(ADMIN_SOCKET);
 }
 
-/** Fetches a page of the daemon and checks its shape. */
+/** Fetches a page of the daemon and checks its shape. Keys that the shape does not have stay in the answer. */
 export async function fetchShape<Shape extends z.ZodType>(
   socket: string,
   page: string,
@@ -125,7 +125,8 @@ function checked<Shape extends z.ZodType>(
   answer: unknown,
 ): z.infer<Shape> {
   const parsed = shape.safeParse(answer);
-  if (parsed.success) return parsed.data;
+  // Not the parsed copy: that has only the keys of the shape.
+  if (parsed.success) return answer as z.infer<Shape>;
   const [issue] = parsed.error.issues;
   const message = `${what}: the answer is not as promised (${issue?.path.join('.')}: ${issue?.message}); are weft and weftd of one version?`;
   throw new WeftError('ERR_ANSWER', EXIT.failure, message);

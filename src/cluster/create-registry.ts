@@ -5,8 +5,11 @@ import type { KeyedOptions } from './store/keyed-lease.ts';
 import { KeyedRegistry } from './store/keyed-registry.ts';
 import type { StoreSettings } from './store/settings.ts';
 
+/** Which registry, and how to reach it. */
+export type RegistrySettings = StoreSettings;
+
 export async function createRegistry(
-  settings: StoreSettings,
+  settings: RegistrySettings,
   options: KeyedOptions,
 ): Promise<Registry> {
   return new KeyedRegistry(await createStore(settings), options);

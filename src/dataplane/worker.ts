@@ -100,6 +100,7 @@ function createLane(
 ): Lane {
   const sendFds = Int32Array.from(link.sendFds);
   const index = gear.addon.attachLink(gear.engine, { ...link, sendFds });
+  encap.seal?.(gear.addon, gear.engine, index);
   const capture = new Capture(ring, link, gear.pool, gear.table, encap);
   const tunOut = new TunOut(gear, index);
   const icmp = new IcmpReply(gear, tunOut, link);

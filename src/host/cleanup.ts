@@ -4,8 +4,9 @@ import path from 'node:path';
 import { KINDS, type Kinds } from '../cluster/kinds/all.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { isAnswering } from '../shared/socket.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
+import { type Exec, exec } from './exec.ts';
 import { removeRules } from './firewall/firewall.ts';
+import { ipJson, LINK, type Link, ROUTE } from './ip-json.ts';
 import { ROUTE_PROTOCOL } from './routes.ts';
 
 export interface CleanupWishes {
@@ -19,10 +20,7 @@ export interface CleanupWishes {
 /** The TAP of tunnel GSO. */
 const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
 
-interface LinkJson {
-  ifname: string;
-  linkinfo?: { info_kind?: string };
-}
+type NamedLink = Pick<Link, 'ifname' | 'linkinfo'>;
 
 /** What was removed, one line each. Throws ERR_RUNNING while a daemon answers at the admin socket. */
 export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<string[]> {
@@ -40,13 +38,13 @@ export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<
 }
 
 async function removeDevices(run: Exec): Promise<string[]> {
-  const ours = ownDevices(await ipJson<LinkJson>(['-d', 'link', 'show'], run));
+  const ours = ownDevices(await ipJson(LINK, ['-d', 'link', 'show'], run));
   for (const { ifname } of ours) await run('ip', ['link', 'delete', 'dev', ifname]);
   return ours.map(({ ifname }) => `device ${ifname}`);
 }
 
 /** The links that weftd makes, whatever its config was. Of another kind under such a name they are somebody else's. */
-export function ownDevices(links: readonly LinkJson[], kinds: Kinds = KINDS): LinkJson[] {
+export function ownDevices(links: readonly NamedLink[], kinds: Kinds = KINDS): NamedLink[] {
   const known = [HELPER, ...kinds.flatMap(({ devices }) => devices ?? [])];
   return links.filter(({ ifname, linkinfo }) =>
     known.some((each) => each.names.test(ifname) && each.linkKind === linkinfo?.info_kind),
@@ -57,7 +55,7 @@ async function removeRoutes(run: Exec): Promise<string[]> {
   const removed: string[] = [];
   for (const family of ['-4', '-6']) {
     const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
-    const routes = await ipJson<{ dst: string }>([family, 'route', 'show', ...filter], run);
+    const routes = await ipJson(ROUTE, [family, 'route', 'show', ...filter], run);
     if (routes.length === 0) continue;
     await run('ip', [family, 'route', 'flush', ...filter]);
     removed.push(...routes.map(({ dst }) => `route ${dst}`));

@@ -3,7 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { formatAddress, type Words } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
+import { type Exec, exec } from './exec.ts';
+import { ADDRESSED_LINK, type AddressedLink, ipJson } from './ip-json.ts';
 
 export interface DeviceSetup {
   name: string;
@@ -12,13 +13,6 @@ export interface DeviceSetup {
   mtu: number;
   /** length of each queue */
   queuePackets: number;
-}
-
-interface LinkJson {
-  mtu: number;
-  txqlen?: number;
-  flags: string[];
-  addr_info: { family: string; local?: string; prefixlen: number; scope?: string }[];
 }
 
 const QUEUE_PACKETS_MIN = 1_000;
@@ -42,13 +36,13 @@ export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Pro
   const { name } = setup;
   await run('ip', ['link', 'set', 'dev', name, 'addrgenmode', 'none']).catch(() => undefined); // no IPv6 in this kernel
   const warnings = await setSysctls(setup);
-  const [link] = await ipJson<LinkJson>(['addr', 'show', 'dev', name], run);
+  const [link] = await ipJson(ADDRESSED_LINK, ['addr', 'show', 'dev', name], run);
   const commands = link ? changesFor(setup, link) : [];
   if (commands.length > 0) await run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
   return warnings;
 }
 
-function changesFor(setup: DeviceSetup, link: LinkJson): string[] {
+function changesFor(setup: DeviceSetup, link: AddressedLink): string[] {
   const { name, family, mtu, queuePackets: packets } = setup;
   const own = formatAddress(setup.address);
   const inet = family === 4 ? 'inet' : 'inet6';
@@ -89,10 +83,12 @@ async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
 export type DeviceState = 'right' | 'changed' | 'missing';
 
 export async function lookAtDevice(setup: DeviceSetup, run: Exec = exec): Promise<DeviceState> {
-  const links = await ipJson<LinkJson>(['addr', 'show', 'dev', setup.name], run).catch((error) => {
-    if (/does not exist|Cannot find device/.test(String(error))) return [];
-    throw error;
-  });
+  const links = await ipJson(ADDRESSED_LINK, ['addr', 'show', 'dev', setup.name], run).catch(
+    (error) => {
+      if (/does not exist|Cannot find device/.test(String(error))) return [];
+      throw error;
+    },
+  );
   const link = links[0];
   if (!link) return 'missing';
   const own = formatAddress(setup.address);

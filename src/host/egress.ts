@@ -1,13 +1,7 @@
 /** Through which device packets to an address leave, and what that device can do. */
 import { formatAddress, type Words } from '../shared/address.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
-
-interface RouteJson {
-  dst: string;
-  dev?: string;
-  gateway?: string;
-  type?: string;
-}
+import { type Exec, exec } from './exec.ts';
+import { type IpRoute, ipJson, LINK, parseIpJson, ROUTE } from './ip-json.ts';
 
 /** How packets to an address leave. */
 export interface Egress {
@@ -39,10 +33,10 @@ function answersOf(error: Error): string {
   return (error.cause as { stdout?: string } | undefined)?.stdout ?? '';
 }
 
-function parseRoute(line: string): RouteJson | undefined {
+function parseRoute(line: string): IpRoute | undefined {
   if (!line.startsWith('[')) return undefined;
   try {
-    return (JSON.parse(line) as RouteJson[])[0];
+    return parseIpJson(ROUTE, line, 'ip route get')[0];
   } catch {
     return undefined;
   }
@@ -61,7 +55,7 @@ export async function deviceIdentity(
   run: Exec = exec,
 ): Promise<{ index: number; mac: string }> {
   const args = ['link', 'show', 'dev', device];
-  const [link] = await ipJson<{ ifindex: number; address?: string }>(args, run);
+  const [link] = await ipJson(LINK, args, run);
   if (!link) throw new Error(`no device ${device}`);
   return { index: link.ifindex, mac: link.address ?? '' };
 }

@@ -9,8 +9,8 @@ const TIMEOUT_MS = 10_000;
 /** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
 const OUTPUT_BYTES_MAX = 16 << 20;
 
-/** Which Debian package brings a command. */
-const PACKAGES: Readonly<Record<string, string>> = {
+/** Which Debian package brings a command that the daemon runs. */
+export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   ethtool: 'ethtool',
   nft: 'nftables',
@@ -51,7 +51,7 @@ function commandError(
 ): WeftError {
   const isMissing = failure.code === 'ENOENT';
   const said = isMissing
-    ? `command not found; install it (Debian package ${PACKAGES[command] ?? command})`
+    ? `command not found; install it (Debian package ${DEBIAN_PACKAGES[command] ?? command})`
     : failure.stderr?.trim() || messageOf(failure);
   const message = `${command} ${args.join(' ')}: ${said}`;
   return new WeftError(isMissing ? MISSING : 'ERR_COMMAND', EXIT.os, message, failure);
@@ -60,10 +60,4 @@ function commandError(
 /** Whether an error of {@link exec} says that the host does not have the command. */
 export function isMissingCommand(error: unknown): boolean {
   return error instanceof WeftError && error.code === MISSING;
-}
-
-/** `ip -j …` as data. Throws as {@link exec} does. */
-export async function ipJson<T>(args: readonly string[], run: Exec = exec): Promise<T[]> {
-  const text = await run('ip', ['-j', ...args]);
-  return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
 }

@@ -1,7 +1,8 @@
 /** Which interface carries the underlay, and with which addresses (flannel pkg/ipmatch). */
 import { familyOf, parseAddress, sameWords, type Words } from '../shared/address.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
+import { type Exec, exec } from './exec.ts';
+import { ADDRESSED_LINK, type AddressedLink, ipJson, type LinkAddress, ROUTE } from './ip-json.ts';
 
 export interface ExternalInterface {
   name: string;
@@ -29,27 +30,12 @@ export interface InterfaceWishes {
   wants6: boolean;
 }
 
-interface AddressJson {
-  family: string;
-  local: string;
-  scope: string;
-  deprecated?: boolean;
-  dynamic?: boolean;
-  temporary?: boolean;
-}
-
-interface LinkJson {
-  ifname: string;
-  mtu: number;
-  addr_info: AddressJson[];
-}
-
 /** Throws WeftError ERR_INTERFACE that lists what was tried and what exists. */
 export async function findExternalInterface(
   wishes: InterfaceWishes,
   run: Exec = exec,
 ): Promise<ExternalInterface> {
-  const links = await ipJson<LinkJson>(['addr', 'show'], run);
+  const links = await ipJson(ADDRESSED_LINK, ['addr', 'show'], run);
   const public4 = publicAddress('public-ip', wishes.publicIp, 4);
   const public6 = publicAddress('public-ipv6', wishes.publicIpv6, 6);
   const { link, reason, fixed } = await select(links, wishes, run);
@@ -85,7 +71,7 @@ function publicAddress(flag: string, text: string, family: 4 | 6): Words | undef
 }
 
 interface Choice {
-  link: LinkJson;
+  link: AddressedLink;
   reason: string;
   /** the local address that the choice itself names */
   fixed?: Words;
@@ -93,7 +79,7 @@ interface Choice {
 
 /** In flannel's order: each --iface, each --iface-regex, --iface-can-reach; without any of them the public address, then the default route. */
 async function select(
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   wishes: InterfaceWishes,
   run: Exec,
 ): Promise<Choice> {
@@ -123,7 +109,7 @@ async function select(
 
 /** Chosen by --public-ip, a dual-stack node must have --public-ipv6 on the same interface. */
 function checkSecondAddress(
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   choice: Choice,
   wishes: InterfaceWishes,
 ): void {
@@ -136,12 +122,12 @@ function checkSecondAddress(
 
 /** A dual-stack node has both default routes on one interface, as in flannel: peers see one node, not two. */
 async function matchDefaultRoutes(
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   { wants4, wants6 }: InterfaceWishes,
   run: Exec,
 ): Promise<Choice> {
   const families = [...(wants4 ? ['-4' as const] : []), ...(wants6 ? ['-6' as const] : [])];
-  const found: LinkJson[] = [];
+  const found: AddressedLink[] = [];
   for (const family of families) {
     const route = ['show', 'default'];
     const choice = await matchRoute(links, route, '', run, family);
@@ -157,7 +143,7 @@ async function matchDefaultRoutes(
 }
 
 /** An interface's name, or an address it has. */
-function matchSelector(links: readonly LinkJson[], selector: string): Choice | undefined {
+function matchSelector(links: readonly AddressedLink[], selector: string): Choice | undefined {
   const reason = `it matches "${selector}"`;
   const wanted = parseAddress(selector);
   if (!wanted) {
@@ -168,20 +154,20 @@ function matchSelector(links: readonly LinkJson[], selector: string): Choice | u
   return link && { link, reason, fixed: wanted };
 }
 
-function isAddress(address: AddressJson, wanted: Words): boolean {
+function isAddress(address: LinkAddress, wanted: Words): boolean {
   const words = parseAddress(address.local);
   return words !== undefined && sameWords(words, wanted);
 }
 
 /** Addresses first (one of each family that is wanted, on one interface), then names. */
 function matchPattern(
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   pattern: RegExp,
   wishes: InterfaceWishes,
 ): Choice | undefined {
   const reason = `it matches ${pattern}`;
   const families = [...(wishes.wants4 ? ['inet'] : []), ...(wishes.wants6 ? ['inet6'] : [])];
-  const hits = (link: LinkJson, family: string): AddressJson | undefined =>
+  const hits = (link: AddressedLink, family: string): LinkAddress | undefined =>
     link.addr_info.find((a) => a.family === family && pattern.test(a.local));
   const byAddress = links.find((link) => families.every((family) => hits(link, family)));
   if (byAddress) {
@@ -194,14 +180,14 @@ function matchPattern(
 
 /** The interface and source address of the first route that `ip route` prints. */
 async function matchRoute(
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   route: readonly string[],
   reason: string,
   run: Exec,
   family?: '-4' | '-6',
 ): Promise<Choice | undefined> {
   const args = [...(family ? [family] : []), 'route', ...route];
-  const routes = await ipJson<{ dev?: string; prefsrc?: string }>(args, run);
+  const routes = await ipJson(ROUTE, args, run);
   const found = routes.find((candidate) => candidate.dev);
   const link = links.find((candidate) => candidate.ifname === found?.dev);
   const fixed = parseAddress(found?.prefsrc ?? '');
@@ -209,8 +195,8 @@ async function matchRoute(
 }
 
 /** Global before link-local, permanent before dynamic, plain before temporary; deprecated ones never. */
-function bestAddress(link: LinkJson, family: string): Words | undefined {
-  const rank = (a: AddressJson): number =>
+function bestAddress(link: AddressedLink, family: string): Words | undefined {
+  const rank = (a: LinkAddress): number =>
     (a.scope === 'global' ? 0 : 4) + (a.dynamic ? 2 : 0) + (a.temporary ? 1 : 0);
   const usable = link.addr_info.filter((a) => a.family === family && !a.deprecated);
   const best = usable.sort((a, b) => rank(a) - rank(b))[0];

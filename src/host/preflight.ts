@@ -1,25 +1,10 @@
 /** What must be there before anything is changed, each with a message that says what to do. */
 import { access, constants, readFile } from 'node:fs/promises';
 import { EXIT, WeftError } from '../shared/errors.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
+import { type Exec, exec } from './exec.ts';
+import { ipJson, LINK, type Link } from './ip-json.ts';
 
 const CAP_NET_ADMIN = 12n;
-
-interface LinkJson {
-  ifname: string;
-  address?: string;
-  flags?: string[];
-  linkinfo?: {
-    info_kind?: string;
-    info_data?: {
-      port?: number;
-      /** of a tun device */
-      type?: string;
-      multi_queue?: boolean;
-      numqueues?: number;
-    };
-  };
-}
 
 /** Throws WeftError ERR_PERMISSION. */
 export async function checkPermission(): Promise<void> {
@@ -54,7 +39,7 @@ export async function checkTun(): Promise<void> {
 /** Kind of a kernel vxlan device, as `ip -d link` names it: what stock flannel makes. */
 const KERNEL_VXLAN = 'vxlan';
 
-export function isKernelVxlan({ linkinfo }: Pick<LinkJson, 'linkinfo'>): boolean {
+export function isKernelVxlan({ linkinfo }: Pick<Link, 'linkinfo'>): boolean {
   return linkinfo?.info_kind === KERNEL_VXLAN;
 }
 
@@ -76,14 +61,14 @@ export async function checkDevices(
   held: ReadonlySet<string> = new Set(),
   run: Exec = exec,
 ): Promise<Leftover[]> {
-  const links = await ipJson<LinkJson>(['-d', 'link', 'show'], run);
+  const links = await ipJson(LINK, ['-d', 'link', 'show'], run);
   const existing = links.filter((link) => names.includes(link.ifname));
-  const isOurs = (link: LinkJson): boolean => held.has(link.ifname) || isAbandoned(link);
+  const isOurs = (link: Link): boolean => held.has(link.ifname) || isAbandoned(link);
   const busy = existing.find((link) => !isKernelVxlan(link) && !isOurs(link));
   if (busy) {
     const name = busy.ifname;
     const kind = busy.linkinfo?.info_kind ?? 'other';
-    const isInUse = (busy.linkinfo?.info_data?.numqueues ?? 0) > 0;
+    const isInUse = Number(busy.linkinfo?.info_data?.['numqueues'] ?? 0) > 0;
     const advice = isInUse
       ? `a program reads from it: another weftd runs here, stop it`
       : `it is a ${kind} device of another make; remove it with: ip link delete ${name}`;
@@ -97,7 +82,7 @@ export async function checkDevices(
 }
 
 /** A TUN device as we make it, whose last queue is closed: what a weftd that ended leaves. */
-function isAbandoned({ linkinfo }: LinkJson): boolean {
+function isAbandoned({ linkinfo }: Link): boolean {
   const { type, multi_queue, numqueues } = linkinfo?.info_data ?? {};
   const isOurMake = linkinfo?.info_kind === 'tun' && type === 'tun' && multi_queue === true;
   return isOurMake && numqueues === 0;
@@ -109,10 +94,10 @@ export async function findPortHolder(
   run: Exec = exec,
   but: readonly string[] = [],
 ): Promise<string | undefined> {
-  const devices = await ipJson<LinkJson>(['-d', 'link', 'show', 'type', KERNEL_VXLAN], run);
+  const devices = await ipJson(LINK, ['-d', 'link', 'show', 'type', KERNEL_VXLAN], run);
   const holder = devices.find(
     ({ ifname, flags, linkinfo }) =>
-      linkinfo?.info_data?.port === port && flags?.includes('UP') && !but.includes(ifname),
+      linkinfo?.info_data?.['port'] === port && flags.includes('UP') && !but.includes(ifname),
   );
   return (
     holder &&

@@ -11,7 +11,8 @@ import {
   type Words,
 } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
-import { type Exec, exec, ipJson } from './exec.ts';
+import { type Exec, exec } from './exec.ts';
+import { type IpRoute, ipJson, ROUTE } from './ip-json.ts';
 
 /** Route protocol number that marks our routes in `ip route`. */
 export const ROUTE_PROTOCOL = '86';
@@ -22,13 +23,6 @@ export interface Route {
   device?: string;
   gateway?: Words;
   source?: Words;
-}
-
-interface RouteJson {
-  type?: string;
-  dst: string;
-  gateway?: string;
-  dev?: string;
 }
 
 export class RouteKeeper {
@@ -64,7 +58,7 @@ export class RouteKeeper {
 
   private async syncFamily(family: 4 | 6): Promise<string> {
     const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
-    const present = await ipJson<RouteJson>([`-${family}`, 'route', 'show', ...filter], this.run);
+    const present = await ipJson(ROUTE, [`-${family}`, 'route', 'show', ...filter], this.run);
     const ours = present.filter((route) => this.isInside(route));
     const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
     const have = new Set(ours.map(identityOfJson));
@@ -84,7 +78,7 @@ export class RouteKeeper {
     return `IPv${family} routes: ${missing.length} set, ${surplus.length} removed`;
   }
 
-  private isInside(route: RouteJson): boolean {
+  private isInside(route: IpRoute): boolean {
     const prefix = prefixOf(route);
     return (
       prefix !== undefined && this.networks.some((network) => prefixContains(network, prefix.words))
@@ -102,7 +96,7 @@ function isOf(family: 4 | 6, route: Route): boolean {
 }
 
 /** `ip` leaves the length out of host routes. */
-function prefixOf(route: RouteJson): Prefix | undefined {
+function prefixOf(route: IpRoute): Prefix | undefined {
   const { dst } = route;
   return parsePrefix(dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`);
 }
@@ -112,7 +106,7 @@ function identityOf({ prefix, device, gateway }: Route): string {
   return `${formatPrefix(prefix)} ${gateway ? formatAddress(gateway) : '-'} ${device ?? '-'}`;
 }
 
-function identityOfJson(route: RouteJson): string {
+function identityOfJson(route: IpRoute): string {
   const prefix = prefixOf(route);
   const text = prefix ? formatPrefix(prefix) : route.dst;
   if (route.type === 'blackhole') return `blackhole ${text}`;
@@ -129,7 +123,7 @@ function addition({ prefix, device, gateway, source }: Route): string {
   return `route replace ${formatPrefix(prefix)}${via}${through} ${tail}${from}`;
 }
 
-function removal(route: RouteJson): string {
+function removal(route: IpRoute): string {
   const kind = route.type === 'blackhole' ? 'blackhole ' : '';
   const via = route.gateway ? ` via ${route.gateway}` : '';
   const through = route.dev && kind === '' ? ` dev ${route.dev}` : '';

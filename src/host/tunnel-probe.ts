@@ -7,7 +7,24 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Addon } from '../memory/addon.ts';
 import { GSO, GSO_FLAG } from '../memory/layout.ts';
-import { addressBytes, type Mac, type Words } from '../shared/address.ts';
+import type { Mac, Words } from '../shared/address.ts';
+import {
+  ETHERNET_HEADER_BYTES,
+  etherTypeOf,
+  IP_HEADER_BYTES,
+  writeEthernet,
+  writeIp,
+  writeUdp,
+  writeVxlan,
+} from '../wire/headers.ts';
+import { IpHeader, PROTOCOL, parseIp, pseudoHeaderSum } from '../wire/ip.ts';
+import {
+  TCP_CHECKSUM_AT,
+  TCP_HEADER_BYTES_MIN,
+  UDP_CHECKSUM_AT,
+  UDP_HEADER_BYTES,
+} from '../wire/transport.ts';
+import { VXLAN_ENCAP_BYTES } from '../wire/vxlan.ts';
 
 export interface TunnelProbe {
   family: 4 | 6;
@@ -31,10 +48,10 @@ const SEEN_MS = 300;
 const LOOK_MS = 5;
 const PAYLOAD_BYTES = 16;
 const SEGMENT_BYTES = 8;
-const ETHERNET_BYTES = 14;
 const VNET_BYTES = 24;
 const GSO_TYPE = { 4: GSO.tcp4 | GSO.tunnelIpv4, 6: GSO.tcp6 | GSO.tunnelIpv6 } as const;
-const PROTOCOL = { tcp: 6, udp: 17 } as const;
+/** What the inner packet has; the host takes one from the outer packet's when it forwards it. */
+const TTL = 64;
 const TCP_RESET = 0x14;
 const DISCARD_PORT = 9;
 
@@ -59,121 +76,51 @@ export async function probeTunnel(addon: Addon, probe: TunnelProbe): Promise<boo
 
 /** vnet header, outer Ethernet, IP and UDP, VXLAN, inner Ethernet, IP and TCP, as written to the TAP. */
 export function probeFrame(probe: TunnelProbe, mark: number): Buffer {
-  const { family, innerFrom, innerTo } = probe;
-  const tcp = withChecksumSeed(tcpHeader(), innerFrom, innerTo, family, PROTOCOL.tcp, 16);
-  const inner = Buffer.concat([
-    ethernet(probe.peerMac, probe.ownMac, family),
-    ipHeader(family, innerFrom, innerTo, PROTOCOL.tcp, tcp.length, 0, 64),
-    tcp,
-  ]);
-  const payload = Buffer.concat([vxlanHeader(probe.vni), inner]);
-  const udp = Buffer.concat([udpHeader(probe.port, payload.length), payload]);
-  withChecksumSeed(udp, probe.from, probe.to, family, PROTOCOL.udp, 6);
-  const outer = Buffer.concat([
-    ethernet(probe.tapMac, probe.tapMac, family),
-    ipHeader(family, probe.from, probe.to, PROTOCOL.udp, udp.length, mark, 65),
-  ]);
-  const innerIp = outer.length + 8 + 8 + ETHERNET_BYTES;
-  return Buffer.concat([vnetHeader(family, outer.length, innerIp), outer, udp]);
+  const { family, tapMac, port } = probe;
+  const outerIp = ETHERNET_HEADER_BYTES;
+  const udp = outerIp + IP_HEADER_BYTES[family];
+  const vxlan = udp + UDP_HEADER_BYTES;
+  const innerIp = vxlan + VXLAN_ENCAP_BYTES;
+  const tcp = innerIp + IP_HEADER_BYTES[family];
+  const end = tcp + TCP_HEADER_BYTES_MIN + PAYLOAD_BYTES;
+  const frame = Buffer.alloc(VNET_BYTES + end);
+  const view = new DataView(frame.buffer, frame.byteOffset + VNET_BYTES, end);
+  const etherType = etherTypeOf(family);
+  writeEthernet(view, 0, tapMac, tapMac, etherType);
+  const outer = { family, source: probe.from, destination: probe.to, protocol: PROTOCOL.udp };
+  writeIp(view, outerIp, { ...outer, ttl: TTL + 1, mark, payloadBytes: end - udp });
+  writeUdp(view, udp, port, port, end - udp);
+  writeVxlan(view, vxlan, probe.vni, probe.peerMac, probe.ownMac, etherType);
+  const inner = { family, source: probe.innerFrom, destination: probe.innerTo };
+  const tcpOnly = { protocol: PROTOCOL.tcp, payloadBytes: end - tcp };
+  writeIp(view, innerIp, { ...inner, ...tcpOnly, ttl: TTL, mark: 0 });
+  writeReset(view, tcp);
+  seedChecksum(view, innerIp, TCP_CHECKSUM_AT);
+  seedChecksum(view, outerIp, UDP_CHECKSUM_AT);
+  frame.set(vnetHeader(family, udp, innerIp, tcp));
+  return frame;
 }
 
-function vnetHeader(family: 4 | 6, outerUdp: number, innerIp: number): Buffer {
+function vnetHeader(family: 4 | 6, outerUdp: number, innerIp: number, innerTcp: number): Buffer {
   const header = Buffer.alloc(VNET_BYTES);
-  const innerTcp = innerIp + (family === 4 ? 20 : 40);
-  const view = new Uint16Array(header.buffer, header.byteOffset, VNET_BYTES / 2); // the host's byte order
+  const words = new Uint16Array(header.buffer, header.byteOffset, VNET_BYTES / 2); // the host's byte order
   header[0] = (GSO_FLAG.needsCsum | GSO_FLAG.tunnelCsum) >> 8;
   header[1] = GSO_TYPE[family];
-  view.set([innerTcp + 20, SEGMENT_BYTES, innerTcp, 16], 1);
-  view.set([outerUdp, innerIp], 10);
+  words.set([innerTcp + TCP_HEADER_BYTES_MIN, SEGMENT_BYTES, innerTcp, TCP_CHECKSUM_AT], 1);
+  words.set([outerUdp, innerIp], 10);
   return header;
 }
 
-function ethernet(to: Mac, from: Mac, family: 4 | 6): Buffer {
-  const header = Buffer.alloc(ETHERNET_BYTES);
-  header.writeInt32BE(to.high, 0);
-  header.writeUInt16BE(to.low, 4);
-  header.writeInt32BE(from.high, 6);
-  header.writeUInt16BE(from.low, 10);
-  header.writeUInt16BE(family === 4 ? 0x0800 : 0x86dd, 12);
-  return header;
-}
-
-/** `mark` is the IPv4 identification or the IPv6 flow label. */
-function ipHeader(
-  family: 4 | 6,
-  from: Words,
-  to: Words,
-  protocol: number,
-  bytes: number,
-  mark: number,
-  ttl: number,
-): Buffer {
-  if (family === 6) {
-    const header = Buffer.alloc(8);
-    header.writeUInt32BE(0x60000000 + mark, 0);
-    header.writeUInt16BE(bytes, 4);
-    header[6] = protocol;
-    header[7] = ttl;
-    return Buffer.concat([header, addressBytes(from), addressBytes(to)]);
-  }
-  const header = Buffer.alloc(20);
-  header[0] = 0x45;
-  header.writeUInt16BE(bytes + 20, 2);
-  header.writeUInt16BE(mark, 4);
-  header[8] = ttl;
-  header[9] = protocol;
-  header.set(addressBytes(from), 12);
-  header.set(addressBytes(to), 16);
-  header.writeUInt16BE(~fold(sumWords(header)) & 0xffff, 10);
-  return header;
-}
-
-function tcpHeader(): Buffer {
-  const header = Buffer.alloc(20 + PAYLOAD_BYTES);
-  header.writeUInt16BE(DISCARD_PORT, 0);
-  header.writeUInt16BE(DISCARD_PORT, 2);
-  header[12] = 0x50;
-  header[13] = TCP_RESET;
-  return header;
-}
-
-function udpHeader(port: number, payloadBytes: number): Buffer {
-  const header = Buffer.alloc(8);
-  header.writeUInt16BE(port, 0);
-  header.writeUInt16BE(port, 2);
-  header.writeUInt16BE(payloadBytes + 8, 4);
-  return header;
-}
-
-function vxlanHeader(vni: number): Buffer {
-  const header = Buffer.alloc(8);
-  header[0] = 8;
-  header.writeUInt32BE(vni * 256, 4);
-  return header;
+function writeReset(view: DataView, at: number): void {
+  view.setUint16(at, DISCARD_PORT);
+  view.setUint16(at + 2, DISCARD_PORT);
+  view.setUint8(at + 12, 0x50); // five words
+  view.setUint8(at + 13, TCP_RESET);
 }
 
 /** Puts the pseudo-header sum where the checksum belongs: the kernel adds the rest. */
-function withChecksumSeed(
-  transport: Buffer,
-  from: Words,
-  to: Words,
-  family: 4 | 6,
-  protocol: number,
-  at: number,
-): Buffer {
-  const addresses = family === 4 ? [from[3], to[3]] : [...from, ...to];
-  const sum = addresses.reduce((total, word) => total + (word >>> 16) + (word & 0xffff), 0);
-  transport.writeUInt16BE(fold(sum + protocol + transport.length), at);
-  return transport;
-}
-
-function sumWords(bytes: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
-  return sum;
-}
-
-function fold(sum: number): number {
-  const once = (sum & 0xffff) + (sum >>> 16);
-  return (once & 0xffff) + (once >>> 16);
+function seedChecksum(view: DataView, ip: number, checksumAt: number): void {
+  const header = new IpHeader();
+  parseIp(view, ip, view.byteLength - ip, header);
+  view.setUint16(ip + header.transport + checksumAt, pseudoHeaderSum(header));
 }

@@ -1,7 +1,7 @@
 /** Flag values → what the daemon works with, each checked: nothing that was asked for is silently ignored. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import type { StoreSettings } from '../cluster/store/settings.ts';
+import type { RegistrySettings } from '../cluster/create-registry.ts';
 import { FEATURE, FEATURES_ALL, type FeatureName } from '../memory/layout.ts';
 import type { SourceCheck } from '../memory/worker-task.ts';
 import { familyOf, parseAddress } from '../shared/address.ts';
@@ -19,7 +19,7 @@ import {
 } from './options.ts';
 
 export interface Settings {
-  store: StoreSettings;
+  store: RegistrySettings;
   interfaces: readonly string[];
   interfacePatterns: readonly RegExp[];
   canReach: string;
@@ -112,7 +112,7 @@ export function toSettings(values: Values): Settings {
   };
 }
 
-function parseStore(values: Values): StoreSettings {
+function parseStore(values: Values): RegistrySettings {
   const store = values['store'] as string;
   if (store.startsWith('file:') && store.length > 5)
     return { kind: 'file', folder: store.slice(5) };

@@ -8,6 +8,7 @@ import { projectBinary } from '../../lab/root.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { commandsOf } from '../../src/cli/command-tree.ts';
 import { createProgram } from '../../src/cli/commands/all.ts';
+import { askPage, checkRefusals } from '../support/admin-contract.ts';
 import { needs } from '../support/needs.ts';
 import { adminPage } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
@@ -52,6 +53,33 @@ describe('netns: command line', () => {
       assert.equal(answer['schemaVersion'], 1, name);
     }
     assert.ok(existsSync(report));
+  });
+
+  it("every page holds to the daemon's own OpenAPI document", async () => {
+    const { adminSocket } = node(0);
+    const { peers } = await askPage(adminSocket, '/peers', {});
+    const [peer] = peers;
+    assert.ok(peer);
+    for (const page of [
+      '/status',
+      '/history',
+      '/config',
+      '/drops',
+      '/reach',
+      '/openapi.json',
+    ] as const)
+      await askPage(adminSocket, page, {});
+    const address = lab.pod(1).address4 as string;
+    assert.equal((await askPage(adminSocket, '/routes', { address })).way, 'peer');
+    const { echoes } = await askPage(adminSocket, '/ping', { peer: peer.key, count: 2 });
+    assert.deepEqual(
+      echoes.map(({ state }) => state),
+      ['answered', 'answered'],
+    );
+    await askPage(adminSocket, '/capture', { seconds: 1 });
+    await askPage(adminSocket, '/capture/summary', {});
+    await askPage(adminSocket, '/capture/stop', {});
+    await checkRefusals(adminSocket);
   });
 
   it('status: rates and table are told, nothing is amiss', async () => {

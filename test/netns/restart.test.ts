@@ -9,6 +9,7 @@ import { Lab } from '../../lab/lab.ts';
 import { NumberedStream } from '../../lab/numbered-udp.ts';
 import { ping } from '../../lab/traffic.ts';
 import { transferHash } from '../../lab/transfer.ts';
+import { LINK, type Link, parseIpJson } from '../../src/host/ip-json.ts';
 import { KeptDaemon } from '../support/kept-daemon.ts';
 import { needs } from '../support/needs.ts';
 import { adminPage, statusOf } from '../support/node-status.ts';
@@ -21,18 +22,11 @@ const PER_SECOND = 500;
 /** 10 ms worth of packets. */
 const LOST_MAX = PER_SECOND / 100;
 
-interface Link {
-  ifindex: number;
-  linkinfo?: { info_data?: { numqueues?: number } };
-}
-
 async function deviceOf(lab: Lab, node = 0): Promise<Link | undefined> {
-  const { stdout } = (await lab.nodes[node]?.namespace.ip('-d', '-j', 'link', 'show')) ?? {
-    stdout: '',
-  };
-  return (JSON.parse(stdout) as (Link & { ifname: string })[]).find(
-    (l) => l.ifname === 'flannel.1',
-  );
+  const words = ['-d', 'link', 'show'];
+  const text = await lab.nodes[node]?.namespace.ip('-j', ...words);
+  const links = parseIpJson(LINK, text?.stdout ?? '', words.join(' '));
+  return links.find(({ ifname }) => ifname === 'flannel.1');
 }
 
 describe('netns: restart with descriptors kept by a stand-in for systemd', () => {
@@ -156,7 +150,7 @@ describe('netns: restart without a service manager', () => {
       await end();
       const orphan = await deviceOf(lab);
       assert.equal(orphan?.ifindex, device?.ifindex);
-      assert.equal(orphan?.linkinfo?.info_data?.numqueues, 0, 'nobody holds a queue');
+      assert.equal(orphan?.linkinfo?.info_data?.['numqueues'], 0, 'nobody holds a queue');
       assert.match(await routes(), /10\.244\.0\.0\/16/);
       const { stdout } = await first().namespace.ip('route', 'get', lab.pod(1).address(4));
       assert.match(stdout, /dev flannel\.1/);

@@ -10,8 +10,3 @@ export function keepLog(): { log: Log; messages: string[] } {
   );
   return { log, messages };
 }
-
-/** Resolves when the condition holds; the test runner's own limit ends a wait in vain. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}

@@ -1,21 +1,13 @@
 /** What a daemon of a lab says about itself. */
 import http from 'node:http';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import type { Plane, StatusPage } from '../../src/api/status.ts';
 
-export interface NodeStatus {
-  pid: number;
-  healthy: boolean;
-  notReady: string | null;
-  lease: { key: string; state: string; isPermanent: boolean; expiresAt: string | null };
-  mtu: number;
-  node: { interface: string; publicIp: string };
-  store: { ok: boolean; message: string };
-  firewall: { ok: boolean; problem: string };
-  peers: { total: number; held: number };
-  workers: { state: string; restarts: number }[];
-  devices: { device: string; mtu: number }[];
-  counters: Record<string, number>;
-}
+/** /status of a node that is up. */
+export type NodeStatus = StatusPage &
+  Plane & {
+    [Key in 'lease' | 'mtu' | 'node' | 'firewall']: NonNullable<StatusPage[Key]>;
+  };
 
 /** GET on the admin socket. */
 export function adminPage(socketPath: string, page: string): Promise<string> {

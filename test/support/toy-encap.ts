@@ -3,26 +3,18 @@
  * sender, so that a node is known wherever its datagrams come from, as with WireGuard.
  */
 import type { Encap } from '../../src/dataplane/encap/encap.ts';
-import { ENCAPSULATIONS, type Encapsulations } from '../../src/dataplane/encap/encapsulations.ts';
 import type { RouteTable } from '../../src/dataplane/routes/table.ts';
 import { DROP } from '../../src/memory/drops.ts';
 import { ROW } from '../../src/memory/layout.ts';
-import type { EncapTask } from '../../src/memory/worker-task.ts';
+import type { ToyTask } from './toy-task.ts';
 
 const HEADER_BYTES = 4;
 const TYPE = 4 << 24;
 const INDEX_MASK = 0xffffff;
 
-export interface ToyTask {
-  kind: 'toy';
-  port: number;
-  /** what each peer of the table writes to us */
-  indexes: readonly number[];
-}
-
 export class ToyEncap implements Encap {
   readonly headerBytes = HEADER_BYTES;
-  readonly tailBytes = 0;
+  readonly tailBytes: number = 0;
   readonly lowersTtl = false;
   readonly port: number;
   private readonly indexes: readonly number[];
@@ -53,8 +45,3 @@ export class ToyEncap implements Encap {
     return isPeers ? 0 : -1 - DROP.inBadHeader;
   }
 }
-
-export const TOY_ENCAPSULATIONS: Encapsulations<EncapTask | ToyTask> = {
-  ...ENCAPSULATIONS,
-  toy: (task, _link, table) => new ToyEncap(task, table),
-};

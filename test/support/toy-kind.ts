@@ -1,10 +1,7 @@
-/** A backend that weft does not have: the whole of what a new kernel backend costs, besides a line in each of the two tables. */
+/** A Backend.Type that weft does not have: what is known of it. With toy-backend.ts the whole of what a new one costs besides its lines in tables. */
 import { z } from 'zod';
 import type { Kind } from '../../src/cluster/kinds/kind.ts';
-import type { LeaseAttributes } from '../../src/cluster/lease/lease.ts';
 import { refuse } from '../../src/cluster/refuse.ts';
-import { AllocBackend } from '../../src/control/backend/alloc.ts';
-import { type BackendContext, publicAttributes } from '../../src/control/backend/backend.ts';
 import { NO_MAC } from '../../src/shared/address.ts';
 
 export interface ToyConfig {
@@ -41,22 +38,3 @@ export const TOY_KIND: Kind<ToyConfig, typeof options> = {
       ? { port: 0, mac: NO_MAC }
       : `colour ${JSON.stringify(backendData)} is not ours`,
 };
-
-/** A real one would make the device and keep routes in step with the peers. */
-export class ToyBackend extends AllocBackend {
-  private readonly colour: string;
-
-  constructor(context: BackendContext<ToyConfig>) {
-    super(context);
-    this.colour = context.config.backend.colour;
-  }
-
-  override async attributes(): Promise<LeaseAttributes> {
-    const own = publicAttributes(this.context.external, TOY_KIND.publishes);
-    return { ...own, backendData: this.colour };
-  }
-
-  override podMtu(): number {
-    return super.podMtu() - TOY_KIND.overheadBytes(4);
-  }
-}

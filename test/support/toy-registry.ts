@@ -10,7 +10,7 @@ import type {
   LeaseState,
   Registry,
 } from '../../src/cluster/registry.ts';
-import { prefix, words } from './rig.ts';
+import { type Prefix, parseAddress, parsePrefix, type Words } from '../../src/shared/address.ts';
 
 interface Watcher {
   onList: (list: LeaseList) => void;
@@ -21,8 +21,12 @@ interface Watcher {
 export function toyLease(n: number, attributes: Partial<LeaseAttributes> = {}): Lease {
   return {
     key: `node-${n}`,
-    subnet4: prefix(`10.244.${n}.0/24`),
-    attributes: { publicIp4: words(`192.0.2.${n}`), backendType: 'host-gw', ...attributes },
+    subnet4: parsePrefix(`10.244.${n}.0/24`) as Prefix,
+    attributes: {
+      publicIp4: parseAddress(`192.0.2.${n}`) as Words,
+      backendType: 'host-gw',
+      ...attributes,
+    },
     isPermanent: true,
     revision: '1',
   };

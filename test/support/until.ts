@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Looks again until it holds. */
+const LOOK_MS_MAX = 50;
+
+/** Looks again until it holds: at first at once, then less and less often. */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  limitMs = 30_000,
+  limitMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + limitMs;
-  while (Date.now() < deadline) {
+  for (let waitMs = 1; Date.now() < deadline; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
     if (await holds()) return;
-    await sleep(50);
+    await sleep(waitMs);
   }
   assert.fail(`never: ${what}`);
 }

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import type { BrowserContext, Page } from 'playwright-core';
+import { complaintsOf, type LabBrowser, openBrowser } from '../../lab/browser.ts';
 import { Lab } from '../../lab/lab.ts';
+import { startDrops, startLoads } from '../../lab/load.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
-import { complaintsOf, type LabBrowser, openBrowser } from '../support/browser.ts';
-import { startDrops, startLoads } from '../support/lab-traffic.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 

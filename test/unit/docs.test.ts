@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { openApiText } from '../../src/api/openapi.ts';
 import { createProgram } from '../../src/cli/commands/all.ts';
 import { jsonSchemas, renderJsonPage } from '../../src/cli/json-page.ts';
 import { renderCommandsPage, renderWeftPage } from '../../src/cli/man-page.ts';
@@ -33,6 +34,10 @@ test("pages about the command line come from the program's own commands", () => 
   const files = readdirSync(path.join(projectRoot(), 'docs/reference/json'));
   assert.deepEqual(files.sort(), [...schemas.keys()].sort());
   for (const [name, text] of schemas) assert.equal(page(`reference/json/${name}`), text);
+});
+
+test('the OpenAPI document comes from the table of pages', () => {
+  assert.equal(page('reference/openapi.json'), openApiText());
 });
 
 test('the picture of weft top is made of the recorded screen', () => {

@@ -78,8 +78,6 @@ function comparisonsWithType(text: string): string[] {
 
 /** Where such words are not Backend.Types: the data plane calls its own encapsulations by them. */
 const NOT_TYPES = ['src/cluster/kinds/', 'src/dataplane/'];
-/** Still to be moved to the kinds. */
-const COMPARING = ['src/control/serve/pages/routes.ts'];
 
 test('nobody but the kinds compares a Backend.Type', () => {
   const files = [...filesUnder('src', '.ts', '.js'), ...filesUnder('lab', '.ts')];
@@ -88,7 +86,7 @@ test('nobody but the kinds compares a Backend.Type', () => {
       !NOT_TYPES.some((folder) => file.startsWith(folder)) &&
       comparisonsWithType(read(file)).length > 0,
   );
-  assert.deepEqual(found, COMPARING);
+  assert.deepEqual(found, []);
 });
 
 test('a comparison with a Backend.Type is found in every form', () => {

@@ -4,8 +4,6 @@ import { setMaxListeners } from 'node:events';
 import net from 'node:net';
 import os from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { z } from 'zod';
-import { fetchPage } from '../client.ts';
 import { FarEnd } from '../link-test/far-end.ts';
 import { findPeer } from '../link-test/find-peer.ts';
 import { measureAll, STEPS } from '../link-test/measures.ts';
@@ -14,6 +12,8 @@ import { BENCH_PORT, BenchError, SECONDS_MAX } from '../link-test/protocol.ts';
 import { benchJson, renderBench } from '../link-test/report.ts';
 import { BenchServer } from '../link-test/server.ts';
 import { judgeMtu } from '../link-test/verdict.ts';
+import { namedPeersShape, type UpStatus, upShape } from '../pages.ts';
+import { fetchShape } from '../show.ts';
 
 const SERVE_SECONDS = 600;
 const SERVE_SECONDS_MAX = 86_400;
@@ -27,19 +27,6 @@ PEER is a lease key, a subnet, a public address or any address inside the peer's
 
 The streams are moved by one Node process at each end, so the rates are what such a process can move: a lower bound.
 "npm run bench:net" measures the data plane itself.`;
-
-const statusShape = z.object({
-  node: z.object({
-    interface: z.string(),
-    publicIp: z.string().nullable(),
-    publicIpv6: z.string().nullable(),
-  }),
-  backend: z.string(),
-  devices: z.array(z.object({ device: z.string() })),
-  lease: z.object({ key: z.string() }),
-  mtu: z.number(),
-});
-type Status = z.infer<typeof statusShape>;
 
 interface Options {
   serve?: boolean;
@@ -101,7 +88,7 @@ export function addBench(program: Command, onExit: (code: number) => void): void
 }
 
 async function serve(options: Options, signal: AbortSignal): Promise<void> {
-  const status = statusShape.parse(await fetchPage(options.adminSocket, '/status'));
+  const status = await fetchShape(options.adminSocket, '/status', upShape);
   const token = randomBytes(16).toString('hex');
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const addresses = listenAddresses(status, os.networkInterfaces());
@@ -122,7 +109,7 @@ async function serve(options: Options, signal: AbortSignal): Promise<void> {
 
 /** This node's addresses in the underlay and on the overlay's devices; no others, so that nobody else is let in. */
 export function listenAddresses(
-  status: Pick<Status, 'node' | 'devices'>,
+  status: Pick<UpStatus, 'node' | 'devices'>,
   interfaces: NodeJS.Dict<os.NetworkInterfaceInfo[]>,
 ): string[] {
   const own = (device: string): string[] =>
@@ -148,8 +135,9 @@ export function listenAddresses(
 /** Exit code 1 when the pods' MTU does not fit the path. */
 async function test(text: string, options: Options, signal: AbortSignal): Promise<number> {
   const { adminSocket, token = '', port, seconds } = options;
-  const status = statusShape.parse(await fetchPage(adminSocket, '/status'));
-  const peer = findPeer(await fetchPage(adminSocket, '/peers'), text, options.family);
+  const status = await fetchShape(adminSocket, '/status', upShape);
+  const page = await fetchShape(adminSocket, '/peers', namedPeersShape);
+  const peer = findPeer(page, text, options.family);
   const { underlay, overlay, family } = peer;
   const farEnd = new FarEnd({ address: { underlay, overlay }, family, port, token, signal });
   let progress: BenchProgress | undefined;

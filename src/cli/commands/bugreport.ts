@@ -4,6 +4,7 @@ import os from 'node:os';
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { collect, type Item, manifestOf } from '../bugreport/collect.ts';
 import { tarOf } from '../bugreport/tar.ts';
@@ -19,7 +20,7 @@ interface Options {
 }
 
 const shape = z.looseObject({
-  schemaVersion: z.number(),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   file: z.string(),
   bytes: z.number(),
   contents: z.array(
@@ -65,7 +66,7 @@ async function report(options: Options): Promise<void> {
   const contents = items.map(({ name, what, text, missing }) => {
     return { name, what, bytes: Buffer.byteLength(text), missing };
   });
-  const about = { schemaVersion: 1, file, bytes: archive.length, contents };
+  const about = { schemaVersion: SCHEMA_VERSION, file, bytes: archive.length, contents };
   process.stdout.write(json ? `${JSON.stringify(about)}\n` : textOf(file, items));
 }
 

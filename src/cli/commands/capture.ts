@@ -3,12 +3,13 @@ import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { z } from 'zod';
+import { captureSummaryShape } from '../../api/capture.ts';
+import { pageUrl } from '../../api/pages.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { fetchPage, openPage } from '../client.ts';
 import { adminSocketOption, fetchShape } from '../show.ts';
 
-const summaryShape = z.looseObject({ captured: z.number(), missed: z.number() });
+const summaryShape = captureSummaryShape.pick({ captured: true, missed: true });
 
 interface CaptureOptions {
   outer?: boolean;
@@ -51,7 +52,7 @@ async function capture(options: CaptureOptions): Promise<void> {
     const hint = 'append "| wireshark -k -i -", or name a file with -w';
     throw new WeftError('ERR_TERMINAL', EXIT.failure, `pcap is nothing for a terminal: ${hint}`);
   }
-  const source = await openPage(adminSocket, `/capture?${queryOf(options)}`);
+  const source = await openPage(adminSocket, urlOf(options));
   // Told to stop, the daemon still sends what it has, so that the last packet is whole.
   const stop = (): void => {
     fetchPage(adminSocket, '/capture/stop').catch((error: Error) => source.destroy(error));
@@ -68,11 +69,9 @@ async function capture(options: CaptureOptions): Promise<void> {
   process.stderr.write(`weft: ${captured} packets captured${note}\n`);
 }
 
-function queryOf({ outer, peer, address, count, seconds, snap }: CaptureOptions): URLSearchParams {
-  const query = new URLSearchParams({ side: outer ? 'outer' : 'inner' });
-  for (const [key, value] of Object.entries({ peer, address, count, seconds, snap }))
-    if (value !== undefined) query.set(key, String(value));
-  return query;
+function urlOf({ outer, peer, address, count, seconds, snap }: CaptureOptions): string {
+  const side = outer ? 'outer' : 'inner';
+  return pageUrl('/capture', { side, peer, address, count, seconds, snap });
 }
 
 function openTarget(file: string): Writable {

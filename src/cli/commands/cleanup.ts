@@ -1,5 +1,6 @@
 /** weft cleanup: removes what weftd left on this host. Works without a daemon. */
 import type { Command } from 'commander';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { cleanUp } from '../../host/cleanup.ts';
 
 interface CleanupOptions {
@@ -25,7 +26,8 @@ export function addCleanup(program: Command): void {
     .action(async ({ adminSocket, subnetFile, stateDir, keepState, json }: CleanupOptions) => {
       const wishes = { adminSocket, subnetFile, stateFolder: stateDir, keepState };
       const removed = await cleanUp(wishes);
-      if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, removed })}\n`);
+      if (json)
+        process.stdout.write(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, removed })}\n`);
       else if (removed.length === 0) process.stdout.write('nothing was left\n');
       else process.stdout.write(`${removed.map((line) => `removed ${line}`).join('\n')}\n`);
     });

@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { type ConfigPage, configShape } from '../../api/config.ts';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { checkConfig, type Problem } from '../../options/check.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
@@ -11,7 +13,7 @@ import { addShow, type OnExit } from '../show.ts';
 import type { Style } from '../style.ts';
 
 export const checkShape = z.looseObject({
-  schemaVersion: z.number(),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   ok: z.boolean(),
   problems: z.array(
     z.looseObject({
@@ -22,20 +24,6 @@ export const checkShape = z.looseObject({
     }),
   ),
 });
-
-export const configShape = z.looseObject({
-  options: z.array(
-    z.looseObject({
-      name: z.string(),
-      value: z.union([z.string(), z.boolean(), z.number(), z.array(z.string())]),
-      origin: z.enum(['flag', 'environment', 'default']),
-      environment: z.string(),
-    }),
-  ),
-  networkConfigPlace: z.string(),
-  networkConfig: z.record(z.string(), z.unknown()).nullable(),
-});
-type ConfigPage = z.infer<typeof configShape>;
 
 interface CheckOptions {
   netConfig?: string;
@@ -92,7 +80,8 @@ async function check(
     ...(envFile !== undefined && { environmentFile: await readInput(envFile, '--env-file') }),
     ...(netConfig !== undefined && { networkConfig: await readInput(netConfig, '--net-config') }),
   });
-  return { schemaVersion: 1, ok: problems.every(({ severity }) => severity !== 'error'), problems };
+  const ok = problems.every(({ severity }) => severity !== 'error');
+  return { schemaVersion: SCHEMA_VERSION, ok, problems };
 }
 
 async function readInput(file: string, flag: string): Promise<{ name: string; text: string }> {

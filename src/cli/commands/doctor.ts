@@ -1,9 +1,10 @@
 /** weft doctor: what is wrong on this node, and what to do about it; with and without a running daemon. */
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
-import { answerShape, type DoctorAnswer, SCHEMA_VERSION } from '../doctor/answer.ts';
+import { answerShape, type DoctorAnswer } from '../doctor/answer.ts';
 import { renderDoctor } from '../doctor/render.ts';
 import { CHECKS, runChecks } from '../doctor/run.ts';
 import { type Judged, judgeFile, settingsOfProcess } from '../doctor/settings.ts';

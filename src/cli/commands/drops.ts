@@ -1,7 +1,8 @@
 /** weft drops: what was not forwarded and why; with --follow the headers of such packets as they come. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { type DropSample, type DropsPage, dropsShape } from '../../api/drops.ts';
+import { pageUrl } from '../../api/pages.ts';
 import { DROP_NAMES, DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { fetchPage } from '../client.ts';
 import { renderTable } from '../render.ts';
@@ -9,26 +10,6 @@ import { addShow, fetchShape, type OnExit, type ShowOptions } from '../show.ts';
 import { chooseStyle, type Style } from '../style.ts';
 
 const FOLLOW_MS = 250;
-
-const countsShape = z.record(z.string(), z.number());
-const sampleShape = z.looseObject({
-  sequence: z.number(),
-  at: z.string(),
-  worker: z.number(),
-  direction: z.string(),
-  reason: z.string(),
-  outer: z.string().nullable(),
-  packet: z.string(),
-});
-export const dropsShape = z.looseObject({
-  workers: z.array(
-    z.looseObject({ worker: z.number(), outbound: countsShape, inbound: countsShape }),
-  ),
-  samples: z.array(sampleShape),
-  nextSequence: z.number(),
-});
-export type DropsPage = z.infer<typeof dropsShape>;
-export type DropSample = z.infer<typeof sampleShape>;
 
 interface DropsOptions {
   all?: boolean;
@@ -63,7 +44,7 @@ export function addDrops(program: Command, onExit: OnExit): void {
 async function follow(options: ShowOptions & DropsOptions): Promise<never> {
   const style = chooseStyle(options.color, process.stdout);
   const ask = (since: number): Promise<DropsPage> =>
-    fetchShape(options.adminSocket, `/drops?since=${since}`, dropsShape);
+    fetchShape(options.adminSocket, pageUrl('/drops', { since }), dropsShape);
   let { nextSequence } = await ask(Number.MAX_SAFE_INTEGER);
   for (;;) {
     const page = await ask(nextSequence);

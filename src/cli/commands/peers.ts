@@ -1,28 +1,10 @@
 /** weft peers: the nodes this one sends to, and what went to and came from each. */
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import { type PeersPage, peersShape } from '../pages.ts';
 import { renderAge, renderBytes, renderTable } from '../render.ts';
 import { addShow, fetchShape, type OnExit, type ShowOptions } from '../show.ts';
 
-const peerShape = z.looseObject({
-  key: z.string(),
-  family: z.union([z.literal(4), z.literal(6)]),
-  subnet: z.string(),
-  publicIp: z.string(),
-  port: z.number(),
-  mac: z.string().nullable(),
-  sentPackets: z.number(),
-  sentBytes: z.number(),
-  receivedPackets: z.number(),
-  receivedBytes: z.number(),
-  lastHeardAt: z.string().nullable(),
-  /** of the newest round of probes, where the daemon sends them */
-  rttMs: z.number().nullable().optional(),
-  lossRatio: z.number().nullable().optional(),
-});
-export const peersShape = z.looseObject({ peers: z.array(peerShape) });
-export type PeersPage = z.infer<typeof peersShape>;
-type Peer = z.infer<typeof peerShape>;
+type Peer = PeersPage['peers'][number];
 
 interface PeersOptions {
   sort?: SortKey;

@@ -1,8 +1,9 @@
 /** weft ping: one peer, or all by all. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
-import { fetchPage } from '../client.ts';
+import { type ReachPage, reachShape } from '../../api/reach.ts';
 import { findPeer } from '../link-test/find-peer.ts';
+import { namedPeersShape, upShape } from '../pages.ts';
 import {
   type Echoes,
   echoesShape,
@@ -12,9 +13,9 @@ import {
   sendEchoes,
 } from '../ping/echoes.ts';
 import { renderMatrix } from '../ping/matrix.ts';
-import { fetchEcho, fetchReach, type ReachPage, reachShape } from '../ping/page.ts';
+import { fetchEcho, fetchReach } from '../ping/page.ts';
 import { renderSweep, type Sweep, sweep, sweepShape } from '../ping/sweep.ts';
-import { addShow, type OnExit, type ShowOptions } from '../show.ts';
+import { addShow, fetchShape, type OnExit, type ShowOptions } from '../show.ts';
 import { chooseStyle, type Style } from '../style.ts';
 
 const TIMEOUT_MS = 1_000;
@@ -75,9 +76,14 @@ function addOptions(command: Command): Command {
 
 async function answerOf(options: Options, text: string): Promise<Echoes | Sweep> {
   const { adminSocket } = options;
-  const { key, family } = findPeer(await fetchPage(adminSocket, '/peers'), text, options.family);
+  const page = await fetchShape(adminSocket, '/peers', namedPeersShape);
+  const { key, family } = findPeer(page, text, options.family);
   if (!options.sweep) return echoesOf(options, key, family);
-  const { backend, node } = await statusOf(adminSocket);
+  const { backend, node } = await fetchShape(
+    adminSocket,
+    '/status',
+    upShape.pick({ backend: true, node: true }),
+  );
   return sweep(backend, node.interface, (size) =>
     fetchEcho(adminSocket, { key, family, size, timeoutMs: SWEEP_TIMEOUT_MS }),
   );
@@ -108,15 +114,6 @@ async function echoesOf(options: Options, key: string, family: 4 | 6): Promise<E
   } finally {
     process.off('SIGINT', onSignal);
   }
-}
-
-const statusShape = z.looseObject({
-  backend: z.string(),
-  node: z.looseObject({ interface: z.string() }),
-});
-
-async function statusOf(adminSocket: string): Promise<z.infer<typeof statusShape>> {
-  return statusShape.parse(await fetchPage(adminSocket, '/status'));
 }
 
 function renderAnswer(answer: Answer, style: Style): string {

@@ -1,45 +1,11 @@
 /** weft routes get ADDRESS: which way a packet to an address takes, like `ip route get`. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { pageUrl } from '../../api/pages.ts';
+import { type KernelRoute, type RoutePage, routeShape } from '../../api/routes.ts';
 import { kindNamed } from '../../cluster/kinds/all.ts';
 import { fetchPage } from '../client.ts';
 import { addShow, type OnExit } from '../show.ts';
 import type { Style } from '../style.ts';
-
-const kernelShape = z.looseObject({
-  device: z.string().nullable(),
-  gateway: z.string().nullable(),
-  source: z.string().nullable(),
-  problem: z.string().nullable(),
-});
-type KernelRoute = z.infer<typeof kernelShape>;
-
-export const routeShape = z.looseObject({
-  address: z.string(),
-  family: z.union([z.literal(4), z.literal(6)]),
-  /** outside the overlay · own subnet · leased by no node · a peer's, encapsulated (peer) or by a plain route (direct) */
-  way: z.enum(['outside', 'own', 'unleased', 'peer', 'direct']),
-  network: z.string().nullable(),
-  ownSubnet: z.string().nullable(),
-  peer: z.looseObject({ key: z.string(), subnet: z.string(), publicIp: z.string() }).nullable(),
-  kernel: kernelShape,
-  encapsulation: z
-    .looseObject({
-      type: z.enum(['vxlan', 'udp']),
-      source: z.string().nullable(),
-      destination: z.string(),
-      port: z.number(),
-      vni: z.number().optional(),
-      sourceMac: z.string().nullable().optional(),
-      destinationMac: z.string().optional(),
-      overheadBytes: z.number(),
-    })
-    .nullable(),
-  underlay: kernelShape.nullable(),
-  mtu: z.number().nullable(),
-  podMtu: z.number(),
-});
-export type RouteAnswer = z.infer<typeof routeShape>;
 
 export function addRoutes(program: Command, onExit: OnExit): void {
   const routes = program.command('routes').description('which way packets take').exitOverride();
@@ -50,13 +16,13 @@ export function addRoutes(program: Command, onExit: OnExit): void {
     help: 'Exit code 1 when no way leads there.',
     shape: routeShape,
     answer: ({ adminSocket }, address) =>
-      fetchPage(adminSocket, `/routes?address=${encodeURIComponent(address ?? '')}`),
+      fetchPage(adminSocket, pageUrl('/routes', { address: address ?? '' })),
     render: renderRoute,
     exitCode: ({ way, kernel }) => (way === 'unleased' || kernel.problem !== null ? 1 : 0),
   });
 }
 
-export function renderRoute(route: RouteAnswer, style: Style): string {
+export function renderRoute(route: RoutePage, style: Style): string {
   const { address, way, peer, kernel } = route;
   const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}`;
   const host = line('kernel', kernelText(kernel, style));
@@ -95,7 +61,7 @@ export function renderRoute(route: RouteAnswer, style: Style): string {
 }
 
 function encapsulationLines(
-  { encapsulation: header, underlay }: RouteAnswer,
+  { encapsulation: header, underlay }: RoutePage,
   line: (label: string, text: string) => string,
   style: Style,
 ): string[] {

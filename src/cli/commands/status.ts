@@ -1,19 +1,12 @@
 /** weft status: one screen about this node. */
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, topDrops, warningLines } from '../health-text.ts';
+import { type PeerFacts, peerFactsShape, type Status, statusShape } from '../pages.ts';
 import { renderAge, renderBits, renderBytes, renderCount, sparkline } from '../render.ts';
 import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
-import {
-  historyShape,
-  type PeerFacts,
-  peerFactsPageShape,
-  type Sample,
-  type Status,
-  sampleShape,
-  statusShape,
-} from '../status-page.ts';
 import type { Style } from '../style.ts';
 
 const SPARK_COLUMNS = 20;
@@ -43,9 +36,7 @@ export function addStatus(program: Command, onExit: OnExit): void {
       const history = await fetchShape(adminSocket, '/history', historyShape).catch(
         () => undefined,
       );
-      const peers = await fetchShape(adminSocket, '/peers', peerFactsPageShape).catch(
-        () => undefined,
-      );
+      const peers = await fetchShape(adminSocket, '/peers', peerFactsShape).catch(() => undefined);
       return { ...page, history: history?.samples, reach: reachOf(peers?.peers ?? []) };
     },
     render: renderStatus,

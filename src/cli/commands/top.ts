@@ -2,17 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
+import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { peerFactsShape, type Status, statusShape } from '../pages.ts';
 import { renderBits, renderCount } from '../render.ts';
 import { adminSocketOption, colorOption, fetchShape, type OnExit, promiseShape } from '../show.ts';
-import {
-  historyShape,
-  peerFactsPageShape,
-  type Sample,
-  type Status,
-  sampleShape,
-  statusShape,
-} from '../status-page.ts';
 import { type ColorChoice, chooseStyle } from '../style.ts';
 import { type Poll, TopModel } from '../top/model.ts';
 import { renderTop } from '../top/render.ts';
@@ -28,7 +23,7 @@ interface Options {
 
 /** One line of --json. */
 const lineShape = z.looseObject({
-  schemaVersion: z.number(),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   healthy: z.boolean(),
   peers: z.number(),
   sample: sampleShape.nullable(),
@@ -62,7 +57,7 @@ async function poll(socket: string): Promise<Poll> {
   const [status, history, peers] = await Promise.all([
     fetchShape(socket, '/status', statusShape),
     fetchShape(socket, '/history', historyShape),
-    fetchShape(socket, '/peers', peerFactsPageShape),
+    fetchShape(socket, '/peers', peerFactsShape),
   ]);
   return { atMs: Date.now(), status, samples: history.samples, peers: peers.peers };
 }
@@ -135,7 +130,13 @@ async function runLines({ adminSocket, json, interval, count }: Options): Promis
 }
 
 function jsonLine({ healthy, peers }: Status, sample: Sample | undefined): string {
-  return JSON.stringify({ schemaVersion: 1, healthy, peers: peers.total, sample: sample ?? null });
+  const line: z.infer<typeof lineShape> = {
+    schemaVersion: SCHEMA_VERSION,
+    healthy,
+    peers: peers.total,
+    sample: sample ?? null,
+  };
+  return JSON.stringify(line);
 }
 
 /** One look as a line of text. */

@@ -1,7 +1,7 @@
 /** weft topology: the overlay as text, or for something that draws. */
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
-import { fetchReach, reachShape } from '../ping/page.ts';
+import { upShape } from '../pages.ts';
+import { fetchReach } from '../ping/page.ts';
 import { addShow, fetchShape, type OnExit } from '../show.ts';
 import { renderDot, renderMermaid } from '../topology/graph.ts';
 import { topologyOf, topologyShape } from '../topology/model.ts';
@@ -15,11 +15,6 @@ const RENDERERS = {
   dot: renderDot,
 } as const;
 type Format = keyof typeof RENDERERS;
-
-const statusShape = z.looseObject({
-  backend: z.string(),
-  node: z.looseObject({ interface: z.string() }),
-});
 
 export function addTopology(program: Command, onExit: OnExit): void {
   let format: Format = 'text';
@@ -35,8 +30,12 @@ export function addTopology(program: Command, onExit: OnExit): void {
         }),
     shape: topologyShape,
     answer: async ({ adminSocket }) => {
-      const { backend, node } = await fetchShape(adminSocket, '/status', statusShape);
-      const reach = reachShape.parse(await fetchReach(adminSocket));
+      const { backend, node } = await fetchShape(
+        adminSocket,
+        '/status',
+        upShape.pick({ backend: true, node: true }),
+      );
+      const reach = await fetchReach(adminSocket);
       return topologyOf({ backend, interface: node.interface }, reach);
     },
     render: (topology, style) => RENDERERS[format](topology, style),

@@ -1,7 +1,6 @@
 /** What weft doctor answers: the promised shape of its --json. */
 import { z } from 'zod';
-
-export const SCHEMA_VERSION = 1;
+import { SCHEMA_VERSION } from '../../api/version.ts';
 
 export const answerShape = z.looseObject({
   schemaVersion: z.literal(SCHEMA_VERSION),

@@ -1,12 +1,13 @@
 /** Checks of the overlay's devices: names, UDP port, MTU chain. */
 import { readFile } from 'node:fs/promises';
 import { kindOf } from '../../cluster/kinds/all.ts';
+import type { AddressedLink } from '../../host/ip-json.ts';
 import { findPortHolder, isKernelVxlan } from '../../host/preflight.ts';
 import { parseAddress, prefixContains } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
 import { holdersOf, type PortHolder } from './port-holder.ts';
-import { type LinkJson, readKernel, type Site } from './site.ts';
+import { readKernel, type Site } from './site.ts';
 
 export interface MtuChain {
   underlay: { name: string; mtu: number };
@@ -71,7 +72,7 @@ export function judgePort(
 
 export function judgeDevices(
   names: readonly string[],
-  links: readonly LinkJson[],
+  links: readonly AddressedLink[],
   isRunning: boolean,
   linkKind: string,
 ): Finding {

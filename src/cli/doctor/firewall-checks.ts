@@ -110,8 +110,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     severity: 'warn',
     title: "weft's own rules",
     run: async (site) => {
-      const status = await site.daemon();
-      const firewall = status?.['firewall'] as { ok?: boolean; problem?: string } | null;
+      const firewall = (await site.daemon())?.firewall;
       if (!firewall) return skipped('no daemon answers');
       if (firewall.ok) return ok('in place');
       return warn(

@@ -1,6 +1,8 @@
 /** ICMP echo with DF by raw-socket, many sizes at once. Loads only on the main thread, and only where npm could build it (ADR 11). */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fold } from '../../wire/checksum.ts';
+import { ICMP_HEADER_BYTES, IPV4_HEADER_BYTES } from '../../wire/icmp.ts';
 
 interface RawSocket {
   on(event: 'message', listener: (packet: Buffer, source: string) => void): void;
@@ -33,8 +35,6 @@ const IPPROTO_IP = 0;
 const IP_MTU_DISCOVER = 10;
 /** DF set, and what the kernel remembers about the path is not believed. */
 const IP_PMTUDISC_PROBE = 3;
-const IP_HEADER_BYTES = 20;
-const ECHO_HEADER_BYTES = 8;
 
 /** undefined where the module does not load. */
 export function loadRawSocket(): RawSocketModule | undefined {
@@ -79,26 +79,23 @@ export type Icmp = { kind: 'reply'; bytes: number } | { kind: 'tooBig'; to: stri
 
 /** The sequence number carries the size of the IP packet. */
 export function echoRequest(id: number, packetBytes: number): Buffer {
-  const message = Buffer.alloc(packetBytes - IP_HEADER_BYTES);
+  const message = Buffer.alloc(packetBytes - IPV4_HEADER_BYTES);
   message.writeUInt8(8, 0);
   message.writeUInt16BE(id, 4);
   message.writeUInt16BE(packetBytes, 6);
-  let sum = 8 << 8;
-  sum += id + packetBytes;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  message.writeUInt16BE(~((sum & 0xffff) + (sum >>> 16)) & 0xffff, 2);
+  message.writeUInt16BE(~fold((8 << 8) + id + packetBytes) & 0xffff, 2);
   return message;
 }
 
 /** Makes sense of an IPv4 packet with ICMP in it; undefined for what is not ours. */
 export function readIcmp(packet: Buffer, id: number): Icmp | undefined {
   const at = ((packet[0] ?? 0) & 15) * 4;
-  if (packet.length < at + ECHO_HEADER_BYTES) return undefined;
+  if (packet.length < at + ICMP_HEADER_BYTES) return undefined;
   const [type, code] = [packet[at], packet[at + 1]];
   if (type === 0 && packet.readUInt16BE(at + 4) === id)
     return { kind: 'reply', bytes: packet.readUInt16BE(at + 6) };
-  const inner = at + ECHO_HEADER_BYTES;
-  if (type !== 3 || code !== 4 || packet.length < inner + IP_HEADER_BYTES + ECHO_HEADER_BYTES)
+  const inner = at + ICMP_HEADER_BYTES;
+  if (type !== 3 || code !== 4 || packet.length < inner + IPV4_HEADER_BYTES + ICMP_HEADER_BYTES)
     return undefined;
   const message = inner + ((packet[inner] ?? 0) & 15) * 4;
   if (packet.length < message + 6 || packet.readUInt16BE(message + 4) !== id) return undefined;

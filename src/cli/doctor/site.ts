@@ -1,12 +1,13 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { LeaseList } from '../../cluster/registry.ts';
-import { exec, ipJson } from '../../host/exec.ts';
+import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
+import { ADDRESSED_LINK, ipJson, ROUTE } from '../../host/ip-json.ts';
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { systemClock } from '../../shared/clock.ts';
@@ -14,39 +15,27 @@ import { messageOf } from '../../shared/errors.ts';
 import { once } from '../../shared/memo.ts';
 import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
-import { peersShape } from '../commands/peers.ts';
+import { peersShape, statusShape } from '../pages.ts';
 import type { Judged } from './settings.ts';
 
-const counts = z.record(z.string(), z.number());
-const statusShape = z.looseObject({
-  healthy: z.boolean(),
-  notReady: z.string().nullable(),
-  pid: z.number(),
-  lease: z
-    .looseObject({ key: z.string(), state: z.string(), expiresAt: z.string().nullable() })
-    .nullable(),
-  store: z.looseObject({ ok: z.boolean(), message: z.string(), lastEventAt: z.string() }),
-  devices: z.array(z.looseObject({ device: z.string(), mtu: z.number() })).optional(),
-  offloads: z.array(z.string()).optional(),
-  workers: z.array(z.looseObject({ state: z.string(), restarts: z.number() })).optional(),
-  counters: counts.optional(),
-  stats: counts.optional(),
-  drops: z.looseObject({ outbound: counts, inbound: counts }).optional(),
-});
-export type StatusPage = z.infer<typeof statusShape>;
-
-export interface LinkJson {
-  ifname: string;
-  mtu: number;
-  flags: string[];
-  linkinfo?: { info_kind?: string; info_data?: { port?: number } };
-  addr_info: { family: string; local: string; prefixlen: number }[];
-}
-export interface RouteJson {
-  dst: string;
-  dev?: string;
-  protocol?: string;
-}
+const siteStatusShape = statusShape
+  .pick({
+    healthy: true,
+    notReady: true,
+    pid: true,
+    lease: true,
+    store: true,
+    firewall: true,
+    devices: true,
+    offloads: true,
+    workers: true,
+    counters: true,
+    stats: true,
+    drops: true,
+  })
+  .required({ pid: true })
+  .partial({ firewall: true });
+export type StatusPage = z.infer<typeof siteStatusShape>;
 
 /** The registry as it was found, or why not. */
 export type StoreView =
@@ -78,7 +67,7 @@ export class Site {
   /** The daemon's own page, or why it can't be had. */
   async freshStatus(): Promise<StatusPage | { error: string }> {
     try {
-      return statusShape.parse(await fetchPage(this.adminSocket, '/status'));
+      return siteStatusShape.parse(await fetchPage(this.adminSocket, '/status'));
     } catch (error) {
       return { error: messageOf(error) };
     }
@@ -182,8 +171,8 @@ export class Site {
     });
   });
 
-  readonly links = once(() => ipJson<LinkJson>(['-d', 'addr', 'show']));
-  readonly routes = once(() => ipJson<RouteJson>(['route', 'show']));
+  readonly links = once(() => ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show']));
+  readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
   readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
 }
 

@@ -4,10 +4,15 @@
  * listens there; "port unreachable" from it means that nobody does.
  */
 import { createSocket } from 'node:dgram';
+import { writeVxlan } from '../../wire/headers.ts';
 
 const WAIT_MS = 600;
 /** Ports of traceroute: nobody listens there. */
 const CLOSED_PORT = 33_534;
+/** Locally administered: nobody's. */
+const MAC = { high: 0x02000000, low: 0 };
+/** For experiments (IEEE 802). */
+const UNUSED_ETHERTYPE = 0x88b5;
 
 export interface UdpAnswers {
   plain: boolean;
@@ -19,11 +24,8 @@ export interface UdpAnswers {
 /** A VXLAN header (VNI 1) and an empty Ethernet frame of an unused type: no receiver does anything with it. */
 export function shapedPayload(): Buffer {
   const frame = Buffer.alloc(8 + 60);
-  frame[0] = 0x08;
-  frame[6] = 1;
-  frame[8] = 0x02;
-  frame[14] = 0x02;
-  frame.writeUInt16BE(0x88b5, 20);
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  writeVxlan(view, 0, 1, MAC, MAC, UNUSED_ETHERTYPE);
   return frame;
 }
 

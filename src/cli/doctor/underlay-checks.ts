@@ -1,5 +1,6 @@
 /** Checks of the underlay: the interface, its addresses, who else uses the overlay's numbers. */
 import { egressOf } from '../../host/egress.ts';
+import type { IpRoute } from '../../host/ip-json.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import {
   formatAddress,
@@ -10,7 +11,7 @@ import {
 } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
-import type { RouteJson, Site } from './site.ts';
+import type { Site } from './site.ts';
 
 const PEERS_MAX = 64;
 /** What every machine of the usual virtual machine managers has behind its NAT. */
@@ -57,7 +58,7 @@ export function judgeNat(address: string): Finding {
 export function judgeNetworkOverlap(
   network: Prefix,
   own: Prefix | undefined,
-  routes: readonly RouteJson[],
+  routes: readonly IpRoute[],
   devices: readonly string[],
 ): Finding {
   const clashes = routes.filter(({ dst, dev, protocol }) => {

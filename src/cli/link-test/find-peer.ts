@@ -1,5 +1,4 @@
 /** From what the user calls a peer to the two addresses to test. */
-import { z } from 'zod';
 import {
   formatAddress,
   formatPrefix,
@@ -7,21 +6,12 @@ import {
   parsePrefix,
   prefixContains,
 } from '../../shared/address.ts';
+import type { NamedPeers } from '../pages.ts';
 import { BenchError } from './protocol.ts';
 
 const NEAR_MAX = 5;
 
-const peersShape = z.object({
-  peers: z.array(
-    z.object({
-      key: z.string(),
-      family: z.union([z.literal(4), z.literal(6)]),
-      subnet: z.string(),
-      publicIp: z.string(),
-    }),
-  ),
-});
-type PeerJson = z.infer<typeof peersShape>['peers'][number];
+type PeerName = NamedPeers['peers'][number];
 
 export interface FoundPeer {
   key: string;
@@ -36,8 +26,7 @@ export interface FoundPeer {
  * Finds a node by lease key, subnet, public address or any address inside its subnet.
  * Without a family: IPv4 if the node has it. Throws BenchError that lists what it could have been.
  */
-export function findPeer(page: unknown, text: string, family?: 4 | 6): FoundPeer {
-  const { peers } = peersShape.parse(page);
+export function findPeer({ peers }: NamedPeers, text: string, family?: 4 | 6): FoundPeer {
   const keys = new Set(peers.filter((peer) => isMeant(peer, text)).map((peer) => peer.key));
   if (keys.size === 0) throw new BenchError(notFound(peers, text));
   if (keys.size > 1)
@@ -57,7 +46,7 @@ export function findPeer(page: unknown, text: string, family?: 4 | 6): FoundPeer
   };
 }
 
-function isMeant(peer: PeerJson, text: string): boolean {
+function isMeant(peer: PeerName, text: string): boolean {
   if (peer.key === text) return true;
   const subnet = parsePrefix(peer.subnet);
   const asPrefix = parsePrefix(text);
@@ -67,9 +56,9 @@ function isMeant(peer: PeerJson, text: string): boolean {
   return prefixContains(subnet, address) || formatAddress(address) === peer.publicIp;
 }
 
-function notFound(peers: readonly PeerJson[], text: string): string {
+function notFound(peers: readonly PeerName[], text: string): string {
   if (peers.length === 0) return `no peer "${text}": this node has no peers at all`;
-  const likeness = (peer: PeerJson): number =>
+  const likeness = (peer: PeerName): number =>
     Math.max(...[peer.key, peer.subnet, peer.publicIp].map((name) => sameStart(name, text)));
   const near = [...peers]
     .sort((a, b) => likeness(b) - likeness(a))

@@ -1,4 +1,5 @@
 /** What `weft bench` found, for people and for programs. */
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { renderTable } from '../render.ts';
 import type { Path } from './far-end.ts';
 import type { FoundPeer } from './find-peer.ts';
@@ -39,7 +40,7 @@ export function renderBench({ peer, measured, verdict }: BenchResult): string {
 export function benchJson({ peer, seconds, podMtu, measured, verdict }: BenchResult): object {
   const { tcpTo, tcpFrom, udpP50, udpP99, udpLost, payload } = measured;
   return {
-    schemaVersion: 1,
+    schemaVersion: SCHEMA_VERSION,
     peer,
     secondsPerRun: seconds,
     tcpToMbitPerS: pairJson(tcpTo),

@@ -1,15 +1,16 @@
 /** weft ping PEER: echoes one after the other, their lines and their summary. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { type Echo, echoShape, type PingPage, pingedShape } from '../../api/ping.ts';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import type { Style } from '../style.ts';
-import { type Echo, echoShape, type PingPage, pingedShape } from './page.ts';
 
 export const echoesShape = z.looseObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   peer: pingedShape,
   /** bytes behind the echo header */
   size: z.number(),
-  echoes: z.array(z.intersection(echoShape, z.looseObject({ sequence: z.number() }))),
+  echoes: z.array(z.intersection(echoShape, z.object({ sequence: z.number() }))),
   sent: z.number(),
   received: z.number(),
   lossRatio: z.number(),
@@ -47,7 +48,7 @@ export async function sendEchoes(plan: EchoesPlan): Promise<Echoes> {
     if (signal.aborted) break;
   }
   const { peer } = last as PingPage;
-  return { schemaVersion: 1, peer, size, echoes, ...statisticsOf(echoes) };
+  return { schemaVersion: SCHEMA_VERSION, peer, size, echoes, ...statisticsOf(echoes) };
 }
 
 export function statisticsOf(

@@ -1,8 +1,8 @@
 /** weft ping --all: the matrix, rows from, columns to, its legend and every cut by name. */
+import type { ReachCell, ReachNode, ReachPage } from '../../api/reach.ts';
 import { renderTable } from '../render.ts';
 import type { Style } from '../style.ts';
 import { renderMs } from './echoes.ts';
-import type { ReachCell, ReachNode, ReachPage } from './page.ts';
 
 /** Up to here a cell shows the round trip, and a column its node's name. */
 const WIDE_NODES_MAX = 16;

@@ -1,15 +1,16 @@
 /** weft ping PEER --sweep: the largest inner packet that crosses, there and back, and whether pods' MTU fits it. */
 import { z } from 'zod';
+import { type PingPage, pingedShape } from '../../api/ping.ts';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 import { mtuAdvice, overheadOf } from '../link-test/mtu-advice.ts';
 import { packetBytes, searchPayload } from '../link-test/path-mtu.ts';
 import type { Style } from '../style.ts';
-import { type PingPage, pingedShape } from './page.ts';
 
 /** A lost packet must not pass for one that was too large. */
 const TRIES = 3;
 
 export const sweepShape = z.looseObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   peer: pingedShape,
   /** bytes of the inner IP packet; null when not even a small one is answered */
   largestPacketBytes: z.number().nullable(),
@@ -50,7 +51,7 @@ export async function sweep(
   };
   const found = await searchPayload(probe, family, deviceMtu ?? 1500);
   const largest = 'why' in found ? null : packetBytes(found.payloadBytes, family);
-  const base = { schemaVersion: 1, peer, deviceMtu, podMtu, underlayMtu } as const;
+  const base = { schemaVersion: SCHEMA_VERSION, peer, deviceMtu, podMtu, underlayMtu } as const;
   if (podMtu === null || underlayMtu === null)
     return { ...base, largestPacketBytes: largest, fits: null, text: 'the daemon names no MTU' };
   const facts = { backend, family, interface: underlay, podMtu, underlayMtu };

@@ -1,5 +1,6 @@
 /** What `weft top` knows: made from polls of the daemon's pages, frozen while paused. */
-import type { PeerFacts, Sample, Status } from '../status-page.ts';
+import type { Sample } from '../../api/history.ts';
+import type { PeerFacts, Status } from '../pages.ts';
 
 export const SORTS = ['rate', 'subnet', 'rtt'] as const;
 export type Sort = (typeof SORTS)[number];
@@ -142,14 +143,10 @@ function peerRates(poll: Poll, previous: Poll | undefined): PeerRate[] {
 function workerLoads(poll: Poll, previous: Poll | undefined): WorkerLoad[] {
   const ms = poll.atMs - (previous?.atMs ?? poll.atMs);
   return (poll.status.workers ?? []).map((worker, i) => {
-    const waited = perSecond(waitNsOf(worker), waitNsOf(previous?.status.workers?.[i]), ms);
+    const waited = perSecond(worker.waitNs, previous?.status.workers?.[i]?.waitNs, ms);
     const busy = waited === null ? null : Math.min(1, Math.max(0, 1 - waited / 1e9));
     return { state: worker.state, restarts: worker.restarts, busy };
   });
-}
-
-function waitNsOf(worker: NonNullable<Status['workers']>[number] | undefined): number | undefined {
-  return worker?.waitNs ?? worker?.stats?.['waitNs'];
 }
 
 function dropRates(poll: Poll, previous: Poll | undefined): DropRate[] {

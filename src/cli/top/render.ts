@@ -1,7 +1,9 @@
 /** A frame of `weft top` as text: a pure function of what is known, the size of the screen and the style. */
+
+import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
+import type { Status } from '../pages.ts';
 import { clipLine, renderAge, renderBits, renderCount, renderTable, widthOf } from '../render.ts';
-import type { Sample, Status } from '../status-page.ts';
 import type { Style } from '../style.ts';
 import { areaGraph, meter, roundUp } from './graph.ts';
 import type { View } from './model.ts';

@@ -1,23 +1,17 @@
 /** What a picture of the overlay shows: its nodes, and one link for each pair of them. */
 import { z } from 'zod';
-import type { ReachCell, ReachPage } from '../ping/page.ts';
-
-const linkState = z.enum(['ok', 'lost', 'unknown']);
+import { type ReachCell, type ReachPage, reachCellShape, reachNodeShape } from '../../api/reach.ts';
+import { SCHEMA_VERSION } from '../../api/version.ts';
 
 export const topologyShape = z.looseObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(SCHEMA_VERSION),
   backend: z.string(),
   /** this node's interface in the underlay */
   interface: z.string(),
   nodes: z.array(
-    z.looseObject({
-      name: z.string(),
-      key: z.string(),
-      publicIp: z.string(),
-      subnets: z.array(z.string()),
-      self: z.boolean(),
-      kind: z.enum(['weft', 'other', 'unknown']),
-    }),
+    reachNodeShape
+      .pick({ name: true, key: true, subnets: true, self: true, kind: true })
+      .extend({ publicIp: z.string() }),
   ),
   links: z.array(
     z.looseObject({
@@ -25,7 +19,7 @@ export const topologyShape = z.looseObject({
       a: z.string(),
       b: z.string(),
       /** lost: in one direction at least */
-      state: linkState,
+      state: reachCellShape.shape.state,
       rttMs: z.number().nullable(),
       involvesSelf: z.boolean(),
     }),
@@ -52,7 +46,7 @@ export function topologyOf(
   const shown = nodes.map(({ name, key, publicIps, subnets, self, kind }) => {
     return { name, key, publicIp: publicIps[0] ?? '', subnets, self, kind };
   });
-  return { schemaVersion: 1, ...status, nodes: shown, links };
+  return { schemaVersion: SCHEMA_VERSION, ...status, nodes: shown, links };
 }
 
 /** An echo needs both directions: what one end lost, the link lost. */

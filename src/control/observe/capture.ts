@@ -3,6 +3,7 @@
  * when the reader is gone. One at a time: the rings have one reader.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CaptureSummary } from '../../api/capture.ts';
 import {
   CAPTURE,
   CAPTURE_HEADER,
@@ -29,14 +30,6 @@ export interface CaptureWish {
   snapBytes: number;
 }
 
-/** How the newest capture goes, or went. */
-export interface CaptureSummary {
-  running: boolean;
-  captured: number;
-  /** packets that the filter let through and that were not copied: a ring was full, or they came too fast */
-  missed: number;
-}
-
 interface Captured {
   timeMs: number;
   ns: number;
@@ -60,6 +53,7 @@ export class Captures {
     this.rings = memories.map((memory) => new Ring(memory));
   }
 
+  /** How the newest capture goes, or went. */
   get summary(): CaptureSummary {
     const { newest } = this;
     const running = newest !== undefined && !newest.ended.signal.aborted;

@@ -2,17 +2,10 @@
  * What is wrong with this node, in words that tell what to do: a pure function of what the daemon knows. Codes are stable.
  * {@link WarningBoard} shows a warning only when it has lasted: a blip is no news.
  */
+import type { HealthWarning as LastingWarning } from '../../api/health.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 
-export interface HealthWarning {
-  code: string;
-  severity: 'warning' | 'critical';
-  title: string;
-  text: string;
-  advice: string;
-  /** pods that should reach each other do not, or not all */
-  impactsConnectivity: boolean;
-}
+export type HealthWarning = Omit<LastingWarning, 'since'>;
 
 /** What the daemon knows cheaply; texts are '' where all is well. */
 export interface HealthFacts {
@@ -301,7 +294,7 @@ export class WarningBoard {
   }
 
   /** Those that have lasted, with `since` as text. */
-  visible(): (HealthWarning & { since: string })[] {
+  visible(): LastingWarning[] {
     return this.current.flatMap((warning) => {
       const sinceMs = this.since.get(warning.code) ?? this.lookedAtMs;
       const isOld = this.lookedAtMs - sinceMs >= (VISIBLE_AFTER_MS[warning.code] ?? 0);

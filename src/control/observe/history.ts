@@ -1,4 +1,6 @@
 /** The last two minutes of traffic as rates, one sample a second: what /history tells, and what the health warnings look at. */
+import type { HistoryPage, Sample } from '../../api/history.ts';
+import type { Rates as RecentRates } from '../../api/status.ts';
 import type { Totals } from '../../memory/counters.ts';
 
 const INTERVAL_MS = 1_000;
@@ -6,15 +8,6 @@ const SAMPLES_MAX = 120;
 /** The status page tells the mean of this many samples. */
 const RECENT = 5;
 
-/** Per second; times are the ends of the intervals. */
-export interface Sample {
-  at: string;
-  sentPackets: number;
-  sentBytes: number;
-  receivedPackets: number;
-  receivedBytes: number;
-  droppedPackets: number;
-}
 type Rates = Omit<Sample, 'at'>;
 
 export class History {
@@ -37,12 +30,12 @@ export class History {
   }
 
   /** The page /history; newest last. */
-  page(): { intervalMs: number; samples: readonly Sample[] } {
+  page(): HistoryPage {
     return { intervalMs: INTERVAL_MS, samples: this.kept };
   }
 
   /** Means of the last seconds; all 0 while there is nothing to tell. */
-  recent(): object {
+  recent(): RecentRates {
     const newest = this.kept.slice(-RECENT);
     const mean = (name: keyof Rates): number =>
       round(newest.reduce((sum, sample) => sum + sample[name], 0) / Math.max(1, newest.length));

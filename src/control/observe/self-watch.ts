@@ -1,14 +1,10 @@
 /** Looks at the node once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
+import type { HealthWarning } from '../../api/health.ts';
 import { kindOf } from '../../cluster/kinds/all.ts';
 import type { Totals } from '../../memory/counters.ts';
 import type { BackendStatus } from '../backend/backend.ts';
 import type { Node } from '../node.ts';
-import {
-  type HealthFacts,
-  type HealthWarning,
-  WarningBoard,
-  warningsOf,
-} from './health-warnings.ts';
+import { type HealthFacts, WarningBoard, warningsOf } from './health-warnings.ts';
 import { everySecond, History } from './history.ts';
 
 /** What "the last minute" of the warnings is, in looks. */
@@ -40,7 +36,7 @@ export class SelfWatch {
   }
 
   /** Warnings that have lasted. */
-  warnings(): (HealthWarning & { since: string })[] {
+  warnings(): HealthWarning[] {
     return this.board.visible();
   }
 

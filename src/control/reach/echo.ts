@@ -1,7 +1,9 @@
 /** ICMP echoes from the overlay device's address: the way that pods' packets take, answered by any peer's kernel. */
 import { randomBytes, randomInt } from 'node:crypto';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
+import type { Echo } from '../../api/ping.ts';
 import type { Addon } from '../../memory/addon.ts';
 import { ECHO, LAYOUT } from '../../memory/layout.ts';
 import { addressBytes, familyOf, sameWords, type Words } from '../../shared/address.ts';
@@ -12,13 +14,7 @@ const POLL_MS = 2;
 const ROWS = 64;
 const SEQUENCES = 0x10000;
 /** The error that says "too large for the way": only with it a node on the way names an MTU. */
-const EMSGSIZE = 90;
-
-export type EchoResult =
-  | { state: 'answered'; rttMs: number; ttl: number | null; payloadBytes: number }
-  | { state: 'lost' }
-  /** not sent, or turned back on the way; `mtu` where somebody named what would pass */
-  | { state: 'refused'; why: string; mtu: number | null };
+const { EMSGSIZE } = constants.errno;
 
 export interface EchoOptions {
   /** bytes behind the echo header */
@@ -33,7 +29,7 @@ interface Pending {
   address: Words;
   sentAtNs: number;
   deadlineMs: number;
-  done: (result: EchoResult) => void;
+  done: (result: Echo) => void;
 }
 
 /** Sends from the given addresses, each socket opened at its first use. Echoes of all callers share one pace. */
@@ -56,7 +52,7 @@ export class EchoSender {
   }
 
   /** One echo; never rejects. Waits for its turn first: at most ECHOES_PER_SECOND leave this node. */
-  async send(address: Words, { payloadBytes, timeoutMs }: EchoOptions): Promise<EchoResult> {
+  async send(address: Words, { payloadBytes, timeoutMs }: EchoOptions): Promise<Echo> {
     await this.turn();
     if (this.isClosed) return { state: 'lost' };
     try {
@@ -132,7 +128,7 @@ export class EchoSender {
     const errno = column(ECHO.errno);
     const ttl = column(ECHO.ttl);
     const rttMs = Math.max(0, column(ECHO.atNs) - pending.sentAtNs) / 1e6;
-    const answer: EchoResult = {
+    const answer: Echo = {
       state: 'answered',
       rttMs: Math.round(rttMs * 1e4) / 1e4,
       ttl: ttl < 0 ? null : ttl,
@@ -141,13 +137,13 @@ export class EchoSender {
     this.finish(sequence, errno === 0 ? answer : refusal(errno, column(ECHO.mtu)));
   }
 
-  private finish(sequence: number, result: EchoResult): void {
+  private finish(sequence: number, result: Echo): void {
     this.pending.get(sequence)?.done(result);
     this.pending.delete(sequence);
   }
 }
 
-function refusal(errno: number, mtu: number): EchoResult {
+function refusal(errno: number, mtu: number): Echo {
   const name = getSystemErrorName(-errno);
   const text: Record<string, string> = {
     EMSGSIZE: 'too large for the way without fragments',

@@ -4,9 +4,7 @@
  *             {"weft":"reach","version":1,"of":KEY}   the row of a peer of yours that I can't reach (one hop, never further)
  *   answer:   {"weft":"reach","version":1,"key":KEY,"cells":[[KEY, family, state, rttMs, lossRatio], …]} or {…,"error":…}
  */
-import type net from 'node:net';
 import { z } from 'zod';
-import { REACH_ANSWER_BYTES_MAX } from '../../shared/limits.ts';
 import { ROUND_PEERS_MAX, type RowCell } from './row.ts';
 
 export const QUESTION_BYTES_MAX = 512;
@@ -63,23 +61,4 @@ export function parseRow(line: string): Row {
     return { key: peer, family, state, rttMs, lossRatio };
   });
   return { key: answer.key, cells };
-}
-
-/** The first line that a socket says; rejects when it is too long or the connection ends before. The caller sets the deadline. */
-export function readLine(socket: net.Socket, bytesMax = REACH_ANSWER_BYTES_MAX): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    socket.on('data', (part: Buffer) => {
-      const end = part.indexOf(10);
-      bytes += end < 0 ? part.length : end;
-      parts.push(end < 0 ? part : part.subarray(0, end));
-      if (end < 0 && bytes <= bytesMax) return;
-      socket.pause();
-      if (bytes > bytesMax) reject(new Error(`more than ${bytesMax} bytes without a line end`));
-      else resolve(Buffer.concat(parts).toString('utf8'));
-    });
-    socket.on('error', reject);
-    socket.on('close', () => reject(new Error('the connection ended before a whole line')));
-  });
 }

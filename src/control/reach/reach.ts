@@ -1,12 +1,11 @@
 /** Reachability of all by all: own echoes, other daemons' rows, and the answers that this one gives them. */
-
+import type { ReachNode, ReachPage } from '../../api/reach.ts';
 import type { Peer } from '../../cluster/peers.ts';
-import type { Addon } from '../../memory/addon.ts';
 import { sameWords, type Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import { askRow } from './client.ts';
-import { EchoSender } from './echo.ts';
-import { type Matrix, type MatrixNode, matrixOf, peerNodes } from './matrix.ts';
+import { type EchoAddon, EchoSender } from './echo.ts';
+import { matrixOf, peerNodes } from './matrix.ts';
 import type { Question, Row } from './protocol.ts';
 import { OwnRow } from './row.ts';
 import { ReachServer } from './server.ts';
@@ -18,10 +17,10 @@ const RELAYS_MAX = 3;
 const MATRIX_FRESH_MS = 2_000;
 
 export interface ReachContext {
-  addon: Addon;
+  addon: EchoAddon;
   log: Log;
   /** this node in the matrix */
-  self: MatrixNode;
+  self: ReachNode;
   /** the addresses of the overlay devices */
   sources: Readonly<Partial<Record<4 | 6, Words>>>;
   peers: () => readonly Peer[];
@@ -37,8 +36,8 @@ export class Reach {
   readonly row: OwnRow;
   private readonly context: ReachContext;
   private readonly server: ReachServer;
-  private collecting: Promise<Matrix> | undefined;
-  private newest: { matrix: Matrix; atMs: number } | undefined;
+  private collecting: Promise<ReachPage> | undefined;
+  private newest: { matrix: ReachPage; atMs: number } | undefined;
 
   constructor(context: ReachContext) {
     this.context = context;
@@ -71,7 +70,7 @@ export class Reach {
   }
 
   /** Never older than some seconds; whoever asks meanwhile shares the work. */
-  matrix(): Promise<Matrix> {
+  matrix(): Promise<ReachPage> {
     const { newest } = this;
     if (newest && performance.now() - newest.atMs < MATRIX_FRESH_MS)
       return Promise.resolve(newest.matrix);
@@ -81,7 +80,7 @@ export class Reach {
     return this.collecting;
   }
 
-  private async collect(): Promise<Matrix> {
+  private async collect(): Promise<ReachPage> {
     const { self } = this.context;
     const nodes = peerNodes(this.context.peers());
     const own = await this.ownRow();
@@ -107,7 +106,7 @@ export class Reach {
     return { key: this.context.self.key, cells: await this.row.freshCells() };
   }
 
-  private async askDirectly(node: MatrixNode, rows: Map<string, Row>): Promise<void> {
+  private async askDirectly(node: ReachNode, rows: Map<string, Row>): Promise<void> {
     try {
       rows.set(node.key, await this.ask(node.key, node.key));
       node.kind = 'weft';
@@ -118,7 +117,7 @@ export class Reach {
   }
 
   private async askThroughOthers(
-    node: MatrixNode,
+    node: ReachNode,
     relays: readonly string[],
     rows: Map<string, Row>,
   ): Promise<void> {

@@ -2,6 +2,7 @@
 import net from 'node:net';
 import { formatAddress, parseAddress, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { readLine } from '../../shared/line.ts';
 import {
   formatRefusal,
   formatRow,
@@ -9,15 +10,14 @@ import {
   QUESTION_BYTES_MAX,
   type Question,
   type Row,
-  readLine,
 } from './protocol.ts';
 
 const CONNECTIONS_MAX = 64;
 const QUESTION_MS = 2_000;
 const CONNECTION_MS = 10_000;
-const WINDOW_MS = 10_000;
+export const WINDOW_MS = 10_000;
 /** Questions that one peer may ask in a window. */
-const QUESTIONS_PER_WINDOW = 60;
+export const QUESTIONS_PER_WINDOW = 60;
 const RETRY_MS = 5_000;
 
 export interface ServerContext {
@@ -93,7 +93,7 @@ export class ReachServer {
 
   private async serve(socket: net.Socket, late: NodeJS.Timeout): Promise<void> {
     try {
-      const question = parseQuestion(await readLine(socket, QUESTION_BYTES_MAX));
+      const question = parseQuestion(await readLine(socket, { bytesMax: QUESTION_BYTES_MAX }));
       clearTimeout(late);
       const answer = this.context.answer(question).then(formatRow, (error: unknown) => {
         return formatRefusal(messageOf(error));

@@ -1,7 +1,15 @@
 /** /healthz and /readyz for probes, with flannel's paths and bodies (flannel main.go mustRunHealthz), and /metrics. */
-import http from 'node:http';
-import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import type http from 'node:http';
+import { messageOf } from '../../shared/errors.ts';
 import type { Exposition } from '../observe/metrics.ts';
+import { type Limits, listen, type Refused } from './listen.ts';
+
+const LIMITS: Limits = {
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 5_000,
+  headerBytesMax: 4_096,
+  connectionsMax: 64,
+};
 
 /** Why the node is not ready, or '' when it is. */
 export type Readiness = () => string;
@@ -13,23 +21,16 @@ export async function startHealth(
   whyNotReady: Readiness,
   scrape: () => Promise<Exposition>,
 ): Promise<http.Server> {
-  const server = http.createServer({ maxHeaderSize: 4096 }, async (request, response) => {
+  const refused: Refused = {
+    code: 'ERR_HEALTHZ',
+    message: (why) => `--healthz-ip ${address} --healthz-port ${port}: ${why}; choose another port`,
+  };
+  return listen({ host: address, port }, LIMITS, refused, async (request, response) => {
     const [page = '/'] = (request.url ?? '/').split('?');
     const { status, type, body } = await answer(page, whyNotReady, scrape);
     response.writeHead(status, { 'content-type': type, connection: 'close' });
     response.end(body);
   });
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 5_000;
-  server.maxConnections = 64;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const message = `--healthz-ip ${address} --healthz-port ${port}: ${messageOf(error)}; choose another port`;
-      reject(new WeftError('ERR_HEALTHZ', EXIT.os, message, error));
-    });
-    server.listen(port, address, resolve);
-  });
-  return server;
 }
 
 interface Answer {

@@ -9,8 +9,9 @@ import type { Random } from '../random.ts';
 export interface Faults {
   loss?: number;
   duplication?: number;
-  /** bits flipped, bytes replaced, or cut short */
+  /** cut short, or wrong in 1 to damagesMax bytes; a checksum always sees one of them, two may cancel out in it. 1 by default. */
   corruption?: number;
+  damagesMax?: number;
   /** overtakes up to OVERTAKEN_MAX datagrams of its step */
   reordering?: number;
   /** ECN: congestion experienced */
@@ -43,7 +44,6 @@ interface Due {
 
 const OVERTAKEN_MAX = 16;
 const CONGESTION_EXPERIENCED = 3;
-const DAMAGES_MAX = 3;
 
 export class Fabric {
   /** accepted + copies = lost + arrived + in flight; placed ones are among the accepted */
@@ -120,10 +120,10 @@ export class Fabric {
     const bytes = whole.slice();
     // Headers are the interesting part, so half of all damage hits the first bytes.
     const reach = random.below(2) === 0 ? Math.min(bytes.length, 80) : bytes.length;
-    for (let i = 1 + random.below(DAMAGES_MAX); i > 0; i--) {
+    for (let i = 1 + random.below(this.faults.damagesMax ?? 1); i > 0; i--) {
       const at = random.below(reach);
       bytes[at] =
-        random.below(2) === 0 ? random.below(256) : (bytes[at] as number) ^ (1 << (i & 7));
+        random.below(2) === 0 ? random.below(256) : (bytes[at] as number) ^ (1 << random.below(8));
     }
     return bytes;
   }

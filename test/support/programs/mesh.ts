@@ -3,6 +3,8 @@
  * of every node and of the network must be accounted for. Arguments: steps, seed. Exits 0 and prints what got through and a digest, or 1
  * with the last events and the command that repeats the run.
  */
+
+import { loadAddon } from '../../../src/memory/addon.ts';
 import type { CounterName } from '../../../src/memory/counters.ts';
 import { formatAddress } from '../../../src/shared/address.ts';
 import { FLANNEL_UDP, Mesh, VXLAN } from '../mesh/mesh.ts';
@@ -20,6 +22,7 @@ const FAULTS = {
   loss: 0.02,
   duplication: 0.05,
   corruption: 0.2,
+  damagesMax: 3,
   reordering: 0.1,
   congestion: 0.02,
   delayStepsMax: 3,
@@ -35,6 +38,9 @@ const KINDS: Readonly<Record<string, () => Mesh>> = {
   'vxlan IPv6': () => Mesh.start({ ...VXLAN, ...common, family: 6 }),
   'udp IPv4': () => Mesh.start({ ...FLANNEL_UDP, ...common }),
   'toy IPv4': () => Mesh.start({ ...toyOf(NODES), ...common }),
+  ...('sealLink' in loadAddon() && {
+    'sealed toy IPv4': () => Mesh.start({ ...toyOf(NODES, true), ...common }),
+  }),
 };
 
 /** A packet from a pod of this node, or now and then of another, right in every field. */

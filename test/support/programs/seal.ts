@@ -3,17 +3,14 @@
  * not open is dropped once, for a reason that its encapsulation gives. Exits 0 and prints what held, or throws.
  */
 import assert from 'node:assert/strict';
-import { type Addon, loadAddon } from '../../../src/memory/addon.ts';
+import { loadAddon } from '../../../src/memory/addon.ts';
 import type { DropName } from '../../../src/memory/drops.ts';
 import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG } from '../../../src/memory/layout.ts';
 import { buildPacket } from '../native/packets.ts';
 import { type Datagram, makeRig, type RowInput } from '../native/rig.ts';
 import { pattern, tcpPacket } from '../packets.ts';
 import { Rig } from '../rig.ts';
-
-interface SealingAddon extends Addon {
-  sealLink(engine: number, link: number, key: number): void;
-}
+import type { SealingAddon } from '../sealed-toy-encap.ts';
 
 const addon = loadAddon() as SealingAddon;
 const KEY = 7;

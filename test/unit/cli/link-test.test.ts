@@ -1,13 +1,9 @@
-/** `weft bench`: which peer is meant, what the wire may say, what the MTU means, and a whole test on loopback. */
+/** `weft bench`: which peer is meant, what the wire may say, what the MTU means, server and client on loopback. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import http from 'node:http';
 import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
+import type os from 'node:os';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listenAddresses } from '../../../src/cli/commands/bench.ts';
@@ -15,7 +11,7 @@ import { FarEnd } from '../../../src/cli/link-test/far-end.ts';
 import { findPeer } from '../../../src/cli/link-test/find-peer.ts';
 import { percentile } from '../../../src/cli/link-test/latency.ts';
 import { readLine, writeLine } from '../../../src/cli/link-test/line.ts';
-import { median, STEPS } from '../../../src/cli/link-test/measures.ts';
+import { median } from '../../../src/cli/link-test/measures.ts';
 import {
   measurePath,
   type Probe,
@@ -30,15 +26,14 @@ import {
   parseRequest,
   proofOf,
 } from '../../../src/cli/link-test/protocol.ts';
-import { BenchServer } from '../../../src/cli/link-test/server.ts';
 import { judgeMtu, type MtuFacts } from '../../../src/cli/link-test/verdict.ts';
-import { projectRoot } from '../../../src/shared/root.ts';
+import type { NamedPeers } from '../../../src/cli/pages.ts';
+import { OVERLAY, startServer, TOKEN, UNDERLAY } from '../../support/link-test-server.ts';
 
-const TOKEN = '0123456789abcdef0123456789abcdef';
 const NONCE = 'f'.repeat(32);
 
 const dual = { key: '10.5.2.0-24&fd00:5:2::-64', publicIp: '192.0.2.2' };
-const peers = [
+const peers: NamedPeers['peers'] = [
   { ...dual, family: 6, subnet: 'fd00:5:2::/64', publicIp: '2001:db8::2' },
   { ...dual, family: 4, subnet: '10.5.2.0/24' },
   { key: '10.5.3.0-24', family: 4, subnet: '10.5.3.0/24', publicIp: '192.0.2.3' },
@@ -229,23 +224,6 @@ test('the server listens on the node and overlay addresses only', () => {
   assert.throws(() => listenAddresses({ node, devices: [] }, {}), /eth0/);
 });
 
-/** Loopback has many addresses: one plays the underlay, one the overlay. */
-const UNDERLAY = '127.0.0.1';
-const OVERLAY = '127.0.0.2';
-
-async function startServer(t: TestContext): Promise<{ server: BenchServer; said: string[] }> {
-  const said: string[] = [];
-  const server = new BenchServer({
-    addresses: [UNDERLAY, OVERLAY],
-    port: 0,
-    token: TOKEN,
-    say: (text) => void said.push(text),
-  });
-  await server.start();
-  t.after(() => server.close());
-  return { server, said };
-}
-
 function farEnd(t: TestContext, port: number, token = TOKEN): FarEnd {
   const address = { underlay: UNDERLAY, overlay: OVERLAY };
   const { signal } = new AbortController();
@@ -377,70 +355,4 @@ test('an aborted test ends its sockets', async (t) => {
   abort.abort();
   await assert.rejects(running);
   await assert.rejects(measurePath(UNDERLAY, UNDERLAY, 4, abort.signal), { name: 'AbortError' });
-});
-
-/** What weftd would answer on a node whose only peer is on loopback, with one address for both paths: only that is a device's. */
-async function startAdmin(t: TestContext): Promise<string> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'weft-bench-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const node = { interface: 'lo', publicIp: '127.0.0.9', publicIpv6: null };
-  const lease = { key: '127.0.0.8-32' };
-  const pages: Record<string, object> = {
-    '/status': { node, backend: 'vxlan', devices: [{ device: 'flannel.1' }], lease, mtu: 1450 },
-    '/peers': {
-      peers: [{ key: '127.0.0.1-32', family: 4, subnet: `${UNDERLAY}/32`, publicIp: UNDERLAY }],
-    },
-  };
-  const admin = http.createServer((request, response) => {
-    response.end(JSON.stringify(pages[request.url ?? '']));
-  });
-  t.after(() => admin.close());
-  const socket = path.join(folder, 'weft.sock');
-  await new Promise<void>((resolve) => admin.listen(socket, resolve));
-  return socket;
-}
-
-async function weftBench(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(path.join(projectRoot(), 'bin/weft'), ['bench', ...words]);
-  let out = '';
-  let err = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    out += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    err += text;
-  });
-  const [code] = await once(child, 'close');
-  return { code, out, err };
-}
-
-test('the whole command against a server: table, JSON, steps, exit codes', async (t) => {
-  const { server } = await startServer(t);
-  const socket = await startAdmin(t);
-  const flags = [`--admin-socket=${socket}`, `--port=${server.port}`, '--seconds=0.1'];
-  const table = await weftBench('127.0.0.1-32', ...flags, `--token=${TOKEN}`);
-  assert.equal(table.code, 0, table.err);
-  assert.match(table.out, /\nTCP to the peer +[\d.]+ [GM]bit\/s +[\d.]+ [GM]bit\/s +[\d.]+\n/);
-  assert.match(table.out, /\nMTU: pods are told 1450; the path carries \d+: good/);
-  const steps = table.err.trimEnd().split('\n');
-  assert.equal(steps.length, STEPS);
-  assert.equal(steps.at(-1), `[${STEPS}/${STEPS}] MTU, underlay`);
-
-  const json = await weftBench(UNDERLAY, ...flags, `--token=${TOKEN}`, '--json');
-  const result = JSON.parse(json.out);
-  assert.equal(result.schemaVersion, 1);
-  assert.equal(result.tcpFromMbitPerS.overlay.rounds.length, 3);
-  assert.equal(result.mtu.fits, true);
-
-  const unknown = await weftBench('127.0.0.3', ...flags, `--token=${TOKEN}`);
-  assert.deepEqual([unknown.code, unknown.out], [1, '']);
-  assert.match(unknown.err, /no peer "127\.0\.0\.3".*\n {2}127\.0\.0\.1-32/);
-  const noDaemon = await weftBench(UNDERLAY, '--admin-socket=/nonexistent', '--token=x');
-  assert.equal(noDaemon.code, 2);
-});
-
-test('a bad command line: exit 64', async () => {
-  const lines = [[], ['x'], ['x', '--serve'], ['x', '--token=y', '--seconds=1e1']];
-  for (const words of [...lines, ['--serve', '--port=0'], ['--serve', '--for=86401']])
-    assert.equal((await weftBench(...words)).code, 64, words.join(' '));
 });

@@ -1,9 +1,10 @@
 /** What `weft ping` and `weft topology` say, without a daemon. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Echo } from '../../../src/api/ping.ts';
+import type { ReachCell, ReachNode, ReachPage } from '../../../src/api/reach.ts';
 import { renderEcho, statisticsOf } from '../../../src/cli/ping/echoes.ts';
 import { renderMatrix } from '../../../src/cli/ping/matrix.ts';
-import type { Echo, ReachCell, ReachNode, ReachPage } from '../../../src/cli/ping/page.ts';
 import { judge } from '../../../src/cli/ping/sweep.ts';
 import { chooseStyle, PLAIN } from '../../../src/cli/style.ts';
 import { renderDot, renderMermaid } from '../../../src/cli/topology/graph.ts';
@@ -37,7 +38,7 @@ function page(count: number, cuts: readonly [number, number][]): ReachPage {
         return { ...ends, rttMs: state === 'ok' ? 0.5 : null, lossRatio: 0, lostFamilies: [] };
       }),
   );
-  return { schemaVersion: 1, nodes, cells, complete: true };
+  return { nodes, cells, complete: true };
 }
 
 describe('weft ping PEER', () => {

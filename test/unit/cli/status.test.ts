@@ -1,7 +1,8 @@
 /** weft status and weft routes get: what people read. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type RouteAnswer, renderRoute } from '../../../src/cli/commands/routes.ts';
+import type { RoutePage } from '../../../src/api/routes.ts';
+import { renderRoute } from '../../../src/cli/commands/routes.ts';
 import { renderStatus, type Screen } from '../../../src/cli/commands/status.ts';
 import { widthOf } from '../../../src/cli/render.ts';
 import { chooseStyle, PLAIN } from '../../../src/cli/style.ts';
@@ -87,7 +88,7 @@ test('status: texts are wrapped to the width, colours take no room', () => {
 });
 
 const none = { device: null, gateway: null, source: null, problem: null };
-const route: RouteAnswer = {
+const route: RoutePage = {
   address: '10.5.2.9',
   family: 4,
   way: 'peer',
@@ -124,7 +125,7 @@ test('routes get: the whole header of a packet to a peer', () => {
 });
 
 test('routes get: direct, own, unleased and outside are told apart', () => {
-  const other = (way: RouteAnswer['way']): string =>
+  const other = (way: RoutePage['way']): string =>
     renderRoute({ ...route, way, encapsulation: null, underlay: null }, PLAIN);
   assert.match(other('direct'), /by a plain route, not encapsulated/);
   assert.match(other('own'), /own subnet 10\.5\.1\.0\/24/);

@@ -1,9 +1,10 @@
 /** weft top: what is derived from polls, what a frame looks like, what keys mean. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Sample } from '../../../src/api/history.ts';
 import { renderLine } from '../../../src/cli/commands/top.ts';
+import type { PeerFacts, Status } from '../../../src/cli/pages.ts';
 import { widthOf } from '../../../src/cli/render.ts';
-import type { PeerFacts, Sample, Status } from '../../../src/cli/status-page.ts';
 import { chooseStyle, PLAIN } from '../../../src/cli/style.ts';
 import { areaGraph, roundUp } from '../../../src/cli/top/graph.ts';
 import { type Poll, TopModel, type View } from '../../../src/cli/top/model.ts';

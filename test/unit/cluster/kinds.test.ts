@@ -21,7 +21,8 @@ import { TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
 import { NO_MAC } from '../../../src/shared/address.ts';
 import { words } from '../../support/rig.ts';
-import { TOY_KIND, ToyBackend } from '../../support/toy-kind.ts';
+import { ToyBackend } from '../../support/toy-backend.ts';
+import { TOY_KIND } from '../../support/toy-kind.ts';
 
 const NETWORK = '"Network":"10.3.0.0/16"';
 const BOTH = `${NETWORK},"EnableIPv6":true,"IPv6Network":"fd00:3::/48"`;

@@ -12,9 +12,10 @@ import { toSettings } from '../../../src/options/settings.ts';
 import { formatAddress } from '../../../src/shared/address.ts';
 import { EXIT, WeftError } from '../../../src/shared/errors.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
-import { keepLog, until } from '../../support/log-lines.ts';
+import { keepLog } from '../../support/log-lines.ts';
 import { MadeUpHost, underlay } from '../../support/made-up-host.ts';
 import { ToyRegistry, toyLease } from '../../support/toy-registry.ts';
+import { until } from '../../support/until.ts';
 
 const CONFIG = '{"Network":"10.244.0.0/16","Backend":{"Type":"host-gw"}}';
 const UPKEEP_MS = 5_000;
@@ -81,7 +82,7 @@ test('a missing network config and a registry that does not answer are waited fo
   const { daemon, registry, clock } = setUp(t, '');
   registry.config = undefined;
   const started = daemon.start();
-  await until(() => daemon.waitsFor !== '');
+  await until('the start waits', () => daemon.waitsFor !== '');
   assert.equal(daemon.phase, 'waiting for the network config');
   assert.match(daemon.waitsFor, /no network config yet; write the test/);
   registry.failure = new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, 'gone fishing');
@@ -107,7 +108,7 @@ test('a stop while the start waits ends it, without taking anything', async (t) 
   const { daemon, registry, stop } = setUp(t, '{}{');
   const started = daemon.start();
   started.catch(() => undefined);
-  await until(() => daemon.waitsFor !== '');
+  await until('the start waits', () => daemon.waitsFor !== '');
   await stop();
   await assert.rejects(started);
   assert.ok(!registry.calls.includes('backend.open'));
@@ -174,7 +175,9 @@ test('a new address of the underlay is followed and announced', async (t) => {
   assert.equal(daemon.external?.mtu, 1400);
   const published = registry.get('node-1')?.attributes.publicIp4;
   assert.equal(published && formatAddress(published), '192.0.2.77');
-  await until(() => /FLANNEL_MTU=1400/.test(readFileSync(subnetFile, 'utf8')));
+  await until('the subnet file has the MTU', () =>
+    /FLANNEL_MTU=1400/.test(readFileSync(subnetFile, 'utf8')),
+  );
 });
 
 test('a move that fails is announced all the same, and the host is put right at the next look', async (t) => {
@@ -183,14 +186,14 @@ test('a move that fails is announced all the same, and the host is put right at 
   host.external = underlay('192.0.2.77');
   host.moveFailure = new Error('address not usable yet');
   await clock.move(UPKEEP_MS);
-  await until(() => daemon.problems.host !== '');
+  await until('the failure is a problem', () => daemon.problems.host !== '');
   assert.match(daemon.problems.host, /address not usable yet/);
   assert.ok(messages.includes('upkeep: address not usable yet'));
   const published = registry.get('node-1')?.attributes.publicIp4;
   assert.equal(published && formatAddress(published), '192.0.2.77');
   const healed = registry.calls.filter((call) => call === 'backend.heal').length;
   await clock.move(UPKEEP_MS);
-  await until(() => daemon.problems.host === '');
+  await until('the problem is gone', () => daemon.problems.host === '');
   assert.equal(registry.calls.filter((call) => call === 'backend.heal').length, healed + 1);
 });
 

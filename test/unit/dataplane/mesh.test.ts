@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import type { DropName } from '../../../src/memory/drops.ts';
 import type { SourceCheck } from '../../../src/memory/worker-task.ts';
 import type { Faults } from '../../support/mesh/fabric.ts';
-import { FLANNEL_UDP, Mesh, VXLAN } from '../../support/mesh/mesh.ts';
+import { meshForTest } from '../../support/mesh/for-test.ts';
+import { FLANNEL_UDP, type Mesh, VXLAN } from '../../support/mesh/mesh.ts';
 import { Stream } from '../../support/mesh/stream.ts';
 import { UNDERLAY_PORT } from '../../support/mesh/underlay.ts';
 import { pattern, udpPacket } from '../../support/packets.ts';
@@ -37,11 +38,9 @@ function chatter(mesh: Mesh, seed: number, steps: number): void {
 }
 
 function digestOf(seed: number): string {
-  const mesh = Mesh.start({ ...VXLAN, seed, nodes: 4, faults: EVERYTHING });
+  const mesh = meshForTest({ ...VXLAN, seed, nodes: 4, faults: EVERYTHING });
   chatter(mesh, 1, 40);
-  const digest = mesh.log.digest();
-  mesh.close();
-  return digest;
+  return mesh.log.digest();
 }
 
 test('a mesh run is its seed: the same one gives the same events and bytes, another one others', () => {
@@ -51,7 +50,7 @@ test('a mesh run is its seed: the same one gives the same events and bytes, anot
 });
 
 test('the log of a mesh says what became of a datagram, in lines and as a sequence diagram', () => {
-  const mesh = Mesh.start({ ...VXLAN, seed: 1, nodes: 2, faults: { delayStepsMax: 3 } });
+  const mesh = meshForTest({ ...VXLAN, seed: 1, nodes: 2, faults: { delayStepsMax: 3 } });
   const packet = udpPacket({ source: '10.244.1.2', destination: '10.244.2.2' });
   for (let i = 0; i < 8; i++) mesh.write(1, packet);
   mesh.settle();
@@ -61,7 +60,6 @@ test('the log of a mesh says what became of a datagram, in lines and as a sequen
   assert.match(lines.join('\n'), /^step 1 {2}node1 -> node2: #\d 50 B late by \d$/m);
   assert.match(lines.join('\n'), /^step \d {2}fabric -> node2: #8$/m);
   assert.match(mesh.log.mermaid(), /^sequenceDiagram\n {2}pod1->>node1: 1: 28 B\n/);
-  mesh.close();
 });
 
 const FRAME_TO_NODE_2 = [8, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
@@ -145,12 +143,11 @@ for (const { what, send, verdicts, vni = 1 } of admissions) {
         vni: node === 1 ? vni : 1,
         port,
       });
-      const mesh = Mesh.start({ ...VXLAN, encapOf, seed: 1, nodes: 3, sourceCheck });
+      const mesh = meshForTest({ ...VXLAN, encapOf, seed: 1, nodes: 3, sourceCheck });
       send(mesh);
       mesh.settle();
       assert.equal(mesh.take(2).length, verdict === 'accepted' ? 1 : 0);
       if (verdict !== 'accepted') assert.equal(mesh.node(2).drops(verdict), 1);
-      mesh.close();
     });
   }
 }
@@ -161,18 +158,17 @@ for (const [name, kind, family] of [
   ['flannel-UDP', FLANNEL_UDP, 4],
 ] as const) {
   test(`${name} IPv${family}: a TCP stream over a calm network arrives whole and merged`, () => {
-    const mesh = Mesh.start({ ...kind, seed: 1, nodes: 2, family, faults: { merging: 0.5 } });
+    const mesh = meshForTest({ ...kind, seed: 1, nodes: 2, family, faults: { merging: 0.5 } });
     const stream = new Stream(mesh, 1, 2, pattern(200_000));
     stream.send();
     mesh.settle();
     stream.receive();
     assert.equal(stream.missingBytes, 0);
     assert.ok(stream.merged > 0);
-    mesh.close();
   });
 
   test(`${name} IPv${family}: over a hostile network no wrong byte arrives, and in the end all right ones`, () => {
-    const mesh = Mesh.start({ ...kind, seed: 3, nodes: 3, family, faults: EVERYTHING });
+    const mesh = meshForTest({ ...kind, seed: 3, nodes: 3, family, faults: EVERYTHING });
     const there = new Stream(mesh, 1, 2, pattern(150_000, 5));
     const back = new Stream(mesh, 2, 1, pattern(50_000, 6));
     const streams = [there, back];
@@ -185,6 +181,5 @@ for (const [name, kind, family] of [
     }
     assert.equal(missing(), 0);
     assert.ok(there.merged > 0);
-    mesh.close();
   });
 }

@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { projectRoot } from '../../../src/shared/root.ts';
-import { Mesh, VXLAN } from '../../support/mesh/mesh.ts';
+import { meshForTest } from '../../support/mesh/for-test.ts';
+import { type Mesh, VXLAN } from '../../support/mesh/mesh.ts';
 import { Stream } from '../../support/mesh/stream.ts';
 import { indexOf, toyOf } from '../../support/mesh/toy.ts';
 import { pattern, udpPacket } from '../../support/packets.ts';
@@ -22,7 +23,7 @@ function datagram(index: number, type = 4): Uint8Array {
 
 for (const family of [4, 6] as const) {
   test(`streams through a foreign encapsulation arrive whole and merged, IPv${family}`, () => {
-    const mesh = Mesh.start({ ...TOY, family, faults: { merging: 0.5, reordering: 0.02 } });
+    const mesh = meshForTest({ ...TOY, family, faults: { merging: 0.5, reordering: 0.02 } });
     const streams = [
       new Stream(mesh, 1, 2, pattern(100_000, 1)),
       new Stream(mesh, 2, 3, pattern(100_000, 2)),
@@ -34,7 +35,6 @@ for (const family of [4, 6] as const) {
       assert.equal(stream.missingBytes, 0);
       assert.ok(stream.merged > 0);
     }
-    mesh.close();
   });
 }
 
@@ -43,19 +43,17 @@ function sentFromElsewhere(mesh: Mesh): [number, number] {
   mesh.move(1, ELSEWHERE);
   mesh.write(1, PACKET);
   mesh.settle();
-  const result: [number, number] = [mesh.take(2).length, mesh.node(2).drops('inUnknownPeer')];
-  mesh.close();
-  return result;
+  return [mesh.take(2).length, mesh.node(2).drops('inUnknownPeer')];
 }
 
 test('a node that moved is known by its index, and to VXLAN it is a stranger', () => {
-  assert.deepEqual(sentFromElsewhere(Mesh.start(TOY)), [1, 0]);
-  assert.deepEqual(sentFromElsewhere(Mesh.start({ ...VXLAN, nodes: NODES, seed: 1 })), [0, 1]);
+  assert.deepEqual(sentFromElsewhere(meshForTest(TOY)), [1, 0]);
+  assert.deepEqual(sentFromElsewhere(meshForTest({ ...VXLAN, nodes: NODES, seed: 1 })), [0, 1]);
 });
 
 test('whoever has no index gets in nowhere, whatever --source-check says', () => {
   for (const sourceCheck of ['lease', 'vtep', 'off'] as const) {
-    const mesh = Mesh.start({ ...TOY, sourceCheck });
+    const mesh = meshForTest({ ...TOY, sourceCheck });
     mesh.inject(HOME, 2, datagram(indexOf(2, 9)));
     mesh.inject(HOME, 2, datagram(indexOf(2, 1), 3));
     mesh.inject(HOME, 2, Uint8Array.of(4, 0, 0));
@@ -66,16 +64,14 @@ test('whoever has no index gets in nowhere, whatever --source-check says', () =>
     mesh.inject(ELSEWHERE, 2, datagram(indexOf(2, 1)));
     mesh.settle();
     assert.equal(mesh.take(2).length, 1);
-    mesh.close();
   }
 });
 
 test("an index answers for its node's pods only", () => {
-  const mesh = Mesh.start(TOY);
+  const mesh = meshForTest(TOY);
   mesh.inject(HOME, 2, datagram(indexOf(2, 3)));
   mesh.settle();
   assert.equal(mesh.node(2).drops('inForeignSource'), 1);
-  mesh.close();
 });
 
 test('the product has taken the encapsulation without an edit', () => {

@@ -7,6 +7,7 @@ import {
   findExternalInterface,
   type InterfaceWishes,
 } from '../../../src/host/external-interface.ts';
+import { ADDRESSED_LINK, ipJson, LINK, parseIpJson, ROUTE } from '../../../src/host/ip-json.ts';
 import { checkDevices, findPortHolder } from '../../../src/host/preflight.ts';
 import { formatAddress, parseAddress, type Words } from '../../../src/shared/address.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
@@ -14,14 +15,20 @@ import { messageOf } from '../../../src/shared/errors.ts';
 const address = (family: string, local: string, more: object = {}) => ({
   family,
   local,
+  prefixlen: 24,
   scope: 'global',
   ...more,
 });
+const link = (ifname: string, more: object = {}) => ({
+  ifindex: 1,
+  ifname,
+  flags: ['UP'],
+  mtu: 1500,
+  ...more,
+});
 const LINKS = [
-  { ifname: 'lo', mtu: 65536, addr_info: [address('inet', '127.0.0.1', { scope: 'host' })] },
-  {
-    ifname: 'eth0',
-    mtu: 1500,
+  link('lo', { mtu: 65536, addr_info: [address('inet', '127.0.0.1', { scope: 'host' })] }),
+  link('eth0', {
     addr_info: [
       address('inet', '192.0.2.9', { dynamic: true }),
       address('inet', '192.0.2.5'),
@@ -30,9 +37,9 @@ const LINKS = [
       address('inet6', '2001:db8::8', { temporary: true }),
       address('inet6', '2001:db8::9'),
     ],
-  },
-  { ifname: 'eth1', mtu: 9000, addr_info: [address('inet', '198.51.100.1')] },
-  { ifname: 'bare0', mtu: 1500, addr_info: [] },
+  }),
+  link('eth1', { mtu: 9000, addr_info: [address('inet', '198.51.100.1')] }),
+  link('bare0', { addr_info: [] }),
 ];
 
 /** `ip` with canned answers by the words behind -j. */
@@ -115,11 +122,8 @@ test('no default route is said', async () => {
   await assert.rejects(choose({}, { '-4 route show default': [] }), /no IPv4 default route/);
 });
 
-const vxlan = (ifname: string, port: number, flags: string[]) => ({
-  ifname,
-  flags,
-  linkinfo: { info_kind: 'vxlan', info_data: { port } },
-});
+const vxlan = (ifname: string, port: number, flags: string[]) =>
+  link(ifname, { flags, linkinfo: { info_kind: 'vxlan', info_data: { port } } });
 
 test('a device of our name is named before anything is changed', async () => {
   const check = (links: object[], ...held: string[]) =>
@@ -129,22 +133,22 @@ test('a device of our name is named before anything is changed', async () => {
       new Set(held),
       fakeIp({ '-d link show': links, '-d link show type vxlan': [] }),
     );
-  assert.deepEqual(await check([{ ifname: 'eth0' }]), []);
+  assert.deepEqual(await check([link('eth0')]), []);
   const left = { ...vxlan('flannel.1', 8472, ['UP']), address: '02:00:00:00:00:09' };
   assert.deepEqual(
     await check([left]),
     [{ name: 'flannel.1', mac: '02:00:00:00:00:09' }],
     "a stock flannel's device is taken over",
   );
-  const dummy = { ifname: 'flannel.1', linkinfo: { info_kind: 'dummy' } };
+  const dummy = link('flannel.1', { linkinfo: { info_kind: 'dummy' } });
   await assert.rejects(check([dummy]), {
     code: 'ERR_TUN_BUSY',
     message: /dummy device.*ip link delete flannel\.1/,
   });
-  const tun = (numqueues: number, type = 'tun') => ({
-    ifname: 'flannel.1',
-    linkinfo: { info_kind: 'tun', info_data: { type, multi_queue: true, numqueues } },
-  });
+  const tun = (numqueues: number, type = 'tun') =>
+    link('flannel.1', {
+      linkinfo: { info_kind: 'tun', info_data: { type, multi_queue: true, numqueues } },
+    });
   await assert.rejects(check([tun(1)]), /another weftd runs here/);
   assert.deepEqual(await check([tun(1)], 'flannel.1'), [], 'we hold a queue of it');
   assert.deepEqual(await check([tun(0)]), [], 'a weftd left it');
@@ -162,11 +166,11 @@ test('the kernel vxlan device that holds the port is named, a device that is dow
 });
 
 test('a device that is right is not touched; of another only what is wrong is changed', async () => {
-  const commands = async (link: object): Promise<string> => {
+  const commands = async (present: object): Promise<string> => {
     let batch = '';
     const run: Exec = async (_command, args, input) => {
       if (args[0] === '-batch') batch = input ?? '';
-      return args[0] === '-j' ? JSON.stringify([link]) : '';
+      return args[0] === '-j' ? JSON.stringify([link('nosuch.1', present)]) : '';
     };
     const setup = { name: 'nosuch.1', family: 4, mtu: 1450, queuePackets: 4000 } as const;
     await configureDevice({ ...setup, address: parseAddress('10.244.7.0') as Words }, run);
@@ -214,4 +218,38 @@ test('a command that the host does not have is told from one that fails, and its
   const failed = await failureOf('sh', '-c', 'echo command not found >&2; exit 1');
   assert.ok(!isMissingCommand(failed));
   assert.match(messageOf(failed), /^sh -c .*: command not found$/);
+});
+
+test('what ip prints is checked where it comes in: a missing field is named, others are ignored', async () => {
+  const parse = (...answers: object[]) =>
+    ipJson(LINK, ['link', 'show'], async () => JSON.stringify(answers));
+  const eth0 = { ifindex: 2, ifname: 'eth0', flags: ['UP'], mtu: 1500 };
+  assert.deepEqual(await parse({ ...eth0, qdisc: 'fq', promiscuity: 1 }), [eth0]);
+  assert.deepEqual(
+    await parse({}, eth0),
+    [eth0],
+    'older releases leave {} for what is filtered out',
+  );
+  const { mtu: _, ...withoutMtu } = eth0;
+  await assert.rejects(parse(eth0, withoutMtu), {
+    code: 'ERR_COMMAND_ANSWER',
+    exitCode: 71,
+    message: /^ip link show: its answer is not understood: 1\.mtu: /,
+  });
+  const kind = { info_kind: 'geneve', info_data: { port: 'none', numqueues: 'many' } };
+  assert.equal((await parse({ ...eth0, linkinfo: kind })).length, 1, "another kind's fields");
+});
+
+test('what is no list of objects is refused, nothing at all is an empty list', () => {
+  assert.deepEqual(parseIpJson(ROUTE, ' \n', 'ip route'), []);
+  for (const text of ['[{"dst":"default"}', '{"dst":"default"}', '["default"]', '[null, 5]'])
+    assert.throws(() => parseIpJson(ROUTE, text, 'ip route'), { code: 'ERR_COMMAND_ANSWER' }, text);
+});
+
+test("this host's own ip is understood", async () => {
+  const links = await ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show']);
+  const loopback = links.find(({ ifname }) => ifname === 'lo');
+  assert.ok(loopback?.flags.includes('LOOPBACK'));
+  const [route] = await ipJson(ROUTE, ['route', 'get', '127.0.0.1']);
+  assert.deepEqual([route?.dst, route?.dev], ['127.0.0.1', 'lo']);
 });

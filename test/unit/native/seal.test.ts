@@ -1,4 +1,4 @@
-/** The seam for encryption, with the test seal that only the sanitizer build has. */
+/** The seam for encryption; a sealed link is tested in test/fuzz, by the sanitizer build. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FlannelUdpEncap } from '../../../src/dataplane/encap/flannel-udp.ts';
@@ -9,17 +9,6 @@ import { DROP } from '../../../src/memory/drops.ts';
 import { LAYOUT } from '../../../src/memory/layout.ts';
 import { TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
-import { runSanitized } from '../../support/sanitized.ts';
-
-test('a sealed link closes what leaves and opens what comes in; what does not open is dropped once', async () => {
-  const { code, output } = await runSanitized('seal', []);
-  assert.equal(code, 0, output);
-  assert.match(output, /segments open to what a link in clear sends/);
-  assert.match(output, /on the wire nothing is in clear/);
-  assert.match(output, /a row without a session fails alone/);
-  for (const link of ['vxlan IPv4', 'vxlan IPv6', 'udp IPv4'])
-    assert.match(output, new RegExp(`${link}: one of five did not open, dropped once`));
-});
 
 test('no encapsulation takes a datagram that did not open for its own', () => {
   const view = new DataView(new ArrayBuffer(100).slice(0));

@@ -1,17 +1,22 @@
-/** Every page of the admin socket. Their schema is a promise to scripts: docs/reference/json.md. */
-
+/** Every page of the admin socket, as api/pages.ts lists them. Their shapes are a promise to scripts: docs/reference/json.md. */
+import type { AnswerOf, PagePath } from '../../../api/pages.ts';
 import type { Node } from '../../node.ts';
 import type { SelfWatch } from '../../observe/self-watch.ts';
 import type { WorkerFault } from '../../plane/supervisor.ts';
-import type { Pages } from '../admin.ts';
+import type { Body, Flow, Page, Pages, Text } from '../admin.ts';
 import { capturePage, captureStopPage, captureSummaryPage } from './capture.ts';
 import { configPage } from './config.ts';
 import { dropsPage } from './drops.ts';
+import { openApiPage } from './openapi.ts';
 import { peersPage } from './peers.ts';
 import { pingPage } from './ping.ts';
 import { reachPage } from './reach.ts';
 import { routesPage } from './routes.ts';
 import { statusPage } from './status.ts';
+
+/** What is no JSON object of ours in the table is a Flow or a Text here. */
+type Promised<Answer> = Answer extends Body ? Page<Answer> : Page<Flow | Text>;
+type PromisedPages = { readonly [Path in PagePath]: Promised<AnswerOf<Path>> };
 
 /** `fail` makes a worker fail, for tests: its page is there only where it is given. */
 export function pagesOf(
@@ -19,7 +24,7 @@ export function pagesOf(
   watch: SelfWatch,
   fail?: (worker: number, fault: WorkerFault) => void,
 ): Pages {
-  const pages: Pages = {
+  const pages = {
     '/status': () => statusPage(node, watch),
     '/peers': () => peersPage(node),
     '/history': () => watch.history.page(),
@@ -31,13 +36,15 @@ export function pagesOf(
     '/capture/summary': () => captureSummaryPage(node),
     '/ping': (query) => pingPage(node, query),
     '/reach': () => reachPage(node),
+    '/openapi.json': () => openApiPage(),
+  } satisfies PromisedPages;
+  return fail ? { ...pages, '/fault': faultPage(fail) } : pages;
+}
+
+/** Not promised: for tests only. */
+function faultPage(fail: (worker: number, fault: WorkerFault) => void): Page {
+  return (query) => {
+    fail(Number(query.get('worker')), query.get('fault') === 'hang' ? 'hang' : 'fail');
+    return { failed: query.get('worker') };
   };
-  if (fail) {
-    pages['/fault'] = (query) => {
-      const fault = query.get('fault') === 'hang' ? 'hang' : 'fail';
-      fail(Number(query.get('worker')), fault);
-      return { failed: query.get('worker') };
-    };
-  }
-  return pages;
 }

@@ -2,17 +2,14 @@
  * /capture: inner or outer packets as pcap, for as long as the client stays; /capture/stop ends it
  * with everything that was copied by then; /capture/summary: how the newest one goes.
  */
-
+import { type CaptureSummary, captureQueryShape } from '../../../api/capture.ts';
+import { parseQuery } from '../../../api/query.ts';
 import type { Peer } from '../../../cluster/peers.ts';
-import { SNAP_BYTES_MAX, SNAP_BYTES_MIN } from '../../../memory/capture.ts';
 import { formatAddress, formatPrefix, parseAddress } from '../../../shared/address.ts';
 import type { Node } from '../../node.ts';
 import type { CaptureWish } from '../../observe/capture.ts';
 import type { Observation } from '../../observe/observation.ts';
 import { Flow } from '../admin.ts';
-import { readWhole } from './query.ts';
-
-const DAY_SECONDS = 86_400;
 
 export function capturePage(node: Node, query: URLSearchParams, gone: AbortSignal): Flow {
   const observation = observationOf(node);
@@ -20,13 +17,13 @@ export function capturePage(node: Node, query: URLSearchParams, gone: AbortSigna
   return new Flow('application/vnd.tcpdump.pcap', observation.captures.start(wish, gone));
 }
 
-export function captureStopPage(node: Node): object {
+export function captureStopPage(node: Node): CaptureSummary {
   const { captures } = observationOf(node);
   captures.close();
   return captures.summary;
 }
 
-export function captureSummaryPage(node: Node): object {
+export function captureSummaryPage(node: Node): CaptureSummary {
   return observationOf(node).captures.summary;
 }
 
@@ -41,22 +38,19 @@ function observationOf({ backend, config }: Node): Observation {
 }
 
 function readWish(node: Node, observation: Observation, query: URLSearchParams): CaptureWish {
-  const side = query.get('side') ?? 'inner';
-  if (side !== 'inner' && side !== 'outer') throw new RangeError('side: inner or outer');
+  const { side, count, seconds, snap, address, peer } = parseQuery(captureQueryShape, query);
   const wish: CaptureWish = {
     side,
-    packetsMax: readWhole(query, 'count', 1, Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY,
-    durationMs: (readWhole(query, 'seconds', 1, DAY_SECONDS) ?? DAY_SECONDS) * 1000,
-    snapBytes: readWhole(query, 'snap', SNAP_BYTES_MIN, SNAP_BYTES_MAX) ?? SNAP_BYTES_MAX,
+    packetsMax: count ?? Number.POSITIVE_INFINITY,
+    durationMs: seconds * 1000,
+    snapBytes: snap,
   };
-  const address = query.get('address');
-  if (address !== null) {
+  if (address !== undefined) {
     const words = parseAddress(address);
     if (!words) throw new RangeError(`address: no IP address: ${address}`);
     wish.address = words;
   }
-  const peer = query.get('peer');
-  if (peer !== null) wish.slots = slotsOf(node.peers, observation, peer);
+  if (peer !== undefined) wish.slots = slotsOf(node.peers, observation, peer);
   return wish;
 }
 

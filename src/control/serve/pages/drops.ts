@@ -1,17 +1,19 @@
 /** /drops: who dropped how many packets and why, and the headers of some of them. */
-
+import {
+  type DropSample as DropSampleJson,
+  type DropsPage,
+  dropsQueryShape,
+} from '../../../api/drops.ts';
+import { parseQuery } from '../../../api/query.ts';
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import { formatAddress, type Words } from '../../../shared/address.ts';
 import type { Node } from '../../node.ts';
 import type { DropSample } from '../../observe/drop-reader.ts';
-import { readWhole } from './query.ts';
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6' };
 
-/** `since` is the nextSequence of an earlier answer: samples from there on. */
-export function dropsPage(node: Node, query: URLSearchParams): object {
-  const { backend } = node;
-  const since = readWhole(query, 'since', 0, Number.MAX_SAFE_INTEGER) ?? 0;
+export function dropsPage({ backend }: Node, query: URLSearchParams): DropsPage {
+  const { since } = parseQuery(dropsQueryShape, query);
   const found = backend?.observation?.drops.since(since);
   return {
     workers: (backend?.workerTotals?.() ?? []).map(({ drops }, worker) => ({ worker, ...drops })),
@@ -20,7 +22,7 @@ export function dropsPage(node: Node, query: URLSearchParams): object {
   };
 }
 
-function sampleJson(sample: DropSample): object {
+function sampleJson(sample: DropSample): DropSampleJson {
   const { sequence, at, worker, reason, outer } = sample;
   return {
     sequence,

@@ -1,5 +1,5 @@
 /** /peers: the nodes this one sends to. */
-
+import type { PeerEntry, PeersPage } from '../../../api/peers.ts';
 import type { Peer } from '../../../cluster/peers.ts';
 import { formatAddress, formatMac, formatPrefix } from '../../../shared/address.ts';
 import type { Node } from '../../node.ts';
@@ -14,14 +14,14 @@ const UNSEEN: PeerTotals = {
   lastHeardAt: undefined,
 };
 
-export function peersPage(node: Node): object {
+export function peersPage(node: Node): PeersPage {
   const ledger = node.backend?.observation?.ledger;
   return {
     peers: node.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN, node)),
   };
 }
 
-function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Node): object {
+function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Node): PeerEntry {
   return {
     key: peer.key,
     family: peer.family,

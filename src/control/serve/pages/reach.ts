@@ -1,9 +1,10 @@
 /** /reach: who reaches whom, by a round of echoes that is some seconds old at most. */
+import type { ReachPage } from '../../../api/reach.ts';
 import type { Node } from '../../node.ts';
 import type { Reach } from '../../reach/reach.ts';
 
-export async function reachPage(node: Node): Promise<object> {
-  return { ...(await reachOf(node).matrix()) };
+export async function reachPage(node: Node): Promise<ReachPage> {
+  return reachOf(node).matrix();
 }
 
 /** Throws where there is nothing to send echoes from. */

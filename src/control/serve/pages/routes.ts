@@ -1,8 +1,10 @@
 /** /routes?address=A: which way a pod's packet to an address takes, from the table in force and the kernel's routes. */
-
+import type { Encapsulation, KernelRoute, RoutePage } from '../../../api/routes.ts';
+import { kindOf } from '../../../cluster/kinds/all.ts';
 import type { NetworkConfig } from '../../../cluster/network-config.ts';
 import type { Peer } from '../../../cluster/peers.ts';
-import { type Exec, exec, ipJson } from '../../../host/exec.ts';
+import { type Exec, exec } from '../../../host/exec.ts';
+import { ipJson, ROUTE } from '../../../host/ip-json.ts';
 import {
   familyOf,
   formatAddress,
@@ -13,24 +15,11 @@ import {
   type Words,
 } from '../../../shared/address.ts';
 import { messageOf } from '../../../shared/errors.ts';
-import { overheadBytes } from '../../../wire/overhead.ts';
 import { underlayAddress } from '../../backend/backend.ts';
 import type { Node } from '../../node.ts';
 
-/** outside the overlay · in this node's own subnet · no node leases it · over a peer, encapsulated or by a plain route */
-type Way = 'outside' | 'own' | 'unleased' | 'peer' | 'direct';
-
-/** What `ip route get` says. */
-interface KernelRoute {
-  device: string | null;
-  gateway: string | null;
-  source: string | null;
-  /** "unreachable", "blackhole" … or what `ip` answered; null for a usable route */
-  problem: string | null;
-}
-
 /** Throws when the address is none, or before the daemon knows the network. */
-export async function routesPage(node: Node, text: string, run: Exec = exec): Promise<object> {
+export async function routesPage(node: Node, text: string, run: Exec = exec): Promise<RoutePage> {
   const address = parseAddress(text);
   if (!address) throw new Error(`"${text}" is no IP address`);
   const { config, lease, backend } = node;
@@ -45,7 +34,7 @@ export async function routesPage(node: Node, text: string, run: Exec = exec): Pr
   const isDirect = kernel.device !== null && kernel.device !== overlay?.device;
   const wayInside = peer ? (isDirect ? 'direct' : 'peer') : 'unleased';
   const isOwn = own !== undefined && prefixContains(own, address);
-  const way: Way = isOwn ? 'own' : isInside ? wayInside : 'outside';
+  const way = isOwn ? 'own' : isInside ? wayInside : 'outside';
   const isTunnelled = way === 'peer' && overlay !== undefined && peer !== undefined;
   return {
     address: formatAddress(address),
@@ -68,28 +57,29 @@ function peerOf(peers: readonly Peer[], address: Words): Peer | undefined {
   return found.sort((a, b) => b.subnet.bits - a.subnet.bits)[0];
 }
 
-function peerJson(peer: Peer): object {
+function peerJson(peer: Peer): RoutePage['peer'] {
   const { key, subnet, address } = peer;
   return { key, subnet: formatPrefix(subnet), publicIp: formatAddress(address) };
 }
 
+/** null where something else than the workers puts it in front. */
 function encapsulationJson(
   { external }: Node,
   { backend }: NetworkConfig,
-  peer: Peer,
+  { family, address, port, mac }: Peer,
   ownMac: string | null,
-): object {
-  const source = external ? formatAddress(underlayAddress(external, peer.family)) : null;
-  const outer = { source, destination: formatAddress(peer.address), port: peer.port };
-  if (backend.type !== 'vxlan')
-    return { type: 'udp', ...outer, overheadBytes: overheadBytes('udp', peer.family) };
+): Encapsulation | null {
+  const kind = kindOf(backend);
+  const tunnel = kind.tunnel?.(backend);
+  if (!tunnel) return null;
   return {
-    type: 'vxlan',
-    ...outer,
-    vni: backend.vni,
-    sourceMac: ownMac,
-    destinationMac: formatMac(peer.mac),
-    overheadBytes: overheadBytes('vxlan', peer.family),
+    type: kind.type,
+    source: external ? formatAddress(underlayAddress(external, family)) : null,
+    destination: formatAddress(address),
+    port,
+    ...('vni' in tunnel.encap && { vni: tunnel.encap.vni }),
+    ...(tunnel.vtep && { sourceMac: ownMac, destinationMac: formatMac(mac) }),
+    overheadBytes: kind.overheadBytes(family),
   };
 }
 
@@ -97,7 +87,7 @@ async function kernelRoute(address: Words, run: Exec): Promise<KernelRoute> {
   const none = { device: null, gateway: null, source: null };
   try {
     const args = ['route', 'get', formatAddress(address)];
-    const [route] = await ipJson<Record<string, string | undefined>>(args, run);
+    const [route] = await ipJson(ROUTE, args, run);
     const { dev, gateway, prefsrc, type } = route ?? {};
     const problem = type !== undefined && type !== 'local' ? type : null;
     const device = dev ?? null;

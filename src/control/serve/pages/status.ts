@@ -1,29 +1,25 @@
 /** /status: this node at a glance. */
+import type { Plane, StatusPage, TunnelGso } from '../../../api/status.ts';
 import type { HeldLease } from '../../../cluster/registry.ts';
+import type { ExternalInterface } from '../../../host/external-interface.ts';
 import { formatAddress } from '../../../shared/address.ts';
 import { programVersion } from '../../../shared/version.ts';
+import type { BackendStatus } from '../../backend/backend.ts';
 import type { Node } from '../../node.ts';
 import type { SelfWatch } from '../../observe/self-watch.ts';
 import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
-export function statusPage(node: Node, watch: SelfWatch): object {
+export function statusPage(node: Node, watch: SelfWatch): StatusPage {
   const { external, config, lease, backend, registry, store, problems } = node;
   const notReady = node.whyNotReady();
-  const status = backend?.status();
-  const { totals, shortcuts, ...plane } = status ?? { totals: {}, shortcuts: [] };
+  const plane = backend?.status();
   return {
     healthy: notReady === '' && store.ok,
     notReady: notReady || null,
     version: programVersion(),
     pid: process.pid,
     startedAt: node.startedAt.toISOString(),
-    node: external
-      ? {
-          interface: external.name,
-          publicIp: external.public4 ? formatAddress(external.public4) : null,
-          publicIpv6: external.public6 ? formatAddress(external.public6) : null,
-        }
-      : null,
+    node: external ? nodeJson(external) : null,
     backend: config?.backend.type ?? null,
     lease: lease ? leaseJson(lease) : null,
     mtu: lease ? (backend?.podMtu() ?? null) : null,
@@ -35,21 +31,33 @@ export function statusPage(node: Node, watch: SelfWatch): object {
     peers: { total: node.peers.length, held: node.held },
     health: watch.warnings(),
     rates: watch.history.recent(),
-    table: null,
-    ...plane,
-    ...(status && { tunnelGso: tunnelGsoJson(shortcuts) }),
-    ...totals,
+    table: plane?.table ?? null,
+    ...(plane && planeJson(plane)),
   };
 }
 
-function leaseJson({ lease, state }: HeldLease): object {
+function nodeJson({ name, public4, public6 }: ExternalInterface): StatusPage['node'] {
+  return {
+    interface: name,
+    publicIp: public4 ? formatAddress(public4) : null,
+    publicIpv6: public6 ? formatAddress(public6) : null,
+  };
+}
+
+function leaseJson({ lease, state }: HeldLease): StatusPage['lease'] {
   const { expiresAtMs } = lease;
   const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString();
   return { key: lease.key, state, isPermanent: lease.isPermanent, expiresAt };
 }
 
+function planeJson({ devices, offloads, shortcuts, workers, totals }: BackendStatus): Plane {
+  const { counters, stats, batches, drops } = totals;
+  const tunnelGso = tunnelGsoJson(shortcuts);
+  return { devices, offloads, tunnelGso, workers, counters, stats, batches, drops };
+}
+
 /** null where it is off or this host can't have it. */
-function tunnelGsoJson(shortcuts: readonly ShortcutSummary[]): object | null {
+function tunnelGsoJson(shortcuts: readonly ShortcutSummary[]): TunnelGso | null {
   const found = shortcuts.find(({ name }) => name === 'tunnelGso');
-  return found ? { device: found.device, egress: found.egress } : null;
+  return found ? { device: found.device, egress: [...found.egress] } : null;
 }

@@ -1,10 +1,11 @@
 /** The web page's listener (--admin-listen): one page, its files, and a few of the admin socket's pages as JSON. Only reads. */
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type http from 'node:http';
+import { SCHEMA_VERSION } from '../../../api/version.ts';
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import type { ListenAddress } from '../../../options/admin-listen.ts';
-import { EXIT, messageOf, WeftError } from '../../../shared/errors.ts';
-import { Flow, type Pages, SCHEMA_VERSION } from '../admin.ts';
+import { messageOf } from '../../../shared/errors.ts';
+import { Flow, type Pages, Text } from '../admin.ts';
+import { type Limits, listen, type Refused } from '../listen.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { refusalOf } from './guard.ts';
 
@@ -15,6 +16,13 @@ const SERVED: Readonly<Record<string, string | undefined>> = {
   history: undefined,
   drops: 'since',
   reach: undefined,
+};
+
+const LIMITS: Limits = {
+  headersTimeoutMs: 5_000,
+  requestTimeoutMs: 5_000,
+  headerBytesMax: 8_192,
+  connectionsMax: 32,
 };
 
 const POLICY = [
@@ -44,35 +52,28 @@ interface Answer extends Asset {
 /** Listens; throws WeftError ERR_ADMIN_LISTEN. End it with close and closeAllConnections: browsers keep theirs open. */
 export async function startWeb(
   { address, port }: ListenAddress,
-  pages: Readonly<Pages>,
+  pages: Pages,
 ): Promise<http.Server> {
   const assets = loadAssets();
-  const server = http.createServer({ maxHeaderSize: 8192 }, (request, response) => {
+  const refused: Refused = {
+    code: 'ERR_ADMIN_LISTEN',
+    message: (why) => `--admin-listen ${address} port ${port}: ${why}; choose another port`,
+  };
+  return listen({ host: address, port }, LIMITS, refused, (request, response) => {
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    const local = (server.address() as AddressInfo | null)?.port ?? port;
+    const local = request.socket.localPort ?? port;
     void answer(request, local, assets, pages, gone.signal).then((found) =>
       send(request, response, found),
     );
   });
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 5_000;
-  server.maxConnections = 32;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const message = `--admin-listen ${address} port ${port}: ${messageOf(error)}; choose another port`;
-      reject(new WeftError('ERR_ADMIN_LISTEN', EXIT.os, message, error));
-    });
-    server.listen(port, address, resolve);
-  });
-  return server;
 }
 
 async function answer(
   request: http.IncomingMessage,
   port: number,
   assets: ReadonlyMap<string, Asset>,
-  pages: Readonly<Pages>,
+  pages: Pages,
   signal: AbortSignal,
 ): Promise<Answer> {
   const refused = refusalOf(request.method, request.headers, port);
@@ -87,7 +88,7 @@ async function answer(
   }
 }
 
-async function apiAnswer(url: URL, pages: Readonly<Pages>, signal: AbortSignal): Promise<Answer> {
+async function apiAnswer(url: URL, pages: Pages, signal: AbortSignal): Promise<Answer> {
   const name = url.pathname.startsWith('/api/') ? url.pathname.slice('/api/'.length) : '';
   if (name === 'reasons') return json(200, { reasons: DROP_REASONS });
   const page = Object.hasOwn(SERVED, name) ? pages[`/${name}`] : undefined;
@@ -97,10 +98,12 @@ async function apiAnswer(url: URL, pages: Readonly<Pages>, signal: AbortSignal):
   const value = allowed === undefined ? null : url.searchParams.get(allowed);
   if (allowed !== undefined && value !== null) query.set(allowed, value);
   const body = await page(query, signal);
-  return body instanceof Flow ? json(404, { error: 'not a page' }) : json(200, body);
+  return body instanceof Flow || body instanceof Text
+    ? json(404, { error: 'not a page' })
+    : json(200, body);
 }
 
-function json(status: number, body: object): Answer {
+function json(status: number, body: Readonly<Record<string, unknown>>): Answer {
   const text = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...body });
   return { status, type: 'application/json', body: Buffer.from(text) };
 }

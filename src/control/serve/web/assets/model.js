@@ -1,4 +1,7 @@
-/** What the pages say, as the views draw it. Only functions of their arguments; a field that an older daemon lacks is undefined. */
+/**
+ * What the pages say, as the views draw it: /peers and /status as src/api describes them (test/unit/control/web-model.test.ts holds
+ * them together). Only functions of their arguments; a field that an older daemon lacks is undefined.
+ */
 
 /** A peer that spoke this long ago counts as heard. */
 const HEARD_MS = 60_000;

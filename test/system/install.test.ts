@@ -12,8 +12,10 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
-import { projectRoot } from '../../../src/shared/root.ts';
+import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, describe, it } = needs();
 
 const weft = (program: string, ...args: string[]) =>
   spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', timeout: 60_000 });

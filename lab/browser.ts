@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import type { Namespace } from '../../lab/namespace.ts';
+import type { Namespace } from './namespace.ts';
 
 /** Everything but the page itself stays quiet. */
 const FLAGS = [

@@ -1,5 +1,5 @@
 /** Steady traffic between pods of a lab, at rates that a loaded machine carries too. */
-import type { Lab } from '../../lab/lab.ts';
+import type { Lab } from './lab.ts';
 
 export interface Load {
   /** numbers of pods */

@@ -1,0 +1,23 @@
+/** /peers: the nodes this one sends to, and the traffic with each. A dual-stack node is two peers. */
+import { z } from 'zod';
+import { amount, family, text, time, whole } from './values.ts';
+
+export const peerShape = z.object({
+  key: text('of its lease: 10.244.2.0-24'),
+  family,
+  subnet: text('of its pods: 10.244.2.0/24'),
+  publicIp: text('its address in the underlay'),
+  port: whole('UDP; 0 where nothing is encapsulated'),
+  mac: z.string().nullable().describe('VTEP MAC; null where the wire carries none'),
+  sentPackets: amount('to it; 0 where the kernel carries the packets'),
+  sentBytes: amount('of these packets, inside of the encapsulation'),
+  receivedPackets: amount('from it'),
+  receivedBytes: amount('of these packets'),
+  lastHeardAt: time('the newest packet from it; null: none since it is a peer').nullable(),
+  rttMs: z.number().nullable().describe('of the newest echo; null: no answer, or none was sent'),
+  lossRatio: z.number().nullable().describe('of the last ten echoes, 0 to 1; null: none was sent'),
+});
+export type PeerEntry = z.infer<typeof peerShape>;
+
+export const peersShape = z.object({ peers: z.array(peerShape) });
+export type PeersPage = z.infer<typeof peersShape>;

@@ -1,0 +1,119 @@
+/** /status: this node at a glance. */
+import { z } from 'zod';
+import { COUNTER_NAMES } from '../memory/counters.ts';
+import { STAT_NAMES } from '../memory/layout.ts';
+import { warningShape } from './health.ts';
+import { amount, amounts, family, text, time, whole } from './values.ts';
+
+export const nodeShape = z.object({
+  interface: text('of the underlay'),
+  publicIp: z.string().nullable().describe('where peers send to, IPv4'),
+  publicIpv6: z.string().nullable().describe('where peers send to, IPv6'),
+});
+
+export const leaseShape = z.object({
+  key: text('as in the store: 10.244.1.0-24'),
+  state: text('held, lost (being put back) or taken (by another node)'),
+  isPermanent: z.boolean().describe('a reservation: never renewed'),
+  expiresAt: time('when it ends unless it is renewed; null: never').nullable(),
+});
+
+export const storeShape = z.object({
+  name: text('where it is, without secrets; the first word is its kind'),
+  ok: z.boolean().describe('it answers'),
+  message: text('why not, "" when it does'),
+  lastEventAt: time('the newest list of leases'),
+});
+
+/** Means of the last seconds, all 0 while there is nothing to tell. */
+export const ratesShape = z.object({
+  seconds: z.number().describe('how many are looked back on'),
+  sentPacketsPerSecond: z.number(),
+  sentBytesPerSecond: z.number(),
+  receivedPacketsPerSecond: z.number(),
+  receivedBytesPerSecond: z.number(),
+  droppedPacketsPerSecond: z.number(),
+});
+export type Rates = z.infer<typeof ratesShape>;
+
+export const tableShape = z.object({
+  generation: whole('number of the publication in force'),
+  publishedAt: time('when it came into force'),
+});
+
+export const deviceShape = z.object({
+  device: text('name of the network device'),
+  family,
+  mtu: whole('bytes'),
+  mac: z.string().nullable().describe('VTEP MAC; null where the wire carries none'),
+});
+
+/** Super-packets that leave whole, encapsulated by this node and segmented by the network device. */
+export const tunnelGsoShape = z.object({
+  device: text('the helper TAP'),
+  egress: z.array(
+    z.object({
+      device: text('network device and address family that peers are reached through'),
+      usable: z.boolean(),
+      why: text('why not, "" when it is'),
+    }),
+  ),
+});
+export type TunnelGso = z.infer<typeof tunnelGsoShape>;
+
+export const workerShape = z.object({
+  state: text('running, stuck (no heartbeat), restarting or stopped'),
+  restarts: whole('since the start'),
+  heartbeat: z.int().describe('moves at least ten times a second; wraps at 32 bits'),
+  breaths: amount('turns, over all restarts'),
+  waitNs: amount('time spent waiting in them; the rest of the time it worked'),
+});
+
+/** Packets by reason; docs/reference/drops.md lists the reasons. */
+export const dropsByDirectionShape = z.object({
+  outbound: amounts('packets of pods that did not leave, by reason'),
+  inbound: amounts('packets of peers that did not reach a pod, by reason'),
+});
+
+const batches = z.array(z.number());
+
+/** What only a node with a backend has: absent while it starts. Counts are totals of all workers since the start. */
+export const planeShape = z.object({
+  devices: z.array(deviceShape).describe('of the overlay; none where the kernel carries packets'),
+  offloads: z.array(z.string()).describe('fast paths in use, by the names of --offload'),
+  tunnelGso: tunnelGsoShape.nullable().describe('null: not possible here, or not wanted'),
+  workers: z.array(workerShape).describe('forwarding threads'),
+  counters: amounts(`packets and bytes: ${COUNTER_NAMES.join(', ')}`),
+  stats: amounts(`system calls and offloads: ${STAT_NAMES.join(', ')}`),
+  batches: z
+    .object({ outbound: batches, inbound: batches })
+    .describe('turns by the packets in their batch: up to 1, 2, 4, 8, 16, 32, 64, 128, and more'),
+  drops: dropsByDirectionShape,
+});
+export type Plane = z.infer<typeof planeShape>;
+
+export const statusShape = z.object({
+  healthy: z.boolean().describe('ready, and the store answers'),
+  notReady: z.string().nullable().describe('why pods can not be reached yet; null: they can'),
+  version: text('of weftd'),
+  pid: whole('process of weftd'),
+  startedAt: time('of this process'),
+  node: nodeShape.nullable().describe('null until the underlay is known'),
+  backend: z.string().nullable().describe('Backend.Type; null until the network config is read'),
+  lease: leaseShape.nullable().describe('null until there is one'),
+  mtu: z.int().nullable().describe('for pods, bytes; null until there is a lease'),
+  store: storeShape,
+  firewall: z
+    .object({ ok: z.boolean(), problem: text('why the rules are not in place, "" when they are') })
+    .nullable()
+    .describe('null until the rules are wanted'),
+  peers: z.object({
+    total: whole('nodes that this one sends to, each address family by itself'),
+    held: whole('of these, kept for now though their leases vanished'),
+  }),
+  health: z.array(warningShape).describe('what has been amiss for some time, the worst first'),
+  rates: ratesShape.describe('means of the last seconds; 0 while there is nothing to tell'),
+  table: tableShape.nullable().describe('route table in force; null where there is none'),
+  ...planeShape.partial().shape,
+});
+export type StatusPage = z.infer<typeof statusShape>;

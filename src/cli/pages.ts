@@ -1,0 +1,51 @@
+/**
+ * The daemon's pages as `weft` reads them: the shapes of src/api, less what it can do without, so that a daemon of another version
+ * can be looked at too. A shape only checks: keys that it does not have are passed on (show.ts).
+ */
+import { z } from 'zod';
+import { peerShape } from '../api/peers.ts';
+import {
+  deviceShape,
+  leaseShape,
+  nodeShape,
+  statusShape as wholeStatusShape,
+  workerShape,
+} from '../api/status.ts';
+
+export const statusShape = wholeStatusShape
+  .partial({ pid: true, mtu: true, health: true, rates: true, table: true })
+  .extend({
+    lease: leaseShape.partial({ isPermanent: true }).nullable(),
+    devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
+    workers: z
+      .array(workerShape.partial({ heartbeat: true, breaths: true, waitNs: true }))
+      .optional(),
+  });
+export type Status = z.infer<typeof statusShape>;
+
+/** /status of a node that is up: what a test through the overlay needs of it. */
+export const upShape = z.object({
+  node: nodeShape,
+  backend: z.string(),
+  devices: z.array(deviceShape.pick({ device: true })),
+  lease: leaseShape.pick({ key: true }),
+  mtu: z.number(),
+});
+export type UpStatus = z.infer<typeof upShape>;
+
+export const peersShape = z.object({
+  peers: z.array(peerShape.partial({ rttMs: true, lossRatio: true })),
+});
+export type PeersPage = z.infer<typeof peersShape>;
+
+/** What a peer may be called, and where it is. */
+export const namedPeersShape = z.object({
+  peers: z.array(peerShape.pick({ key: true, family: true, subnet: true, publicIp: true })),
+});
+export type NamedPeers = z.infer<typeof namedPeersShape>;
+
+/** Traffic and reachability of peers, as far as they are known. */
+export const peerFactsShape = z.object({
+  peers: z.array(peerShape.partial().required({ key: true, subnet: true, publicIp: true })),
+});
+export type PeerFacts = z.infer<typeof peerFactsShape>['peers'][number];
