@@ -38,8 +38,10 @@
 #define TCP_FLAGS_AT 13
 #define TCP_CHECKSUM_AT 16
 #define TCP_URGENT_AT 18 /* the options follow */
+#define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_PSH 0x08
 #define TCP_FLAG_ACK 0x10
+#define TCP_FLAG_CWR 0x80
 
 #define UDP_LENGTH_AT 4
 #define UDP_CHECKSUM_AT 6

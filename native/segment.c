@@ -30,6 +30,9 @@ _Static_assert(SUPER_HEADER_MAX <= ARENA_BYTES, "an empty arena takes any header
 _Static_assert(SEAL_LEAD_BYTES + SLOT_HEADROOM + SLOT_PAYLOAD + SEAL_TAIL_MAX <= SEALED_BYTES,
                "so does the sealed one");
 
+/* For what not every row needs: the frame and its guard would be every row's. */
+#define NOT_INLINE __attribute__((noinline))
+
 struct segmenter {
   struct message messages[MESSAGES_MAX];
   int message_count;
@@ -183,8 +186,13 @@ static bool complete_checksum(int32_t *row, uint8_t *inner, int inner_bytes) {
   return true;
 }
 
+NOT_INLINE static int seal_plain(struct batch *b, uint8_t *bytes, int length) {
+  struct iovec part = {bytes, (size_t)length};
+  return send_sealed(b, &part, 1, length);
+}
+
 static int send_plain(struct batch *b, uint8_t *bytes, int length) {
-  if (b->link->seal) return send_sealed(b, (struct iovec[]){{bytes, (size_t)length}}, 1, length);
+  if (b->link->seal) return seal_plain(b, bytes, length);
   struct message *m = message_for(b, length);
   begin_datagram(b, m);
   add_part(m, bytes, length);
@@ -193,22 +201,24 @@ static int send_plain(struct batch *b, uint8_t *bytes, int length) {
 
 /* ---- super-packets ---- */
 
-static int seal_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
-  uint8_t block[SUPER_HEADER_MAX];
-  super_write_block(p, block, index, at, slice);
-  struct iovec parts[2] = {{block, (size_t)p->header_bytes}, {p->payload + at, (size_t)slice}};
-  return send_sealed(b, parts, 2, p->header_bytes + slice);
+NOT_INLINE static int seal_segment(struct batch *b, uint8_t *block, int header_bytes, uint8_t *payload, int slice) {
+  struct iovec parts[2] = {{block, (size_t)header_bytes}, {payload, (size_t)slice}};
+  return send_sealed(b, parts, 2, header_bytes + slice);
 }
 
-static void send_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
+/* A sealed segment's block is gone when the next comes: the arena is scratch then. */
+static int send_segment(struct batch *b, const struct super *p, int index, int at, int slice) {
+  const bool sealed = b->link->seal != NULL;
   if (b->s->arena_used + SUPER_HEADER_MAX > ARENA_BYTES) flush_all(b);
-  struct message *m = message_for(b, p->header_bytes + slice);
+  struct message *m = sealed ? NULL : message_for(b, p->header_bytes + slice);
   uint8_t *block = b->s->arena + b->s->arena_used;
-  b->s->arena_used += ((size_t)p->header_bytes + 15) & ~(size_t)15;
   super_write_block(p, block, index, at, slice);
+  if (sealed) return seal_segment(b, block, p->header_bytes, p->payload + at, slice);
+  b->s->arena_used += ((size_t)p->header_bytes + 15) & ~(size_t)15;
   begin_datagram(b, m);
   add_part(m, block, p->header_bytes);
   if (slice > 0) add_part(m, p->payload + at, slice);
+  return 0;
 }
 
 /* Unsegmented through the TAP: 0 or -errno. What waits for the same peer and socket leaves first: order within a flow is kept. */
@@ -242,17 +252,15 @@ static void strip_outer(int32_t *row, int outer_bytes) {
 }
 
 /* A payload that fits one segment (also an empty one) takes the same way: one segment with finished checksums. */
-static int send_super(struct batch *b, uint8_t *packet, int type) {
+NOT_INLINE static int send_super(struct batch *b, uint8_t *packet, int type) {
   struct super p;
   if (!super_parse(&p, b->row, packet, type)) return -ROW_BAD;
   super_prepare(&p, packet);
-  const bool sealed = b->link->seal != NULL;
-  int index = 0, at = 0, error = 0;
+  int index = 0, at = 0, error;
   do {
     int left = p.payload_bytes - at;
     int slice = left < p.segment_bytes ? left : p.segment_bytes;
-    if (sealed) error = seal_segment(b, &p, index++, at, slice);
-    else send_segment(b, &p, index++, at, slice);
+    error = send_segment(b, &p, index++, at, slice);
     at += slice;
   } while (at < p.payload_bytes && !error);
   return error;
@@ -271,8 +279,9 @@ static bool destination_valid(const struct link *link, const int32_t *row) {
 static int gso_type(const int32_t *row) { return row[ROW_GSO] & 0xff & ~GSO_ECN; }
 
 /* An encapsulated packet without outer headers. */
-static int send_inner(struct batch *b, uint8_t *packet) {
+static int send_inner(struct batch *b) {
   int32_t *row = b->row;
+  uint8_t *packet = b->engine->pool + row[ROW_OFFSET];
   int header_bytes = row[ROW_HEADER_BYTES], type = gso_type(row);
   if (type == GSO_TCP4 || type == GSO_TCP6 || type == GSO_UDP_L4) return send_super(b, packet, type);
   if (type != GSO_NONE) return -ROW_BAD;
@@ -283,17 +292,18 @@ static int send_inner(struct batch *b, uint8_t *packet) {
   return send_plain(b, packet, row[ROW_LENGTH]);
 }
 
-/* One with outer headers: whole through the TAP, or without them through the sockets. */
-static int send_outer(struct batch *b, uint8_t *packet) {
+/* A row with outer headers. 1 it left whole through the TAP, 0 it goes on without them through the sockets, or -ROW_BAD. */
+NOT_INLINE static int send_outer(struct batch *b) {
   int outer_bytes = tunnel_outer_bytes(b->link->family);
   if (b->row[ROW_HEADER_BYTES] < outer_bytes) return -ROW_BAD;
   if (b->link->features & FEATURE_TUNNEL_GSO) {
     struct super p;
+    uint8_t *packet = b->engine->pool + b->row[ROW_OFFSET];
     if (!super_parse(&p, b->row, packet, gso_type(b->row))) return -ROW_BAD;
-    if (send_tunnelled(b, &p, packet) == 0) return 0;
+    if (send_tunnelled(b, &p, packet) == 0) return 1;
   }
   strip_outer(b->row, outer_bytes);
-  return send_inner(b, packet + outer_bytes);
+  return 0;
 }
 
 /* 0, -errno, or -ROW_BAD when its bounds or headers are refused. */
@@ -304,8 +314,11 @@ static int send_row(struct batch *b) {
       header_bytes >= row[ROW_LENGTH] || !destination_valid(b->link, row)) {
     return -ROW_BAD;
   }
-  uint8_t *packet = b->engine->pool + row[ROW_OFFSET];
-  return row[ROW_GSO] & ROW_GSO_TUNNEL ? send_outer(b, packet) : send_inner(b, packet);
+  if (row[ROW_GSO] & ROW_GSO_TUNNEL) {
+    int done = send_outer(b);
+    if (done != 0) return done < 0 ? done : 0;
+  }
+  return send_inner(b);
 }
 
 /* ---- the batch ---- */

@@ -1,4 +1,4 @@
-/* Reading a super-packet's headers and writing those of its segments. Stages: parse, prepare what all share, one segment's block. */
+/* Reading a super-packet's headers. Stages: parse, prepare what all share. One segment's own: super.h. */
 #include "super.h"
 
 #include <netinet/in.h>
@@ -8,9 +8,6 @@
 #include "gso.h"
 #include "layout.h"
 #include "packet.h"
-
-#define TCP_FLAG_FIN 0x01
-#define TCP_FLAG_CWR 0x80
 
 _Static_assert(SUPER_HEADER_MAX >= SLOT_HEADROOM + IP4_HEADER + TCP_HEADER, "what the headroom holds fits a block");
 
@@ -68,39 +65,4 @@ void super_prepare(struct super *p, const uint8_t *packet) {
   }
   uint32_t pseudo = checksum_pseudo(ip, p->v4 ? 4 : 6, p->tcp ? IPPROTO_TCP : IPPROTO_UDP, 0);
   p->transport_sum = checksum_fold(transport, (size_t)(p->header_bytes - p->transport), pseudo);
-}
-
-static void write_ip(const struct super *p, uint8_t *ip, int index, unsigned ip_bytes) {
-  if (!p->v4) {
-    store_be16(ip + IP6_LENGTH_AT, ip_bytes - IP6_HEADER);
-    return;
-  }
-  unsigned id = (p->id + (unsigned)index) & 0xffff;
-  store_be16(ip + IP4_LENGTH_AT, ip_bytes);
-  store_be16(ip + IP4_ID_AT, id);
-  store_be16(ip + IP4_CHECKSUM_AT, (uint16_t)~checksum_narrow(p->ip_sum + ip_bytes + id));
-}
-
-static void write_transport(const struct super *p, uint8_t *transport, int at, int slice) {
-  unsigned transport_bytes = (unsigned)(p->header_bytes - p->transport + slice);
-  uint32_t sum = p->transport_sum + transport_bytes + checksum_fold(p->payload + at, (size_t)slice, 0);
-  if (!p->tcp) {
-    store_be16(transport + UDP_LENGTH_AT, transport_bytes);
-    store_be16(transport + UDP_CHECKSUM_AT, checksum_finish(sum + transport_bytes));
-    return;
-  }
-  uint32_t sequence = p->sequence + (uint32_t)at;
-  unsigned flags = p->flags;
-  if (at > 0) flags &= ~(unsigned)TCP_FLAG_CWR;
-  if (at + slice < p->payload_bytes) flags &= ~(unsigned)(TCP_FLAG_FIN | TCP_FLAG_PSH);
-  store_be32(transport + TCP_SEQUENCE_AT, sequence);
-  transport[TCP_FLAGS_AT] = (uint8_t)flags;
-  sum += (sequence >> 16) + (sequence & 0xffff) + flags;
-  store_be16(transport + TCP_CHECKSUM_AT, checksum_finish(sum));
-}
-
-void super_write_block(const struct super *p, uint8_t *block, int index, int at, int slice) {
-  memcpy(block, p->block, (size_t)p->header_bytes);
-  write_ip(p, block + p->ip, index, (unsigned)(p->header_bytes - p->ip + slice));
-  write_transport(p, block + p->transport, at, slice);
 }
