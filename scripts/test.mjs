@@ -1,9 +1,10 @@
 /**
  * Runs the tests in one run of node's test runner, one file after the other: network tests must not disturb each other.
  * Unit tests share nothing: alone they run side by side.
- *   node scripts/test.mjs [--folder=unit|netns|system|fuzz] [part of a file's name ...]
+ *   node scripts/test.mjs [--folder=unit|netns|system|fuzz] [--sanitize] [part of a file's name ...]
+ * --sanitize: with the addon that has AddressSanitizer and UndefinedBehaviorSanitizer in it.
  */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -11,7 +12,7 @@ import { parseArgs } from 'node:util';
 
 const root = path.join(import.meta.dirname, '..');
 const { values, positionals: parts } = parseArgs({
-  options: { folder: { type: 'string', default: '' } },
+  options: { folder: { type: 'string', default: '' }, sanitize: { type: 'boolean' } },
   allowPositionals: true,
 });
 
@@ -23,6 +24,20 @@ function testFiles(folder) {
     if (!name.endsWith('.test.ts')) return [];
     return [path.join('dist', name.replace(/\.ts$/, '.js'))];
   });
+}
+
+/** Leaks are not looked for: Node itself does not free everything at its end. */
+function sanitized() {
+  const library = (name) =>
+    execFileSync('cc', [`-print-file-name=${name}`])
+      .toString()
+      .trim();
+  return {
+    WEFT_ADDON: path.join(root, 'native/build/weft-asan.node'),
+    LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
 }
 
 const files = testFiles(path.join('test', values.folder))
@@ -41,5 +56,7 @@ const options = [
   '--test-timeout=300000',
   `--test-reporter=${path.join(import.meta.dirname, 'test-report.mjs')}`,
 ];
-const result = spawnSync(process.execPath, [...options, ...files], { cwd: root, stdio: 'inherit' });
+const env = values.sanitize ? { ...process.env, ...sanitized() } : process.env;
+const command = [...options, ...files];
+const result = spawnSync(process.execPath, command, { cwd: root, env, stdio: 'inherit' });
 process.exit(result.status ?? 1);

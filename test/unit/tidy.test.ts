@@ -141,3 +141,40 @@ test('the page of drop reasons is up to date', () => {
 test("the page of the doctor's checks is up to date", () => {
   assert.equal(read('docs/reference/doctor.md'), renderDoctorPage());
 });
+
+test('the changelog has the form of Keep a Changelog, and a section for the version', () => {
+  const [head = '', ...sections] = read('CHANGELOG.md').split(/^## /m);
+  assert.match(head, /^# Changelog\n\n/);
+  assert.match(sections[0] ?? '', /^\[Unreleased\]\n/);
+  const versions = sections.slice(1).map((text) => {
+    const [, version = '', date = ''] =
+      /^\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)\n/.exec(text) ?? [];
+    assert.notEqual(version, '', `## ${text.split('\n')[0]}`);
+    return { version, date };
+  });
+  assert.ok(versions.some(({ version }) => version === JSON.parse(read('package.json')).version));
+  const number = (text: string) => text.split('.').reduce((sum, part) => sum * 1000 + +part, 0);
+  const newestFirst = [...versions].sort((a, b) => number(b.version) - number(a.version));
+  assert.deepEqual(versions, newestFirst);
+  assert.deepEqual(
+    [...versions].sort((a, b) => b.date.localeCompare(a.date)),
+    versions,
+  );
+  const kinds = 'Added Changed Deprecated Removed Fixed Security'.split(' ');
+  for (const section of sections) {
+    const [, ...blocks] = section.split(/^### /m);
+    const names = blocks.map((block) => block.slice(0, block.indexOf('\n')));
+    assert.deepEqual(
+      names,
+      kinds.filter((kind) => names.includes(kind)),
+    );
+    for (const block of blocks) assert.match(block, /^\w+\n\n(?:- \S.*\n(?: {2}\S.*\n)*)+\n?$/);
+  }
+});
+
+test('no merge left its marks', () => {
+  const folders = ['src', 'native', 'lab', 'test', 'bench', 'docs', 'deploy', 'scripts'];
+  const endings = ['.ts', '.js', '.mjs', '.c', '.h', '.md', '.css', '.json', '.yaml', '.service'];
+  for (const file of [...folders.flatMap((name) => filesUnder(name, ...endings)), 'README.md'])
+    assert.doesNotMatch(read(file), /^(?:<{7}|>{7}) /m, file);
+});
