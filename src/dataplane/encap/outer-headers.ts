@@ -4,6 +4,7 @@
  * the pseudo-header sum meanwhile (as for every partial checksum, include/linux/skbuff.h).
  */
 import type { LinkTask } from '../../memory/worker-task.ts';
+import { fold, sumWords } from '../../wire/checksum.ts';
 import { ETHERTYPE } from '../../wire/vxlan.ts';
 
 const ETHERNET_BYTES = 14;
@@ -99,16 +100,4 @@ export class OuterHeaders {
       view.setInt32(at + 24 + 4 * i, rows[to + i] as number);
     }
   }
-}
-
-/** Sum of the 16-bit words in from..to. */
-function sumWords(view: DataView, from: number, to: number): number {
-  let sum = 0;
-  for (let at = from; at < to; at += 2) sum += view.getUint16(at);
-  return sum;
-}
-
-function fold(sum: number): number {
-  const once = (sum & 0xffff) + (sum >>> 16);
-  return (once & 0xffff) + (once >>> 16);
 }
