@@ -79,6 +79,12 @@ async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
   }
 }
 
+/** Gives a device that somebody renamed its name back. It is down then, and {@link configureDevice} sets it up. */
+export async function renameDevice(from: string, to: string, run: Exec = exec): Promise<void> {
+  await run('ip', ['link', 'set', 'dev', from, 'down']);
+  await run('ip', ['link', 'set', 'dev', from, 'name', to]);
+}
+
 /** missing: the device is gone · changed: somebody took it down, changed its MTU or removed its address */
 export type DeviceState = 'right' | 'changed' | 'missing';
 

@@ -30,6 +30,10 @@ const ADDRESS = z.object({
   prefixlen: z.number(),
   scope: z.string(),
   deprecated: z.boolean().optional(),
+  /** another node answered to it */
+  dadfailed: z.boolean().optional(),
+  /** whether another node has it is still being asked */
+  tentative: z.boolean().optional(),
   dynamic: z.boolean().optional(),
   temporary: z.boolean().optional(),
 });

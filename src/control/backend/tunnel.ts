@@ -8,6 +8,7 @@ import {
   type DeviceSetup,
   lookAtDevice,
   queuePackets,
+  renameDevice,
 } from '../../host/device.ts';
 import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
@@ -223,13 +224,16 @@ export class TunnelBackend implements Backend {
     for (const family of this.families) {
       const setup = this.setUpOf(family);
       const state = await lookAtDevice(setup);
-      if (state === 'missing') {
+      if (state === 'right') continue;
+      const name = this.plane.deviceName(family);
+      if (name === '') {
         await this.rebuild();
         return `device ${setup.name} was gone: made anew`;
       }
-      if (state === 'right') continue;
+      if (state === 'missing') await renameDevice(name, setup.name);
       await configureDevice(setup);
-      done.push(`device ${setup.name} was changed: set up again`);
+      const what = state === 'missing' ? `renamed to ${name}` : 'changed';
+      done.push(`device ${setup.name} was ${what}: set up again`);
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');

@@ -228,6 +228,12 @@ export class Plane {
     return this.ports;
   }
 
+  /** What a family's device is called now, whoever renamed it; '' when it is gone. */
+  deviceName(family: 4 | 6): string {
+    const fd = this.ports.find((ports) => ports.family === family)?.workers[0]?.tunFd;
+    return fd === undefined ? '' : this.context.addon.tunDevice(fd);
+  }
+
   failWorker(index: number, fault: WorkerFault): void {
     this.supervisor?.fail(index, fault);
   }
