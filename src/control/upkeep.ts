@@ -102,12 +102,13 @@ export class Upkeep {
   /** One look, and what it finds is put right. */
   private async look(): Promise<void> {
     const { backend, routes, log } = this.context;
-    await this.step('the underlay', () => this.lookAtUnderlay());
+    // What is gone is put back before anything is asked that can wait.
     const healed = await this.step('devices', () => backend.heal());
     const routed = await this.step('routes', () => routes.sync());
     const done = [healed, routed].filter(Boolean).join('; ');
     if (done !== '') log.warn(`the host was not as it should be; ${done}`);
     if (routes.problem !== '') this.rare.error(routes.problem);
+    await this.step('the underlay', () => this.lookAtUnderlay());
   }
 
   private async step<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {

@@ -20,6 +20,8 @@ export const LINK = z.object({
       info_data: z.record(z.string(), z.unknown()).optional(),
     })
     .optional(),
+  /** whether the device gives itself IPv6 addresses, and how; with -d */
+  inet6_addr_gen_mode: z.string().optional(),
   stats64: z.object({ tx: z.object({ packets: z.number(), dropped: z.number() }) }).optional(),
 });
 export type Link = z.infer<typeof LINK>;

@@ -60,12 +60,9 @@ describe('netns: the underlay interface', () => {
   it('IFC-1 by name, in order, first that exists', async () => {
     assert.equal(
       await choose({ interfaces: ['none0', 'lan0', 'wan0'] }),
-      'lan0 198.51.100.1,2001:db8:2::1 198.51.100.1',
+      'lan0 198.51.100.1 198.51.100.1',
     );
-    assert.equal(
-      await choose({ interfaces: ['lan0'], ...V6 }),
-      'lan0 198.51.100.1,2001:db8:2::1 2001:db8:2::1',
-    );
+    assert.equal(await choose({ interfaces: ['lan0'], ...V6 }), 'lan0 2001:db8:2::1 2001:db8:2::1');
     assert.equal(
       await choose({ interfaces: ['lan0'], ...DUAL }),
       'lan0 198.51.100.1,2001:db8:2::1 198.51.100.1,2001:db8:2::1',
@@ -79,10 +76,7 @@ describe('netns: the underlay interface', () => {
   });
 
   it('IFC-2 by address: that address is used, not the first of the interface', async () => {
-    assert.match(
-      await choose({ interfaces: ['192.0.2.6'] }),
-      /^wan0 192\.0\.2\.6,\S+ 192\.0\.2\.6$/,
-    );
+    assert.match(await choose({ interfaces: ['192.0.2.6'] }), /^wan0 192\.0\.2\.6 192\.0\.2\.6$/);
     assert.match(await choose({ interfaces: ['2001:db8:2::1'], ...V6 }), /^lan0 .*2001:db8:2::1$/);
     await assert.rejects(choose({ interfaces: ['192.0.2.66'] }), /no interface matches/);
   });

@@ -60,6 +60,8 @@ export class Plane {
   private readonly context: PlaneContext;
   private readonly books: Books;
   private supervisor: Supervisor | undefined;
+  /** the next one: its threads load their program while other things are done */
+  private spare: Supervisor | undefined;
   private ports: FamilyPorts[] = [];
   private shortcuts: readonly Shortcut[] = [];
   private publication: Publication | undefined;
@@ -73,7 +75,7 @@ export class Plane {
     this.context = context;
     this.observation = new Observation(settings.workers);
     this.books = new Books(settings.workers, this.observation.ledger);
-    this.supervisor = new Supervisor(addon, log, settings.workers);
+    this.spare = new Supervisor(addon, log, settings.workers);
   }
 
   /** Throws WeftError as {@link openPorts}. */
@@ -94,7 +96,8 @@ export class Plane {
   /** From here on packets are forwarded. Shortcuts wait for {@link lookForShortcuts}: devices and routes are not there yet. */
   async start(links: readonly Link[], peers: readonly Peer[]): Promise<void> {
     const { addon, log, settings } = this.context;
-    const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
+    const supervisor = this.spare ?? new Supervisor(addon, log, settings.workers);
+    this.spare = undefined;
     this.supervisor = supervisor;
     this.books.openWorkers(() => supervisor.counterBlocks());
     const memory = new SharedArrayBuffer(TABLE_BYTES);
@@ -240,7 +243,8 @@ export class Plane {
 
   /** Ends forwarding; queues and sockets wait for the next {@link open}. */
   async stop(): Promise<void> {
-    const { addon, fds } = this.context;
+    const { addon, log, settings, fds } = this.context;
+    this.spare ??= new Supervisor(addon, log, settings.workers);
     giveBackPorts(addon, fds, await this.stopForwarding());
   }
 
@@ -250,6 +254,7 @@ export class Plane {
     clearInterval(this.shortcutCheck);
     this.observation.captures.close();
     if (fds.outlivesUs) widenSockets(addon, this.ports);
+    await this.spare?.stop();
     closePorts(addon, await this.stopForwarding());
   }
 

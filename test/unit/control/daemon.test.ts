@@ -184,6 +184,7 @@ test('a new address of the underlay is followed and announced', async (t) => {
 test('a move that fails is announced all the same, and the host is put right at the next look', async (t) => {
   const { daemon, registry, host, clock, messages } = setUp(t);
   await daemon.start();
+  await settle();
   host.external = underlay('192.0.2.77');
   host.moveFailure = new Error('address not usable yet');
   await clock.move(UPKEEP_MS);

@@ -277,8 +277,15 @@ test('a device that is right is not touched; of another only what is wrong is ch
     'addr del 10.244.9.0/32 dev nosuch.1\naddr add 10.244.7.0/32 dev nosuch.1\n',
   );
   assert.equal(
-    await commands({ mtu: 1500, txqlen: 500, flags: [], addr_info: [] }),
+    await commands({
+      mtu: 1500,
+      txqlen: 500,
+      flags: [],
+      addr_info: [],
+      inet6_addr_gen_mode: 'eui64',
+    }),
     [
+      'link set dev nosuch.1 addrgenmode none',
       'link set dev nosuch.1 mtu 1450',
       'link set dev nosuch.1 txqueuelen 4000',
       'addr add 10.244.7.0/32 dev nosuch.1',
