@@ -291,7 +291,7 @@ export class Daemon implements Node {
     }
   }
 
-  /** Ends everything this process holds; lease, rules and plain routes stay, as flannel leaves them. */
+  /** Ends everything this process holds; lease and rules stay, as flannel leaves them, and routes where nobody has better ones. */
   async stop(): Promise<void> {
     this.abort.abort();
     this.news?.close();
@@ -304,8 +304,19 @@ export class Daemon implements Node {
     this.notifier.stopping();
     await this.listeners.stop();
     await this.turn.settled;
+    await this.yieldRoutes();
     await this.backend?.close();
     await this.registry.close();
+  }
+
+  /** Before the devices go, so that there is no moment without routes. */
+  private async yieldRoutes(): Promise<void> {
+    const devices = this.backend?.status().devices ?? [];
+    try {
+      await this.routes?.yield(devices.map(({ device }) => device));
+    } catch (error) {
+      this.log.warn(`routes stay as they are: ${messageOf(error)}`);
+    }
   }
 }
 
