@@ -11,6 +11,7 @@ import {
 } from '../host/external-interface.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { KernelNews, type News } from '../host/kernel-news.ts';
+import { type LeftoverScope, removeLeftovers } from '../host/leftovers.ts';
 import { checkPermission } from '../host/preflight.ts';
 import { RouteKeeper } from '../host/routes.ts';
 import type { Addon } from '../memory/addon.ts';
@@ -49,6 +50,8 @@ export interface HostParts {
     inUse: ExternalInterface,
     links: readonly AddressedLink[],
   ): Promise<FollowedInterface>;
+  /** What was removed, one clause each. */
+  removeLeftovers(scope: LeftoverScope): Promise<string[]>;
   createRoutes(config: NetworkConfig): RouteKeeper;
   createBackend(context: BackendContext): Backend;
   startRules: typeof startRules;
@@ -76,14 +79,16 @@ export const thisHost: HostParts = {
     if (isSelfAssigned(preferred) && !isSelfAssigned(inUse)) throw lostAddress(inUse);
     return preferred.name === inUse.name ? { now: preferred } : { now: inUse, preferred };
   },
-  createRoutes(config) {
-    const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
-    return new RouteKeeper(networks, familiesOf(config));
-  },
+  removeLeftovers: (scope) => removeLeftovers(scope),
+  createRoutes: (config) => new RouteKeeper(networksOf(config), familiesOf(config)),
   createBackend,
   startRules,
   hear: (addon, hear) => new KernelNews(addon, hear),
 };
+
+export function networksOf({ ipv4, ipv6 }: NetworkConfig): Prefix[] {
+  return [ipv4, ipv6].flatMap((range) => range?.network ?? []);
+}
 
 function wishesOf({ settings, config, podSubnets }: UnderlayScope): InterfaceWishes {
   const { interfaces, interfacePatterns: patterns, canReach, publicIp, publicIpv6 } = settings;

@@ -31,6 +31,10 @@ export interface Problems {
   underlay: string;
   /** why the firewall rules are not in place; undefined before they are wanted */
   firewall: string | undefined;
+  /** which of other nodes' addresses this host has */
+  addressTaken: string;
+  /** which addresses others gave to our devices */
+  addressForeign: string;
 }
 
 export interface Node {

@@ -56,6 +56,11 @@ export class MadeUpHost implements HostParts {
     return { problem: '', close: () => this.calls.push('news.close') };
   };
 
+  async removeLeftovers(): Promise<string[]> {
+    this.calls.push('removeLeftovers');
+    return [];
+  }
+
   /** `ip` shows no routes and takes every change. */
   createRoutes(): RouteKeeper {
     return new RouteKeeper([], [4], async () => '[]');

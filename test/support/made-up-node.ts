@@ -79,7 +79,10 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
     }),
     peers,
     held: 0,
-    problems: { table: '', routes: '', host: '', underlay: '', firewall: '' },
+    problems: {
+      ...{ table: '', routes: '', host: '', underlay: '', firewall: '' },
+      ...{ addressTaken: '', addressForeign: '' },
+    },
     whyNotReady: () => '',
     ...changes,
   };

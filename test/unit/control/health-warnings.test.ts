@@ -26,6 +26,8 @@ const fine: HealthFacts = {
   routesProblem: '',
   hostProblem: '',
   underlayMoved: '',
+  addressTaken: '',
+  addressForeign: '',
   mtu: undefined,
   recent: { drops: {}, socketDrops: 0, restarts: 0, sentPackets: 1000 },
 };
@@ -57,6 +59,8 @@ test('each state has its code', () => {
     ['routes-refused', { routesProblem: 'File exists' }],
     ['host-not-repaired', { hostProblem: 'eth0 is gone' }],
     ['underlay-moved', { underlayMoved: 'wg0 would be the underlay now' }],
+    ['overlay-address-taken', { addressTaken: '10.244.2.0/32 on flannel0' }],
+    ['foreign-address', { addressForeign: 'flannel.1 has 192.0.2.9/24' }],
     ['mtu-mismatch', { mtu: { outer: 1500, underlay: 1400 } }],
     ['drops-spoofed', drops({ inForeignSource: 60 })],
     ['drops-unknown-peer', drops({ inUnknownPeer: 60 })],
