@@ -166,6 +166,8 @@ export class Daemon implements Node {
       {
         backend,
         routes,
+        peers: () => this.membership.peers,
+        podSubnets,
         external,
         lookAtLinks: () => host.lookAtLinks(),
         follow: (inUse, links) =>
@@ -260,6 +262,7 @@ export class Daemon implements Node {
       routes: this.routes?.problem ?? '',
       host: this.upkeep?.problem ?? '',
       underlay: this.upkeep?.underlayMoved ?? '',
+      shadowed: this.upkeep?.shadowed ?? '',
       firewall: this.rules?.problem,
     };
   }

@@ -79,7 +79,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
     }),
     peers,
     held: 0,
-    problems: { table: '', routes: '', host: '', underlay: '', firewall: '' },
+    problems: { table: '', routes: '', host: '', underlay: '', shadowed: '', firewall: '' },
     whyNotReady: () => '',
     ...changes,
   };
