@@ -13,7 +13,7 @@ import type { Turn } from './turn.ts';
 const PERIOD_MS = 5_000;
 
 export interface UpkeepContext {
-  backend: Pick<Backend, 'heal' | 'move'>;
+  backend: Pick<Backend, 'heal' | 'learnAddresses' | 'move'>;
   routes: Pick<RouteKeeper, 'sync' | 'problem'>;
   /** the underlay as the start found it */
   external: ExternalInterface;
@@ -54,6 +54,7 @@ export class Upkeep {
   async look(): Promise<void> {
     const { backend, routes, log } = this.context;
     try {
+      await backend.learnAddresses?.();
       await this.lookAtUnderlay();
       const healed = await backend.heal();
       const done = [healed, await routes.sync()].filter(Boolean).join('; ');

@@ -54,6 +54,8 @@ export interface Backend extends BackendFacts {
   apply(peers: readonly Peer[]): Promise<void>;
   /** Compares with the host what should be there and puts back what is missing. Returns what it did, '' if nothing. */
   heal(): Promise<string>;
+  /** Looks which addresses the host has: no packet brings one of them as its source. Absent where the kernel carries the packets. */
+  learnAddresses?(): Promise<void>;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */

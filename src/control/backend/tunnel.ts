@@ -12,6 +12,7 @@ import {
 import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
+import { localAddresses } from '../../host/local-addresses.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
 import {
@@ -101,6 +102,7 @@ export class TunnelBackend implements Backend {
   async start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
     this.subnets = subnets;
     this.peers = peers;
+    await this.learnAddresses();
     await this.startForwarding();
   }
 
@@ -233,6 +235,10 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  async learnAddresses(): Promise<void> {
+    this.plane.guard(await localAddresses());
   }
 
   async move(external: ExternalInterface): Promise<void> {
