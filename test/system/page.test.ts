@@ -139,6 +139,7 @@ describe('netns: web page in Chromium', () => {
       subnet: `10.${i >> 8}.${i & 255}.0/24`,
       publicIp: `192.0.2.${i & 255}`,
       lastHeardAt: null,
+      reach: i % 50 === 0 ? 'lost' : 'ok',
       rttMs: i % 50 === 0 ? null : 0.4,
       lossRatio: i % 50 === 0 ? 1 : 0,
     }));
