@@ -3,7 +3,10 @@ import type { Peer } from '../../cluster/peers.ts';
 import type { EchoSender } from './echo.ts';
 
 const PAYLOAD_BYTES = 56;
+/** Of a round, for which somebody waits. */
 const TIMEOUT_MS = 500;
+/** Of a background echo: a machine that is too busy to answer at once is not cut off. */
+const PATIENT_TIMEOUT_MS = 1_500;
 /** A single lost packet is no cut. */
 const TRIES = 3;
 /** After this no echo is begun: who asks waits little longer (server.ts), also when most of a large cluster is silent. */
@@ -17,7 +20,9 @@ export const ROUND_PEERS_MAX = 1_000;
 /** Background echoes of one node are at least this far apart, however many peers there are and however many of them are silent. */
 export const SPACING_MS_MIN = 50;
 /** After a lost echo the next one is due this early; but a peer that answers none of {@link RECENT} waits for its turn like everybody. */
-const AGAIN_MS = 1_000;
+const AGAIN_MS = 500;
+/** How late a new peer may be noticed. */
+const LOOK_MS = 1_000;
 /** A peer that has never answered may still be starting. */
 const GRACE_MS = 15_000;
 
@@ -95,14 +100,14 @@ export class OwnRow {
     const isTurn = nowMs >= this.nextAtMs;
     const doubted = isTurn && this.wasDoubt ? undefined : this.takeDoubt(nowMs);
     this.wasDoubt = doubted !== undefined;
-    if (doubted) return void this.probe(doubted);
+    if (doubted) return void this.probe(doubted, PATIENT_TIMEOUT_MS);
     if (!isTurn) return;
     const peers = this.peers();
     const count = Math.max(1, peers.length);
     const peer = peers[this.next % count];
     this.next = (this.next + 1) % count;
     this.nextAtMs = nowMs + periodMs / count;
-    if (peer) void this.probe(peer);
+    if (peer) void this.probe(peer, PATIENT_TIMEOUT_MS);
   }
 
   private takeDoubt(nowMs: number): Peer | undefined {
@@ -117,7 +122,7 @@ export class OwnRow {
   private waitMs(): number {
     let atMs = this.nextAtMs;
     for (const { dueAtMs } of this.doubts.values()) atMs = Math.min(atMs, dueAtMs);
-    return Math.min(AGAIN_MS, Math.max(SPACING_MS_MIN, atMs - this.clock()));
+    return Math.min(LOOK_MS, Math.max(SPACING_MS_MIN, atMs - this.clock()));
   }
 
   stop(): void {
@@ -161,14 +166,14 @@ export class OwnRow {
     await Promise.all(
       peers.map(async (peer) => {
         for (let i = 0; i < TRIES && performance.now() < untilMs; i++)
-          if (await this.probe(peer)) return;
+          if (await this.probe(peer, TIMEOUT_MS)) return;
       }),
     );
     this.roundAtMs = performance.now();
   }
 
-  private async probe(peer: Peer): Promise<boolean> {
-    const options = { payloadBytes: PAYLOAD_BYTES, timeoutMs: TIMEOUT_MS };
+  private async probe(peer: Peer, timeoutMs: number): Promise<boolean> {
+    const options = { payloadBytes: PAYLOAD_BYTES, timeoutMs };
     const result = await this.echo.send(peer.subnet.words, options);
     const answered = result.state === 'answered';
     const id = idOf(peer);
