@@ -5,7 +5,7 @@
 
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-config.ts';
-import type { Peer } from '../cluster/peers.ts';
+import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, JoinWish, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { Route, RouteKeeper } from '../host/routes.ts';
@@ -16,7 +16,8 @@ import type { Settings } from '../options/settings.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
-import type { Backend } from './backend/backend.ts';
+import { type Backend, familiesOf } from './backend/backend.ts';
+import { ClockWatch } from './clock-watch.ts';
 import type { HostParts } from './host-parts.ts';
 import type { Log } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
@@ -66,6 +67,7 @@ export class Daemon implements Node {
   private readonly notifier: Notifier;
   private readonly patience: Patience;
   private readonly membership: Membership;
+  private readonly clockWatch: ClockWatch;
   private readonly report: ManagerReport;
   private readonly watch: SelfWatch;
   private readonly listeners: Listeners;
@@ -88,6 +90,7 @@ export class Daemon implements Node {
     const extendStart = (ms: number): void => this.notifier.extendStart(ms);
     this.patience = new Patience(log, clock, this.abort.signal, extendStart);
     this.membership = new Membership(registry, log, clock);
+    this.clockWatch = new ClockWatch(registry, clock);
     this.report = new ManagerReport(this, this.notifier);
     this.watch = new SelfWatch(this);
     this.listeners = new Listeners(this);
@@ -142,6 +145,7 @@ export class Daemon implements Node {
       clock,
     });
     this.upkeep.start(this.turn);
+    this.clockWatch.start();
     await this.registry.nodeReady?.();
     this.notifier.ready();
     log.info(readyFields(this, backend), 'ready');
@@ -214,6 +218,22 @@ export class Daemon implements Node {
     return this.membership.held;
   }
 
+  get skipped(): readonly Skipped[] {
+    return this.membership.skipped;
+  }
+
+  get unreadable(): number {
+    return this.membership.unreadable;
+  }
+
+  get twins(): readonly string[] {
+    return this.membership.twins;
+  }
+
+  get clockAheadMs(): number | undefined {
+    return this.clockWatch.aheadMs;
+  }
+
   get problems(): Problems {
     return {
       table: this.membership.problem,
@@ -221,7 +241,15 @@ export class Daemon implements Node {
       host: this.upkeep?.problem ?? '',
       underlay: this.upkeep?.underlayMoved ?? '',
       firewall: this.rules?.problem,
+      forwarding: this.forwardingProblem(),
     };
+  }
+
+  private forwardingProblem(): string {
+    const { config, backend } = this;
+    if (!config || !backend) return '';
+    const { devices } = backend.status();
+    return this.parts.host.forwardingProblem(familiesOf(config), devices);
   }
 
   whyNotReady(): string {
@@ -255,6 +283,7 @@ export class Daemon implements Node {
   async stop(): Promise<void> {
     this.abort.abort();
     this.upkeep?.stop();
+    this.clockWatch.stop();
     this.report.stop();
     this.watch.stop();
     this.lease?.stop();

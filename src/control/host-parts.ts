@@ -1,6 +1,7 @@
 /** What the daemon asks of the machine that it runs on; a test gives it one that is made up. */
 import type { NetworkConfig } from '../cluster/network-config.ts';
 import { type ExternalInterface, findExternalInterface } from '../host/external-interface.ts';
+import { forwardingProblem } from '../host/forwarding.ts';
 import { checkPermission } from '../host/preflight.ts';
 import { RouteKeeper } from '../host/routes.ts';
 import type { Settings } from '../options/settings.ts';
@@ -17,6 +18,7 @@ export interface HostParts {
   createRoutes(config: NetworkConfig): RouteKeeper;
   createBackend(context: BackendContext): Backend;
   startRules: typeof startRules;
+  forwardingProblem: typeof forwardingProblem;
 }
 
 /** The real one. */
@@ -35,4 +37,5 @@ export const thisHost: HostParts = {
   },
   createBackend,
   startRules,
+  forwardingProblem,
 };

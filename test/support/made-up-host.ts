@@ -17,6 +17,8 @@ export class MadeUpHost implements HostParts {
   /** keys of the peers in force */
   inForce: string[] = [];
   forwarding = false;
+  /** what its kernel's settings are */
+  forwardingProblem = (): string => '';
 
   constructor(calls: string[]) {
     this.calls = calls;

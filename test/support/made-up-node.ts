@@ -79,7 +79,11 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
     }),
     peers,
     held: 0,
-    problems: { table: '', routes: '', host: '', underlay: '', firewall: '' },
+    skipped: [],
+    unreadable: 0,
+    twins: [],
+    clockAheadMs: undefined,
+    problems: { table: '', routes: '', host: '', underlay: '', firewall: '', forwarding: '' },
     whyNotReady: () => '',
     ...changes,
   };
