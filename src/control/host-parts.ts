@@ -9,6 +9,7 @@ import {
   keepExternalInterface,
   lookAtLinks,
 } from '../host/external-interface.ts';
+import { forwardingProblem } from '../host/forwarding.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { KernelNews, type News } from '../host/kernel-news.ts';
 import { checkPermission } from '../host/preflight.ts';
@@ -54,6 +55,7 @@ export interface HostParts {
   startRules: typeof startRules;
   /** What the kernel announces from now on, until it is closed. */
   hear(addon: Addon, hear: (news: readonly News[]) => void): Pick<KernelNews, 'problem' | 'close'>;
+  forwardingProblem: typeof forwardingProblem;
 }
 
 /** The real one. */
@@ -83,6 +85,7 @@ export const thisHost: HostParts = {
   createBackend,
   startRules,
   hear: (addon, hear) => new KernelNews(addon, hear),
+  forwardingProblem,
 };
 
 function wishesOf({ settings, config, podSubnets }: UnderlayScope): InterfaceWishes {

@@ -3,7 +3,7 @@
  * and nothing more: they read, at any moment from the first step of the start to the end, and change nothing.
  */
 import type { NetworkConfig } from '../cluster/network-config.ts';
-import type { Peer } from '../cluster/peers.ts';
+import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { EffectiveOption } from '../options/effective.ts';
@@ -33,6 +33,8 @@ export interface Problems {
   shadowed: string;
   /** why the firewall rules are not in place; undefined before they are wanted */
   firewall: string | undefined;
+  /** settings by which the kernel does not forward */
+  forwarding: string;
 }
 
 export interface Node {
@@ -58,6 +60,14 @@ export interface Node {
   readonly peers: readonly Peer[];
   /** how many of them are kept though their leases vanished */
   readonly held: number;
+  /** leases that did not become peers, and why */
+  readonly skipped: readonly Skipped[];
+  /** how many keys have no lease in them that can be read */
+  readonly unreadable: number;
+  /** keys of other leases that have our own public address */
+  readonly twins: readonly string[];
+  /** how far the clock by which leases end is ahead of ours; undefined: not known */
+  readonly clockAheadMs: number | undefined;
   readonly problems: Problems;
   /** Why this node is not ready, '' when it is. That the store is unavailable is not a reason. */
   whyNotReady(): string;

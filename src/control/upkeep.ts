@@ -30,7 +30,7 @@ const SHADOWS_MAX = 3;
 const MAIN_TABLE = 254;
 
 export interface UpkeepContext {
-  backend: Pick<Backend, 'heal' | 'move' | 'status'>;
+  backend: Pick<Backend, 'heal' | 'learnAddresses' | 'move' | 'status'>;
   routes: Pick<RouteKeeper, 'sync' | 'problem' | 'foreign' | 'bitsTo'>;
   /** who is reached through the overlay now */
   peers: () => readonly Peer[];
@@ -122,6 +122,7 @@ export class Upkeep {
     const links = await this.step('links', () => this.context.lookAtLinks());
     if (!links) return;
     this.devices = this.devicesAmong(links);
+    backend.learnAddresses?.(links);
     this.lookForShadows(links);
     await this.step('the underlay', () => this.lookAtUnderlay(links));
   }

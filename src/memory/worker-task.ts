@@ -52,6 +52,8 @@ export interface LinkTask {
   sendFds: number[];
   /** their ports: what super-packets of our own carry as source */
   sendPorts: number[];
+  /** raw socket on which ICMP errors leave; -1 without permission for one */
+  icmpFd: number;
   /** queue of the helper TAP and its MAC; -1 without tunnel GSO */
   tapFd: number;
   tapMac: Mac;
@@ -102,6 +104,8 @@ export interface WorkerTask<E = EncapTask> {
   counters: SharedArrayBuffer;
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
+  /** LOCAL_ADDRESSES_BYTES */
+  localAddresses: SharedArrayBuffer;
   observation: ObservationMemory;
   encap: E;
   sourceCheck: SourceCheck;

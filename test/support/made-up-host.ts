@@ -26,6 +26,8 @@ export class MadeUpHost implements HostParts {
   links: AddressedLink[] = [];
   /** The kernel says this. */
   announce: (news: readonly News[]) => void = () => undefined;
+  /** what its kernel's settings are */
+  forwardingProblem = (): string => '';
 
   constructor(calls: string[]) {
     this.calls = calls;

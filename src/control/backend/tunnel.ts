@@ -12,7 +12,9 @@ import {
 } from '../../host/device.ts';
 import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
-import type { ExternalInterface } from '../../host/external-interface.ts';
+import { type ExternalInterface, lookAtLinks } from '../../host/external-interface.ts';
+import type { AddressedLink } from '../../host/ip-json.ts';
+import { localAddresses } from '../../host/local-addresses.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
 import {
@@ -103,6 +105,7 @@ export class TunnelBackend implements Backend {
   async start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
     this.subnets = subnets;
     this.peers = peers;
+    this.learnAddresses(await lookAtLinks());
     await this.startForwarding();
   }
 
@@ -267,6 +270,10 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  learnAddresses(links: readonly AddressedLink[]): void {
+    this.plane.guard(localAddresses(links));
   }
 
   async move(external: ExternalInterface): Promise<void> {

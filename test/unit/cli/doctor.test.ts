@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { judgeMtu, judgePort, type MtuChain } from '../../../src/cli/doctor/device-checks.ts';
 import { forwardChains, judgeForward, portBlock } from '../../../src/cli/doctor/firewall-checks.ts';
 import {
+  judgeAcceptLocal,
   judgeCapabilities,
   judgeReversePath,
   judgeTun,
@@ -34,6 +35,14 @@ test('node, tun, capabilities, reverse path', () => {
   assert.equal(judgeReversePath(0, { eth0: 0, 'flannel.1': 2 }).status, 'ok');
   assert.equal(judgeReversePath(2, { eth0: 1 }).status, 'ok', 'loose for all is the larger value');
   assert.match(judgeReversePath(1, { eth0: 0 }).fix ?? '', /all.*eth0/);
+});
+
+test('accept_local for devices to come is a warning that names them and what to set', () => {
+  assert.equal(judgeAcceptLocal([]).status, 'ok');
+  const finding = judgeAcceptLocal(['default', 'flannel.1']);
+  assert.equal(finding.status, 'warn');
+  assert.match(finding.text, /default, flannel\.1/);
+  assert.match(finding.fix ?? '', /default\/accept_local=0 .*flannel\.1\/accept_local=0/);
 });
 
 test('settings: unknown variables and bad flags are told', () => {

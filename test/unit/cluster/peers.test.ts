@@ -20,9 +20,10 @@ test('peers: own lease, foreign types, bad MACs, foreign VNIs and clashes are le
     attributes: { ...attributes(ip), ...more },
   });
   const own = lease('10.3.1.0-24', '192.0.2.1');
-  const { peers, skipped } = leasesToPeers(
+  const { peers, skipped, twins } = leasesToPeers(
     [
       own,
+      lease('10.3.20.0-24', '192.0.2.1'),
       lease('10.3.2.0-24', '192.0.2.2'),
       lease('10.3.3.0-24', '192.0.2.3', { backendType: 'host-gw' }),
       lease('10.3.4.0-24', '192.0.2.4', { backendData: { VNI: 9, VtepMAC: '02:00:00:00:00:05' } }),
@@ -39,6 +40,7 @@ test('peers: own lease, foreign types, bad MACs, foreign VNIs and clashes are le
     ['10.3.2.0-24'],
   );
   assert.equal(skipped.length, 6);
+  assert.deepEqual(twins, ['10.3.20.0-24'], 'who has our own address is told apart');
 });
 
 test('peers: Network may hold the nodes themselves; only an address in a leased subnet is a loop', () => {
