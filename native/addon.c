@@ -14,6 +14,7 @@
 #include "coalesce.h"
 #include "echo.h"
 #include "engine.h"
+#include "netlink.h"
 #include "icmp.h"
 #include "ports.h"
 #include "segment.h"
@@ -22,15 +23,19 @@
 #include "udp.h"
 #include "values.h"
 #include "wait.h"
+#include "watch.h"
 #ifdef WEFT_TEST_SEAL
 #include "test/test-seal.h"
 #endif
+
+#define WATCHES_MAX 4
 
 enum { VIEW_POOL, VIEW_TUN_IN, VIEW_UDP_IN, VIEW_TUN_OUT, VIEW_STATS, VIEW_CLOCK, VIEW_COUNT };
 
 struct addon {
   struct engine *engines[ENGINES_MAX];
   napi_ref views[ENGINES_MAX][VIEW_COUNT];
+  struct watch *watches[WATCHES_MAX];
 };
 
 /* ---- engines ---- */
@@ -317,6 +322,71 @@ static napi_value addon_echo_receive(napi_env env, napi_callback_info info) {
   return make_int(env, echo_receive(fd, token, rows, (int)(count / ECHO_ROW_DOUBLES)));
 }
 
+/* ---- news from the kernel ---- */
+
+static napi_value addon_open_netlink(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  bool firewall;
+  if (!read_bool(env, values[0], "firewall", &firewall)) return NULL;
+  int fd = firewall ? netlink_open_firewall() : netlink_open_routing();
+  return fd < 0 ? throw_system(env, "openNetlink", fd) : make_int(env, fd);
+}
+
+static napi_value addon_netlink_receive(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  void *rows;
+  size_t count;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) ||
+      !read_view(env, values[1], "rows", napi_int32_array, &rows, &count)) {
+    return NULL;
+  }
+  return make_int(env, netlink_receive(fd, rows, (int)(count / NEWS_ROW_INTS)));
+}
+
+/* The watch's place in the addon, or -1 with an exception. */
+static int read_watch(napi_env env, napi_value value, const struct addon *addon) {
+  int handle;
+  if (!read_int(env, value, "watch", 0, WATCHES_MAX - 1, &handle)) return -1;
+  if (addon->watches[handle]) return handle;
+  fail_type(env, "watch", "a watch that has not ended");
+  return -1;
+}
+
+static napi_value addon_watch(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  void *fds;
+  size_t count;
+  if (!read_view(env, values[0], "fds", napi_int32_array, &fds, &count)) return NULL;
+  if (count > WATCH_FDS_MAX) return fail_range(env, "fds.length", 0, WATCH_FDS_MAX), NULL;
+  int handle = 0;
+  while (handle < WATCHES_MAX && addon->watches[handle]) handle++;
+  if (handle == WATCHES_MAX) return throw_system(env, "watch", -EMFILE);
+  addon->watches[handle] = watch_start(env, fds, (int)count, values[1]);
+  return addon->watches[handle] ? make_int(env, handle) : NULL;
+}
+
+static napi_value addon_watch_again(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  int handle = read_watch(env, values[0], addon);
+  if (handle >= 0) watch_again(addon->watches[handle]);
+  return NULL;
+}
+
+static napi_value addon_unwatch(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  int handle = read_watch(env, values[0], addon);
+  if (handle < 0) return NULL;
+  watch_end(addon->watches[handle]);
+  addon->watches[handle] = NULL;
+  return NULL;
+}
+
 /* ---- the rest ---- */
 
 static napi_value addon_open_wake(napi_env env, napi_callback_info info) {
@@ -423,6 +493,11 @@ static const struct {
     {"openEcho", addon_open_echo},
     {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},
+    {"openNetlink", addon_open_netlink},
+    {"netlinkReceive", addon_netlink_receive},
+    {"watch", addon_watch},
+    {"watchAgain", addon_watch_again},
+    {"unwatch", addon_unwatch},
 #ifdef WEFT_TEST_SEAL
     {"sealLink", addon_seal_link},
 #endif
@@ -435,6 +510,9 @@ static void free_addon(napi_env env, void *data, void *hint) {
   struct addon *addon = data;
   for (int i = 0; i < ENGINES_MAX; i++) {
     if (addon->engines[i]) engine_destroy(addon->engines[i]);
+  }
+  for (int i = 0; i < WATCHES_MAX; i++) {
+    if (addon->watches[i]) watch_end(addon->watches[i]);
   }
   free(addon);
 }

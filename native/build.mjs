@@ -17,7 +17,7 @@ const compiler = process.env.CC || 'cc';
 
 export const LANGUAGE = ['-std=c17', '-D_GNU_SOURCE'];
 export const NODE_HEADERS = ['-DNAPI_VERSION=8', '-I', headers];
-const ADDON = ['-fPIC', '-shared', '-fvisibility=hidden', ...NODE_HEADERS];
+const ADDON = ['-fPIC', '-shared', '-pthread', '-fvisibility=hidden', ...NODE_HEADERS];
 const STRICT = ['-Wall', '-Wextra', '-Werror', '-fstack-protector-strong', '-Wl,-z,relro,-z,now'];
 const RELEASE = ['-O2', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'];
 const DEBUG = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all'];
@@ -25,7 +25,7 @@ const SANITIZE = [...DEBUG, '-fsanitize=address,undefined', '-DWEFT_TEST_SEAL'];
 const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
 
 /** The files that need Node; the rest is the engine. */
-const FACE = ['addon.c', 'ports.c', 'values.c'];
+const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
 /**
  * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
  * a fuzzer has to find.

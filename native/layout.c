@@ -90,6 +90,18 @@ const struct layout_number layout_numbers[] = {
     NUMBER(ECHO_ROW_DOUBLES),
     NUMBER(ECHO_TOKEN_BYTES),
     NUMBER(ECHO_PAYLOAD_MAX),
+    NUMBER(NEWS_ABOUT),
+    NUMBER(NEWS_GONE),
+    NUMBER(NEWS_DEVICE),
+    NUMBER(NEWS_TABLE),
+    NUMBER(NEWS_PROTOCOL),
+    NUMBER(NEWS_ROW_INTS),
+    NUMBER(ABOUT_LOST),
+    NUMBER(ABOUT_LINK),
+    NUMBER(ABOUT_ADDRESS),
+    NUMBER(ABOUT_ROUTE),
+    NUMBER(ABOUT_RULE),
+    NUMBER(ABOUT_FIREWALL),
 };
 const int layout_number_count = sizeof layout_numbers / sizeof layout_numbers[0];
 

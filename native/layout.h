@@ -106,6 +106,24 @@ enum weft_echo {
 #define ECHO_TOKEN_BYTES 8
 #define ECHO_PAYLOAD_MAX 65507 /* 65535 less IPv4 and echo headers */
 
+/* One row of netlinkReceive: ints. */
+enum weft_news {
+  NEWS_ABOUT = 0,    /* enum weft_about */
+  NEWS_GONE = 1,     /* 1: it is gone, 0: it is new or has changed */
+  NEWS_DEVICE = 2,   /* its number, 0 where there is none */
+  NEWS_TABLE = 3,    /* of a route */
+  NEWS_PROTOCOL = 4, /* of a route: who made it */
+  NEWS_ROW_INTS = 5
+};
+enum weft_about {
+  ABOUT_LOST = 0, /* more happened than could be told: look at everything */
+  ABOUT_LINK = 1,
+  ABOUT_ADDRESS = 2,
+  ABOUT_ROUTE = 3,
+  ABOUT_RULE = 4,
+  ABOUT_FIREWALL = 5
+};
+
 /* For the loader (layout.c). */
 struct layout_number {
   const char *name;

@@ -73,7 +73,23 @@ export function leasesToPeers(
       }
     }
   }
-  return { peers, skipped, twins };
+  return { peers: withoutLoops(peers, taken, skipped), skipped, twins };
+}
+
+/**
+ * What is sent to an address of pods would be wrapped again and again. Only leased subnets are pods': Network may be as wide as the
+ * site and hold the nodes, too.
+ */
+function withoutLoops(peers: Peer[], leased: Record<4 | 6, SubnetSet>, skipped: Skipped[]): Peer[] {
+  return peers.filter(({ key, family, address }) => {
+    const holder = leased[family].holding({ words: address, bits: 128 });
+    if (holder !== undefined)
+      skipped.push({
+        key,
+        why: `public address lies inside the overlay, in the subnet of ${holder}`,
+      });
+    return holder === undefined;
+  });
 }
 
 function clashOf({ subnet, family }: Peer, taken: Record<4 | 6, SubnetSet>): string | undefined {
@@ -100,7 +116,6 @@ function candidateOf(
   if (!prefixContains(range.network, subnet.words) || subnet.bits < range.network.bits) {
     return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
   }
-  if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
   const { backendType } = lease.attributes;
   if (backendType !== kind.publishes)
     return `backend type "${backendType}" is not ${kind.publishes || kind.type}`;

@@ -8,11 +8,13 @@ import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-confi
 import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, JoinWish, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
-import type { Route, RouteKeeper } from '../host/routes.ts';
+import type { KernelNews } from '../host/kernel-news.ts';
+import type { RouteKeeper } from '../host/routes.ts';
 import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
 import type { Addon } from '../memory/addon.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
+import type { Prefix } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
@@ -49,6 +51,15 @@ export interface DaemonParts {
   host: HostParts;
 }
 
+/** What a running daemon has. */
+interface Running {
+  config: NetworkConfig;
+  own: HeldLease;
+  backend: Backend;
+  routes: RouteKeeper;
+  external: ExternalInterface;
+}
+
 export class Daemon implements Node {
   readonly settings: Settings;
   readonly options: readonly EffectiveOption[];
@@ -76,6 +87,7 @@ export class Daemon implements Node {
   private routes: RouteKeeper | undefined;
   private rules: RuleKeeper | undefined;
   private upkeep: Upkeep | undefined;
+  private news: Pick<KernelNews, 'close'> | undefined;
 
   constructor(parts: DaemonParts) {
     const { settings, options, registry, log, addon, clock } = parts;
@@ -98,17 +110,20 @@ export class Daemon implements Node {
 
   /** Resolves when packets are forwarded. Throws WeftError; the caller then calls {@link stop}. */
   async start(): Promise<void> {
-    const { settings, log, addon, fds, host, clock } = this.parts;
+    const { settings, log, addon, fds, host } = this.parts;
     this.report.start();
     await host.checkPermission();
     await this.startListeners();
     this.phase = 'waiting for the network config';
     const config = await this.readConfig();
     this.config = config;
-    const external = await host.findInterface(settings, config);
+    const previous = await readSubnetEnv(settings.subnetFile);
+    this.phase = 'waiting for an address in the underlay';
+    const external = await this.patience.until(() =>
+      host.findInterface({ settings, config, podSubnets: podSubnetsOf(previous.subnets ?? {}) }),
+    );
     this.found = external;
     log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
-    const previous = await readSubnetEnv(settings.subnetFile);
     const { leases } = await this.patience.until(() => this.registry.list());
 
     // ---- above: only reads; below: changes this machine and the registry ----
@@ -129,26 +144,53 @@ export class Daemon implements Node {
     await backend.start(own.lease, this.membership.begin(first, scope));
     this.phase = 'installing firewall rules';
     this.rules = await host.startRules(config, own.lease, previous.prefixes, settings, log);
-    if (settings.blackholeRoute) routes.set('blackhole', blackholesOf(own.lease));
+    if (settings.blackholeRoute) {
+      routes.set(
+        'blackhole',
+        podSubnetsOf(own.lease).map((prefix) => ({ prefix })),
+      );
+    }
     await this.writeSubnetEnv(config, own, backend);
     this.reach = startReach(this, addon, log);
     this.phase = '';
     const apply = (peers: readonly Peer[]): Promise<void> => backend.apply(peers);
     this.membership.follow(scope, apply, this.turn, this.abort.signal);
-    this.upkeep = new Upkeep({
-      backend,
-      routes,
-      external,
-      find: () => host.findInterface(settings, config),
-      announce: () => this.announce(config, own, backend),
-      log,
-      clock,
-    });
-    this.upkeep.start(this.turn);
+    this.upkeep = this.startUpkeep({ config, own, backend, routes, external });
     this.clockWatch.start();
     await this.registry.nodeReady?.();
     this.notifier.ready();
     log.info(readyFields(this, backend), 'ready');
+  }
+
+  private startUpkeep(running: Running): Upkeep {
+    const { settings, log, clock, host } = this.parts;
+    const { config, own, backend, routes, external } = running;
+    const podSubnets = podSubnetsOf(own.lease);
+    const upkeep = new Upkeep(
+      {
+        backend,
+        routes,
+        peers: () => this.membership.peers,
+        podSubnets,
+        external,
+        lookAtLinks: () => host.lookAtLinks(),
+        follow: (inUse, links) =>
+          host.followInterface({ settings, config, podSubnets }, inUse, links),
+        announce: () => this.announce(config, own, backend),
+        log,
+        clock,
+      },
+      this.turn,
+    );
+    const news = host.hear(this.parts.addon, (heard) => {
+      upkeep.hear(heard);
+      this.rules?.hear(heard);
+    });
+    if (news.problem !== '')
+      log.warn(`the kernel's news of ${news.problem} can't be heard: looking every few seconds`);
+    this.news = news;
+    upkeep.start();
+    return upkeep;
   }
 
   private async startListeners(): Promise<void> {
@@ -240,6 +282,7 @@ export class Daemon implements Node {
       routes: this.routes?.problem ?? '',
       host: this.upkeep?.problem ?? '',
       underlay: this.upkeep?.underlayMoved ?? '',
+      shadowed: this.upkeep?.shadowed ?? '',
       firewall: this.rules?.problem,
       forwarding: this.forwardingProblem(),
     };
@@ -282,6 +325,7 @@ export class Daemon implements Node {
   /** Ends everything this process holds; lease, rules and plain routes stay, as flannel leaves them. */
   async stop(): Promise<void> {
     this.abort.abort();
+    this.news?.close();
     this.upkeep?.stop();
     this.clockWatch.stop();
     this.report.stop();
@@ -301,6 +345,6 @@ function sameConfig(a: NetworkConfig, b: NetworkConfig | undefined): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-function blackholesOf({ subnet4, subnet6 }: LeaseSubnets): Route[] {
-  return [subnet4, subnet6].flatMap((prefix) => (prefix ? [{ prefix }] : []));
+function podSubnetsOf({ subnet4, subnet6 }: LeaseSubnets): Prefix[] {
+  return [subnet4, subnet6].flatMap((subnet) => subnet ?? []);
 }

@@ -29,6 +29,8 @@ export interface Problems {
   host: string;
   /** another interface would be the underlay now */
   underlay: string;
+  /** which peers' packets somebody else's routes take */
+  shadowed: string;
   /** why the firewall rules are not in place; undefined before they are wanted */
   firewall: string | undefined;
   /** settings by which the kernel does not forward */

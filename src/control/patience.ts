@@ -1,4 +1,7 @@
-/** Waiting while the daemon starts: for a store that does not answer yet, for a config that somebody must write or repair first. */
+/**
+ * Waiting while the daemon starts: for a store that does not answer yet, for a config that
+ * somebody must write or repair first, for the underlay's address.
+ */
 import type { Clock } from '../shared/clock.ts';
 import { messageOf, WeftError } from '../shared/errors.ts';
 import { type PlainLog, rarely } from '../shared/repeats.ts';
@@ -7,7 +10,7 @@ const RETRY_MS = 1_000;
 /** How long one try may take: the service manager must not lose patience before us. */
 const TRY_MS = 30_000;
 /** Others are working on it. */
-const CURABLE = ['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'];
+const CURABLE = ['ERR_CONFIG', 'ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED', 'ERR_NO_ADDRESS'];
 
 export class Patience {
   /** what went wrong at the last try, '' if nothing */

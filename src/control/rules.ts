@@ -5,43 +5,63 @@ import type { NetworkConfig } from '../cluster/network-config.ts';
 import { isMissingCommand } from '../host/exec.ts';
 import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
 import type { Firewall, FirewallFamily } from '../host/firewall/wishes.ts';
+import type { News } from '../host/kernel-news.ts';
 import type { Settings } from '../options/settings.ts';
 import type { Prefix } from '../shared/address.ts';
+import { type Clock, systemClock, type Timer } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { type PlainLog, rarely } from '../shared/repeats.ts';
 import type { Log } from './log/log.ts';
+import { Pacer } from './pacer.ts';
 
 export class RuleKeeper {
   /** Why the rules are not in place, '' when they are. */
   problem = 'firewall rules are not installed yet';
   private readonly firewall: Firewall;
   private readonly log: Log;
+  private readonly clock: Clock;
   private readonly masquerades: boolean;
   private readonly rare: PlainLog;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly pacer: Pacer;
+  private timer: Timer | undefined;
   private stopped = false;
+  private last: Promise<void> = Promise.resolve();
 
   /** `masquerades`: without the rules nobody would do it, because plugins are told not to. */
-  constructor(firewall: Firewall, masquerades: boolean, log: Log) {
+  constructor(firewall: Firewall, masquerades: boolean, log: Log, clock: Clock = systemClock) {
     this.firewall = firewall;
     this.masquerades = masquerades;
     this.log = log;
-    this.rare = rarely(log);
+    this.clock = clock;
+    this.rare = rarely(log, clock);
+    this.pacer = new Pacer(clock, () => this.look('healed'));
   }
 
-  /** Installs the rules; they are looked at again every `resyncMs`. A host that refuses them is an alarm, not an end. */
+  /**
+   * Installs the rules; they are looked at again every `resyncMs`, and when nftables changed. A host that refuses them is an alarm, not
+   * an end.
+   */
   async start(resyncMs: number): Promise<void> {
-    await this.ensure('installed');
-    const again = async (): Promise<void> => {
-      await this.ensure('healed');
-      if (!this.stopped) this.timer = setTimeout(again, resyncMs).unref();
-    };
-    if (!this.stopped) this.timer = setTimeout(again, resyncMs).unref();
+    await this.look('installed');
+    if (this.stopped) return;
+    this.timer = this.clock.every(resyncMs, () => void this.look('healed'));
+  }
+
+  /** What the kernel announces. Changes by iptables-legacy it does not: they wait for the next look. */
+  hear(news: readonly News[]): void {
+    if (news.some(({ about }) => about === 'firewall' || about === 'lost')) this.pacer.hear();
   }
 
   stop(): void {
     this.stopped = true;
-    clearTimeout(this.timer);
+    this.timer?.stop();
+    this.pacer.stop();
+  }
+
+  /** One after the other: two at a time would each add what is missing. */
+  private look(verb: string): Promise<void> {
+    this.last = this.last.then(() => this.ensure(verb));
+    return this.last;
   }
 
   private async ensure(verb: string): Promise<void> {

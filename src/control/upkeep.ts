@@ -1,24 +1,47 @@
-/** What others do to the host while the daemon runs: the underlay's address or MTU, devices, routes. Looked at every few seconds. */
-import type { ExternalInterface } from '../host/external-interface.ts';
-import { sameInterface } from '../host/external-interface.ts';
-import type { RouteKeeper } from '../host/routes.ts';
+/**
+ * What others do to the host while the daemon runs: the underlay's address or MTU, devices, routes. Looked at when the kernel announces
+ * a change, and every few seconds besides. Each step of a look stands alone: what one can't put right keeps no other from its work.
+ */
+import type { Peer } from '../cluster/peers.ts';
+import {
+  describeInterface,
+  type ExternalInterface,
+  sameInterface,
+} from '../host/external-interface.ts';
+import type { AddressedLink } from '../host/ip-json.ts';
+import type { News } from '../host/kernel-news.ts';
+import { ROUTE_PROTOCOL, type RouteKeeper } from '../host/routes.ts';
+import { describeShadow, shadowsOf } from '../host/shadowed-routes.ts';
+import type { Prefix } from '../shared/address.ts';
 import type { Clock, Timer } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { type PlainLog, rarely } from '../shared/repeats.ts';
 import type { Backend } from './backend/backend.ts';
+import type { FollowedInterface } from './host-parts.ts';
 import type { Log } from './log/log.ts';
+import { GAP_MS_MAX, Pacer } from './pacer.ts';
 import type { Turn } from './turn.ts';
 
-/** How often the host is compared with what should be there. */
-const PERIOD_MS = 5_000;
+/** How often the host is compared with what should be there, if nothing is announced. */
+const PERIOD_MS = GAP_MS_MAX;
+/** As many are named; the rest is a number. */
+const SHADOWS_MAX = 3;
+/** The kernel's number of the table in which plain routes are (linux/rtnetlink.h RT_TABLE_MAIN). */
+const MAIN_TABLE = 254;
 
 export interface UpkeepContext {
-  backend: Pick<Backend, 'heal' | 'learnAddresses' | 'move'>;
-  routes: Pick<RouteKeeper, 'sync' | 'problem'>;
+  backend: Pick<Backend, 'heal' | 'learnAddresses' | 'move' | 'status'>;
+  routes: Pick<RouteKeeper, 'sync' | 'problem' | 'foreign' | 'bitsTo'>;
+  /** who is reached through the overlay now */
+  peers: () => readonly Peer[];
+  /** this node's own subnets */
+  podSubnets: readonly Prefix[];
   /** the underlay as the start found it */
   external: ExternalInterface;
+  /** all links of the host, with their addresses */
+  lookAtLinks: () => Promise<readonly AddressedLink[]>;
   /** the underlay as it is now */
-  find: () => Promise<ExternalInterface>;
+  follow: (inUse: ExternalInterface, links: readonly AddressedLink[]) => Promise<FollowedInterface>;
   /** Lets the cluster and CNI plugins know of a new address or MTU. Called even when the backend could not follow. */
   announce: () => Promise<void>;
   log: Log;
@@ -28,60 +51,125 @@ export interface UpkeepContext {
 export class Upkeep {
   /** the underlay that is in use */
   external: ExternalInterface;
-  /** why the host could not be put right at the last look, '' if nothing */
-  problem = '';
   /** another interface would be the underlay now, '' if not */
   underlayMoved = '';
+  /** which peers' packets somebody else's routes take, '' if none */
+  shadowed = '';
   private readonly context: UpkeepContext;
   private readonly rare: PlainLog;
+  private readonly turn: Turn;
+  /** news of our own things, and of those that may matter: a host on which the latter never end must not delay the former */
+  private readonly ours: Pacer;
+  private readonly others: Pacer;
+  /** why a step failed at the last look, by step */
+  private readonly failures = new Map<string, string>();
+  /** numbers of our devices and of the underlay's */
+  private devices: ReadonlySet<number> = new Set();
   private timer: Timer | undefined;
 
-  constructor(context: UpkeepContext) {
+  /** Looks take their turn with other work on the backend. */
+  constructor(context: UpkeepContext, turn: Turn) {
+    const { external, log, clock } = context;
     this.context = context;
-    this.external = context.external;
-    this.rare = rarely(context.log, context.clock);
+    this.external = external;
+    this.turn = turn;
+    this.rare = rarely(log, clock);
+    this.ours = new Pacer(clock, () => this.lookInTurn());
+    this.others = new Pacer(clock, () => this.lookInTurn());
   }
 
-  start(turn: Turn): void {
-    this.timer = this.context.clock.every(PERIOD_MS, () => void turn.take(() => this.look()));
+  /** The first look, by which it learns what news to heed; and then again and again. */
+  start(): void {
+    void this.lookInTurn();
+    this.timer = this.context.clock.every(PERIOD_MS, () => void this.lookInTurn());
   }
 
   stop(): void {
     this.timer?.stop();
+    this.ours.stop();
+    this.others.stop();
+  }
+
+  /** Why the host could not be put right at the last look, '' if it could. */
+  get problem(): string {
+    return [...this.failures.values()].join('; ');
+  }
+
+  /** What the kernel announces: a look follows when it concerns us. */
+  hear(news: readonly News[]): void {
+    if (news.some((each) => this.isOurs(each))) this.ours.hear();
+    else if (news.some(mayMatter)) this.others.hear();
+  }
+
+  private isOurs({ about, gone, device, protocol }: News): boolean {
+    if (about === 'route') return gone && protocol === Number(ROUTE_PROTOCOL);
+    return (about === 'link' || about === 'address') && this.devices.has(device);
+  }
+
+  private lookInTurn(): Promise<void> {
+    return this.turn.take(() => this.look());
   }
 
   /** One look, and what it finds is put right. */
-  async look(): Promise<void> {
+  private async look(): Promise<void> {
     const { backend, routes, log } = this.context;
+    // What is gone is put back before anything is asked that can wait.
+    const healed = await this.step('devices', () => backend.heal());
+    const routed = await this.step('routes', () => routes.sync());
+    const done = [healed, routed].filter(Boolean).join('; ');
+    if (done !== '') log.warn(`the host was not as it should be; ${done}`);
+    if (routes.problem !== '') this.rare.error(routes.problem);
+    const links = await this.step('links', () => this.context.lookAtLinks());
+    if (!links) return;
+    this.devices = this.devicesAmong(links);
+    backend.learnAddresses?.(links);
+    this.lookForShadows(links);
+    await this.step('the underlay', () => this.lookAtUnderlay(links));
+  }
+
+  private async step<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      await backend.learnAddresses?.();
-      await this.lookAtUnderlay();
-      const healed = await backend.heal();
-      const done = [healed, await routes.sync()].filter(Boolean).join('; ');
-      if (done !== '') log.warn(`the host was not as it should be; ${done}`);
-      if (routes.problem !== '') this.rare.error(routes.problem);
-      this.problem = '';
+      const result = await work();
+      this.failures.delete(name);
+      return result;
     } catch (error) {
-      this.problem = messageOf(error);
-      this.rare.error(`upkeep: ${this.problem}`);
+      this.failures.set(name, messageOf(error));
+      this.rare.error(`upkeep of ${name}: ${messageOf(error)}`);
+      return undefined;
     }
   }
 
   /** A new address or MTU is followed; another interface is not: a VPN that takes the default route must not take the overlay. */
-  private async lookAtUnderlay(): Promise<void> {
-    const { external } = this;
-    const found = await this.context.find();
-    this.underlayMoved = '';
-    if (sameInterface(found, external)) return;
-    if (found.name === external.name) return this.move(found);
-    this.underlayMoved = `${found.name} would be the underlay now (${found.reason}); staying on ${external.name}, restart weftd to move`;
-    this.rare.warn(this.underlayMoved);
+  private async lookAtUnderlay(links: readonly AddressedLink[]): Promise<void> {
+    const { external, context } = this;
+    const { now, preferred } = await context.follow(external, links);
+    this.underlayMoved =
+      preferred === undefined
+        ? ''
+        : `${preferred.name} would be the underlay now (${preferred.reason}); staying on ${external.name}, restart weftd to move`;
+    if (this.underlayMoved !== '') this.rare.warn(this.underlayMoved);
+    if (!sameInterface(now, external)) await this.move(now);
+  }
+
+  private lookForShadows(links: readonly AddressedLink[]): void {
+    const { routes, peers, podSubnets } = this.context;
+    const shadows = shadowsOf(routes, peers(), podSubnets);
+    const more = shadows.length > SHADOWS_MAX ? `; and ${shadows.length - SHADOWS_MAX} more` : '';
+    const named = shadows.slice(0, SHADOWS_MAX).map((shadow) => describeShadow(shadow, links));
+    this.shadowed = named.join('; ') + more;
+    if (this.shadowed !== '') this.rare.warn(this.shadowed);
+  }
+
+  private devicesAmong(links: readonly AddressedLink[]): ReadonlySet<number> {
+    const own = this.context.backend.status().devices.map(({ device }) => device);
+    const names = new Set([...own, this.external.name]);
+    return new Set(links.filter(({ ifname }) => names.has(ifname)).map(({ ifindex }) => ifindex));
   }
 
   private async move(external: ExternalInterface): Promise<void> {
     const { backend, announce, log } = this.context;
-    const { name, mtu } = external;
-    log.warn({ mtu }, `the underlay changed: ${name}; following`);
+    const [before, after] = [this.external, external].map(describeInterface);
+    log.warn(`the underlay changed from ${before} to ${after}; following`);
     this.external = external;
     try {
       await backend.move(external);
@@ -90,4 +178,10 @@ export class Upkeep {
       await announce();
     }
   }
+}
+
+/** Addresses and rules of anybody may become or end the underlay; a route may lie in front of ours. Links without either can't. */
+function mayMatter({ about, table, protocol }: News): boolean {
+  if (about === 'route') return table === MAIN_TABLE && protocol !== Number(ROUTE_PROTOCOL);
+  return about === 'address' || about === 'rule' || about === 'lost';
 }

@@ -1,12 +1,12 @@
 /** `weft cleanup`: removes what weftd leaves on a host: devices, routes, firewall rules, files. The lease stays in the store. */
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { KINDS, type Kinds } from '../cluster/kinds/all.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { isAnswering } from '../shared/socket.ts';
 import { type Exec, exec } from './exec.ts';
 import { removeRules } from './firewall/firewall.ts';
-import { ipJson, LINK, type Link, ROUTE } from './ip-json.ts';
+import { ipJson, LINK, ROUTE } from './ip-json.ts';
+import { isOwnDevice } from './own-devices.ts';
 import { ROUTE_PROTOCOL } from './routes.ts';
 
 export interface CleanupWishes {
@@ -16,11 +16,6 @@ export interface CleanupWishes {
   /** keep the state folder, so that the next start has the same MACs */
   keepState: boolean;
 }
-
-/** The TAP of tunnel GSO. */
-const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
-
-type NamedLink = Pick<Link, 'ifname' | 'linkinfo'>;
 
 /** What was removed, one line each. Throws ERR_RUNNING while a daemon answers at the admin socket. */
 export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<string[]> {
@@ -38,17 +33,10 @@ export async function cleanUp(wishes: CleanupWishes, run: Exec = exec): Promise<
 }
 
 async function removeDevices(run: Exec): Promise<string[]> {
-  const ours = ownDevices(await ipJson(LINK, ['-d', 'link', 'show'], run));
+  const links = await ipJson(LINK, ['-d', 'link', 'show'], run);
+  const ours = links.filter((link) => isOwnDevice(link));
   for (const { ifname } of ours) await run('ip', ['link', 'delete', 'dev', ifname]);
   return ours.map(({ ifname }) => `device ${ifname}`);
-}
-
-/** The links that weftd makes, whatever its config was. Of another kind under such a name they are somebody else's. */
-export function ownDevices(links: readonly NamedLink[], kinds: Kinds = KINDS): NamedLink[] {
-  const known = [HELPER, ...kinds.flatMap(({ devices }) => devices ?? [])];
-  return links.filter(({ ifname, linkinfo }) =>
-    known.some((each) => each.names.test(ifname) && each.linkKind === linkinfo?.info_kind),
-  );
 }
 
 async function removeRoutes(run: Exec): Promise<string[]> {

@@ -34,9 +34,8 @@ export function queuePackets(queues: number, memoryBytes = totalmem()): number {
  */
 export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Promise<string[]> {
   const { name } = setup;
-  await run('ip', ['link', 'set', 'dev', name, 'addrgenmode', 'none']).catch(() => undefined); // no IPv6 in this kernel
   const warnings = await setSysctls(setup);
-  const [link] = await ipJson(ADDRESSED_LINK, ['addr', 'show', 'dev', name], run);
+  const [link] = await ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show', 'dev', name], run);
   const commands = link ? changesFor(setup, link) : [];
   if (commands.length > 0) await run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
   return warnings;
@@ -48,7 +47,10 @@ function changesFor(setup: DeviceSetup, link: AddressedLink): string[] {
   const inet = family === 4 ? 'inet' : 'inet6';
   const present = link.addr_info.filter((a) => a.family === inet && a.scope === 'global');
   const stale = present.filter(({ local }) => local !== own);
+  // A kernel without IPv6 shows no mode.
+  const givesItself = (link.inet6_addr_gen_mode ?? 'none') !== 'none';
   return [
+    ...(givesItself ? [`link set dev ${name} addrgenmode none`] : []),
     ...(link.mtu === mtu ? [] : [`link set dev ${name} mtu ${mtu}`]),
     ...(link.txqlen === packets ? [] : [`link set dev ${name} txqueuelen ${packets}`]),
     ...stale.map(({ local, prefixlen }) => `addr del ${local}/${prefixlen} dev ${name}`),
@@ -77,6 +79,12 @@ async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
   } catch (error) {
     return [`${file}=${value} not set (${messageOf(error)}): ${purpose}`];
   }
+}
+
+/** Gives a device that somebody renamed its name back. It is down then, and {@link configureDevice} sets it up. */
+export async function renameDevice(from: string, to: string, run: Exec = exec): Promise<void> {
+  await run('ip', ['link', 'set', 'dev', from, 'down']);
+  await run('ip', ['link', 'set', 'dev', from, 'name', to]);
 }
 
 /** missing: the device is gone · changed: somebody took it down, changed its MTU or removed its address */

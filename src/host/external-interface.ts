@@ -1,8 +1,17 @@
 /** Which interface carries the underlay, and with which addresses (flannel pkg/ipmatch). */
-import { familyOf, parseAddress, sameWords, type Words } from '../shared/address.ts';
+import {
+  familyOf,
+  formatAddress,
+  type Prefix,
+  parseAddress,
+  prefixContains,
+  sameWords,
+  type Words,
+} from '../shared/address.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { type Exec, exec } from './exec.ts';
 import { ADDRESSED_LINK, type AddressedLink, ipJson, type LinkAddress, ROUTE } from './ip-json.ts';
+import { hasOwnName } from './own-devices.ts';
 
 export interface ExternalInterface {
   name: string;
@@ -28,31 +37,113 @@ export interface InterfaceWishes {
   publicIpv6: string;
   wants4: boolean;
   wants6: boolean;
+  /** subnets of this node's pods: an address inside is a bridge's, not the underlay's */
+  podSubnets: readonly Prefix[];
 }
 
-/** Throws WeftError ERR_INTERFACE that lists what was tried and what exists. */
+/** All links with their addresses: what the choice is made of. */
+export function lookAtLinks(run: Exec = exec): Promise<AddressedLink[]> {
+  return ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show'], run);
+}
+
+/**
+ * Throws WeftError ERR_INTERFACE that lists what was tried and what exists, ERR_NO_ADDRESS when the interface has no address that can
+ * be used: it may come by and by.
+ */
 export async function findExternalInterface(
   wishes: InterfaceWishes,
+  links: readonly AddressedLink[],
   run: Exec = exec,
 ): Promise<ExternalInterface> {
-  const links = await ipJson(ADDRESSED_LINK, ['addr', 'show'], run);
-  const public4 = publicAddress('public-ip', wishes.publicIp, 4);
-  const public6 = publicAddress('public-ipv6', wishes.publicIpv6, 6);
-  const { link, reason, fixed } = await select(links, wishes, run);
-  const found: ExternalInterface = { name: link.ifname, mtu: link.mtu, reason };
+  const published = publicAddresses(wishes);
+  const candidates = links.map((link) => withUsableAddresses(link, wishes.podSubnets));
+  const { link, reason, fixed } = await select(candidates, wishes, run);
+  const whyNot = whyNoUnderlay(link);
+  if (whyNot !== '') refuse(`interface ${link.ifname} (${reason}) can't carry it: ${whyNot}`);
   const address4 = fixed && familyOf(fixed) === 4 ? fixed : bestAddress(link, 'inet');
   const address6 = fixed && familyOf(fixed) === 6 ? fixed : bestAddress(link, 'inet6');
-  if (address4) found.address4 = address4;
-  if (address6) found.address6 = address6;
-  if (link.mtu === 0) refuse(`interface ${link.ifname} has MTU 0`);
-  if ((wishes.wants4 && !address4) || (wishes.wants6 && !address6)) {
-    refuse(`interface ${link.ifname} has no IPv${wishes.wants4 && !address4 ? 4 : 6} address`);
-  }
-  const out4 = public4 ?? address4;
-  const out6 = public6 ?? address6;
-  if (wishes.wants4 && out4) found.public4 = out4;
-  if (wishes.wants6 && out6) found.public6 = out6;
-  return found;
+  if (wishes.wants4 && !address4) refuseAddress(link, 4);
+  if (wishes.wants6 && !address6) refuseAddress(link, 6);
+  return describe(link, reason, wishes, { address4, address6, ...published });
+}
+
+/**
+ * The underlay that is in use, as it is now. Its addresses stay for as long as any interface has them, whatever other address or
+ * interface would be chosen today: peers know them, and an address that floats between nodes must not draw the overlay after it.
+ * undefined when one of them is gone.
+ */
+export function keepExternalInterface(
+  inUse: ExternalInterface,
+  wishes: InterfaceWishes,
+  links: readonly AddressedLink[],
+): ExternalInterface | undefined {
+  const { address4, address6, reason } = inUse;
+  const wanted: Words[] = [];
+  if (wishes.wants4 && address4) wanted.push(address4);
+  if (wishes.wants6 && address6) wanted.push(address6);
+  const link = links
+    .filter((each) => whyNoUnderlay(each) === '')
+    .find(({ addr_info }) =>
+      wanted.every((a) => addr_info.some((has) => isAddress(has, a) && !isLeaving(has))),
+    );
+  return link && describe(link, reason, wishes, { address4, address6, ...publicAddresses(wishes) });
+}
+
+interface Addresses {
+  address4?: Words | undefined;
+  address6?: Words | undefined;
+  /** where flags name them, else the local ones are published */
+  public4?: Words | undefined;
+  public6?: Words | undefined;
+}
+
+/** Addresses of families that are not wanted are left out: what happens to them is no change of the underlay. */
+function describe(
+  { ifname: name, mtu }: AddressedLink,
+  reason: string,
+  { wants4, wants6 }: InterfaceWishes,
+  { address4, address6, public4 = address4, public6 = address6 }: Addresses,
+): ExternalInterface {
+  return {
+    name,
+    mtu,
+    reason,
+    ...(wants4 && address4 && { address4 }),
+    ...(wants6 && address6 && { address6 }),
+    ...(wants4 && public4 && { public4 }),
+    ...(wants6 && public6 && { public6 }),
+  };
+}
+
+function publicAddresses({ publicIp, publicIpv6 }: InterfaceWishes): Addresses {
+  return {
+    public4: publicAddress('public-ip', publicIp, 4),
+    public6: publicAddress('public-ipv6', publicIpv6, 6),
+  };
+}
+
+// ---- what can't be the underlay ----
+
+/** Why no address of this link can carry the underlay, '' if one can. */
+function whyNoUnderlay(link: AddressedLink): string {
+  if (hasOwnName(link)) return 'it is a device of the overlay itself';
+  return link.mtu === 0 ? 'its MTU is 0' : '';
+}
+
+/** The network takes it back, or another node has it. */
+function isLeaving({ deprecated, dadfailed }: LinkAddress): boolean {
+  return deprecated === true || dadfailed === true;
+}
+
+/** Left out: what only this host knows, what is not ready or on its way out, bridges of pods, and IPv6 addresses of one link only. */
+function withUsableAddresses(link: AddressedLink, podSubnets: readonly Prefix[]): AddressedLink {
+  const isUsable = (a: LinkAddress): boolean => {
+    if (a.scope === 'host' || a.tentative || isLeaving(a)) return false;
+    if (a.family === 'inet6' && a.scope === 'link') return false;
+    const words = parseAddress(a.local);
+    return words !== undefined && !podSubnets.some((subnet) => prefixContains(subnet, words));
+  };
+  return { ...link, addr_info: link.addr_info.filter(isUsable) };
 }
 
 function refuse(message: string): never {
@@ -62,6 +153,17 @@ function refuse(message: string): never {
     `underlay: ${message}; choose one with --iface`,
   );
 }
+
+function refuseAddress({ ifname }: AddressedLink, family: 4 | 6): never {
+  const usable = family === 4 ? '' : ' (one that begins with fe80 is of no use to peers)';
+  throw new WeftError(
+    'ERR_NO_ADDRESS',
+    EXIT.failure,
+    `underlay: interface ${ifname} has no IPv${family} address${usable}; give it one, or choose another with --iface`,
+  );
+}
+
+// ---- the choice ----
 
 function publicAddress(flag: string, text: string, family: 4 | 6): Words | undefined {
   if (text === '') return undefined;
@@ -190,17 +292,34 @@ async function matchRoute(
   const routes = await ipJson(ROUTE, args, run);
   const found = routes.find((candidate) => candidate.dev);
   const link = links.find((candidate) => candidate.ifname === found?.dev);
-  const fixed = parseAddress(found?.prefsrc ?? '');
+  const source = parseAddress(found?.prefsrc ?? '');
+  const fixed = source && link?.addr_info.some((a) => isAddress(a, source)) && source;
   return link && (fixed ? { link, reason, fixed } : { link, reason });
 }
 
-/** Global before link-local, permanent before dynamic, plain before temporary; deprecated ones never. */
+/** Global before link-local, permanent before dynamic, plain before temporary. */
 function bestAddress(link: AddressedLink, family: string): Words | undefined {
   const rank = (a: LinkAddress): number =>
-    (a.scope === 'global' ? 0 : 4) + (a.dynamic ? 2 : 0) + (a.temporary ? 1 : 0);
-  const usable = link.addr_info.filter((a) => a.family === family && !a.deprecated);
+    (isLinkLocal(a) ? 4 : 0) + (a.dynamic ? 2 : 0) + (a.temporary ? 1 : 0);
+  const usable = link.addr_info.filter((a) => a.family === family);
   const best = usable.sort((a, b) => rank(a) - rank(b))[0];
   return best && parseAddress(best.local);
+}
+
+/** What people call an address that a machine gave itself while it had no other (169.254.0.0/16), often with scope global. */
+function isLinkLocal({ scope, local }: LinkAddress): boolean {
+  return scope !== 'global' || local.startsWith('169.254.');
+}
+
+/** Name, addresses and MTU, for people. */
+export function describeInterface({ name, mtu, address4, address6 }: ExternalInterface): string {
+  const addresses = [address4, address6].flatMap((a) => (a ? formatAddress(a) : []));
+  return `${name} ${addresses.join(' and ')}, MTU ${mtu}`;
+}
+
+/** Whether the addresses in use are ones that a machine gives itself when it gets no other. */
+export function isSelfAssigned({ address4 }: ExternalInterface): boolean {
+  return address4 !== undefined && formatAddress(address4).startsWith('169.254.');
 }
 
 /** Whether nothing changed that peers or devices depend on. */

@@ -13,6 +13,8 @@ export const LINK = z.object({
   txqlen: z.number().optional(),
   /** MAC; of a tunnel its address */
   address: z.string().optional(),
+  /** of which bridge, bond or VRF it is a part */
+  master: z.string().optional(),
   linkinfo: z
     .object({
       info_kind: z.string().optional(),
@@ -20,6 +22,8 @@ export const LINK = z.object({
       info_data: z.record(z.string(), z.unknown()).optional(),
     })
     .optional(),
+  /** whether the device gives itself IPv6 addresses, and how; with -d */
+  inet6_addr_gen_mode: z.string().optional(),
   stats64: z.object({ tx: z.object({ packets: z.number(), dropped: z.number() }) }).optional(),
 });
 export type Link = z.infer<typeof LINK>;
@@ -30,6 +34,10 @@ const ADDRESS = z.object({
   prefixlen: z.number(),
   scope: z.string(),
   deprecated: z.boolean().optional(),
+  /** another node answered to it */
+  dadfailed: z.boolean().optional(),
+  /** whether another node has it is still being asked */
+  tentative: z.boolean().optional(),
   dynamic: z.boolean().optional(),
   temporary: z.boolean().optional(),
 });

@@ -1,6 +1,6 @@
 /**
- * The native boundary: synchronous functions, no callbacks, no policy. Hot calls (receive, send, wait) take
- * and return small integers; a negative return is -errno. See native/README.md for what each call moves.
+ * The native boundary: synchronous functions, no policy, and one callback (watch) that says no more than "look". Hot calls (receive,
+ * send, wait) take and return small integers; a negative return is -errno. See native/README.md for what each call moves.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -86,6 +86,14 @@ export interface Addon {
   echoSend(fd: number, token: Uint8Array, request: EchoRequest): number;
   /** Rows (ECHO in layout.ts) of answers, and of ICMP errors about requests, that carry the token; never waits. Count or -errno. */
   echoReceive(fd: number, token: Uint8Array, rows: Float64Array): number;
+  /** Hears of every change of links, addresses, routes and rules from now on, or of nftables. Throws like openTun. */
+  openNetlink(firewall: boolean): number;
+  /** Rows (NEWS in layout.ts) of what changed; never waits. Count or -errno. */
+  netlinkReceive(fd: number, rows: Int32Array): number;
+  /** Calls once when one of at most 4 descriptors is readable, and again after each watchAgain; keeps no process alive. A handle. */
+  watch(fds: Int32Array, call: () => void): number;
+  watchAgain(watch: number): void;
+  unwatch(watch: number): void;
   /** Opens a raw socket for whole IP packets of our own. Throws EPERM without CAP_NET_RAW. */
   openIcmp(family: 4 | 6): number;
   openWake(): number;

@@ -107,8 +107,13 @@ export const STAT_NAMES = [
 /** Index of each in the counter block. */
 const STAT = Object.fromEntries(STAT_NAMES.map((name, i) => [name, i]));
 
+/** One row of netlinkReceive: ints. */
+export const NEWS = { about: 0, gone: 1, device: 2, table: 3, protocol: 4, rowInts: 5 } as const;
+/** What a row is about; lost: more happened than could be told. */
+export const ABOUT = { lost: 0, link: 1, address: 2, route: 3, rule: 4, firewall: 5 } as const;
+
 /** Tables whose names C spells with a prefix: csumStart of ROW is ROW_CSUM_START. */
-const TABLES = { '': LAYOUT, ROW, ECHO, GSO, GSO_FLAG, FEATURE, STAT } as const;
+const TABLES = { '': LAYOUT, ROW, ECHO, NEWS, ABOUT, GSO, GSO_FLAG, FEATURE, STAT } as const;
 
 function nativeName(table: string, name: string): string {
   const words = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();

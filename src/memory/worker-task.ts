@@ -63,7 +63,10 @@ export interface LinkTask {
   tunnelMtu: number;
   /** MTU that pods were told (smaller than tunnelMtu in a dual-stack cluster): super-packets are cut to it */
   podMtu: number;
-  /** the whole overlay, this node's lease in it, and the device's own address */
+  /**
+   * where every address is a pod's (the whole overlay, or less where it holds the nodes themselves), this node's lease, and the device's
+   * own address
+   */
   network: Prefix;
   ownSubnet: Prefix;
   deviceAddress: Words;

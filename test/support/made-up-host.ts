@@ -5,6 +5,8 @@ import { AllocBackend } from '../../src/control/backend/alloc.ts';
 import type { HostParts } from '../../src/control/host-parts.ts';
 import { RuleKeeper } from '../../src/control/rules.ts';
 import type { ExternalInterface } from '../../src/host/external-interface.ts';
+import type { AddressedLink } from '../../src/host/ip-json.ts';
+import type { News } from '../../src/host/kernel-news.ts';
 import { RouteKeeper } from '../../src/host/routes.ts';
 import { formatAddress } from '../../src/shared/address.ts';
 import { words } from './rig.ts';
@@ -17,6 +19,13 @@ export class MadeUpHost implements HostParts {
   /** keys of the peers in force */
   inForce: string[] = [];
   forwarding = false;
+  /** thrown by findInterface and followInterface while it is set */
+  addressFailure: Error | undefined;
+  /** thrown by backend.heal while it is set */
+  healFailure: Error | undefined;
+  links: AddressedLink[] = [];
+  /** The kernel says this. */
+  announce: (news: readonly News[]) => void = () => undefined;
   /** what its kernel's settings are */
   forwardingProblem = (): string => '';
 
@@ -29,8 +38,25 @@ export class MadeUpHost implements HostParts {
   }
 
   async findInterface(): Promise<ExternalInterface> {
+    if (this.addressFailure) throw this.addressFailure;
     return this.external;
   }
+
+  async lookAtLinks(): Promise<readonly AddressedLink[]> {
+    return this.links;
+  }
+
+  /** Follows `external` where it has the name of the one in use. */
+  followInterface: HostParts['followInterface'] = async (_scope, inUse) => {
+    if (this.addressFailure) throw this.addressFailure;
+    const { external } = this;
+    return external.name === inUse.name ? { now: external } : { now: inUse, preferred: external };
+  };
+
+  hear: HostParts['hear'] = (_addon, hear) => {
+    this.announce = hear;
+    return { problem: '', close: () => this.calls.push('news.close') };
+  };
 
   /** `ip` shows no routes and takes every change. */
   createRoutes(): RouteKeeper {
@@ -61,6 +87,7 @@ export class MadeUpHost implements HostParts {
 
       override async heal(): Promise<string> {
         host.calls.push('backend.heal');
+        if (host.healFailure) throw host.healFailure;
         return '';
       }
 

@@ -83,7 +83,15 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
     unreadable: 0,
     twins: [],
     clockAheadMs: undefined,
-    problems: { table: '', routes: '', host: '', underlay: '', firewall: '', forwarding: '' },
+    problems: {
+      table: '',
+      routes: '',
+      host: '',
+      underlay: '',
+      shadowed: '',
+      firewall: '',
+      forwarding: '',
+    },
     whyNotReady: () => '',
     ...changes,
   };

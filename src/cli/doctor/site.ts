@@ -6,8 +6,13 @@ import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { ClockReading, LeaseList, Registry } from '../../cluster/registry.ts';
 import { exec } from '../../host/exec.ts';
-import { type ExternalInterface, findExternalInterface } from '../../host/external-interface.ts';
-import { ADDRESSED_LINK, ipJson, ROUTE } from '../../host/ip-json.ts';
+import {
+  type ExternalInterface,
+  findExternalInterface,
+  lookAtLinks,
+} from '../../host/external-interface.ts';
+import { ipJson, ROUTE } from '../../host/ip-json.ts';
+import { readSubnetEnv } from '../../host/subnet-env.ts';
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { systemClock } from '../../shared/clock.ts';
@@ -148,11 +153,13 @@ export class Site {
     const wishes = { interfaces, patterns: interfacePatterns, canReach, publicIp, publicIpv6 };
     try {
       const wants4 = config ? config.ipv4 !== undefined : true;
-      return await findExternalInterface({
-        ...wishes,
-        wants4,
-        wants6: config?.ipv6 !== undefined,
-      });
+      const wants6 = config?.ipv6 !== undefined;
+      const { subnets } = await readSubnetEnv(this.settings.subnetFile);
+      const podSubnets = [subnets?.subnet4, subnets?.subnet6].flatMap((subnet) => subnet ?? []);
+      return await findExternalInterface(
+        { ...wishes, wants4, wants6, podSubnets },
+        await this.links(),
+      );
     } catch (error) {
       return { error: messageOf(error) };
     }
@@ -181,7 +188,7 @@ export class Site {
     });
   });
 
-  readonly links = once(() => ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show']));
+  readonly links = once(() => lookAtLinks());
   readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
   readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
 }

@@ -3,6 +3,7 @@ import { egressOf } from '../../host/egress.ts';
 import type { IpRoute } from '../../host/ip-json.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import {
+  familyOf,
   formatAddress,
   type Prefix,
   parseAddress,
@@ -88,8 +89,12 @@ export const UNDERLAY_CHECKS: readonly Check[] = [
       if ('error' in external)
         return fail(external.error, 'name one that is there: --iface (ip -br addr)');
       const addresses = (await site.peers()).slice(0, PEERS_MAX).map(({ publicIp }) => publicIp);
+      const { address4, address6 } = external;
       const found = await egressOf(
-        addresses.map((text) => parseAddress(text)).filter((words) => words !== undefined),
+        addresses.flatMap((text) => {
+          const to = parseAddress(text);
+          return to ? [{ to, from: familyOf(to) === 4 ? address4 : address6 }] : [];
+        }),
       );
       const own = new Set((await site.links()).flatMap((l) => l.addr_info.map((a) => a.local)));
       const peers = addresses

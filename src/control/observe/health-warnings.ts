@@ -35,6 +35,8 @@ export interface HealthFacts {
   hostProblem: string;
   /** another interface would be the underlay now */
   underlayMoved: string;
+  /** which peers' packets somebody else's routes take */
+  shadowed: string;
   /** the largest encapsulated packet that the config asks for, and what the underlay's interface takes, bytes */
   mtu: { outer: number; underlay: number } | undefined;
   /** of the last minute */
@@ -178,7 +180,8 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
 }
 
 function hostWarnings(facts: HealthFacts): Found[] {
-  const { phase, firewallProblem, routesProblem, hostProblem, underlayMoved, mtu } = facts;
+  const { phase, firewallProblem, routesProblem, hostProblem, underlayMoved, shadowed, mtu } =
+    facts;
   const { forwardingProblem } = facts;
   return [
     forwardingProblem !== ''
@@ -227,6 +230,14 @@ function hostWarnings(facts: HealthFacts): Found[] {
           'The underlay is elsewhere now',
           underlayMoved,
           'restart weftd to move, or fix the choice with --iface',
+        )
+      : undefined,
+    shadowed !== ''
+      ? critical(
+          'route-shadowed',
+          "Somebody else's route takes packets to a node",
+          shadowed,
+          'remove the route or its device, if nobody needs it; else give the cluster another Network',
         )
       : undefined,
     mtu && mtu.outer > mtu.underlay
@@ -401,6 +412,7 @@ const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
   'routes-refused': 10_000,
   'host-not-repaired': 10_000,
   'underlay-moved': 10_000,
+  'route-shadowed': 5_000,
   'table-stale': 10_000,
   'peers-held': 5_000,
 };

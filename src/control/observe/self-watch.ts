@@ -117,6 +117,7 @@ function factsOf(
     routesProblem: problems.routes,
     hostProblem: problems.host,
     underlayMoved: problems.underlay,
+    shadowed: problems.shadowed,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,
   };

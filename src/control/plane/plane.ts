@@ -61,6 +61,8 @@ export class Plane {
   private readonly context: PlaneContext;
   private readonly books: Books;
   private supervisor: Supervisor | undefined;
+  /** the next one: its threads load their program while other things are done */
+  private spare: Supervisor | undefined;
   private ports: FamilyPorts[] = [];
   private shortcuts: readonly Shortcut[] = [];
   private publication: Publication | undefined;
@@ -76,7 +78,7 @@ export class Plane {
     this.localAddresses = new LocalAddressTable(log);
     this.observation = new Observation(settings.workers);
     this.books = new Books(settings.workers, this.observation.ledger);
-    this.supervisor = new Supervisor(addon, log, settings.workers);
+    this.spare = new Supervisor(addon, log, settings.workers);
   }
 
   /** Throws WeftError as {@link openPorts}. */
@@ -99,7 +101,8 @@ export class Plane {
   /** From here on packets are forwarded. Shortcuts wait for {@link lookForShortcuts}: devices and routes are not there yet. */
   async start(links: readonly Link[], peers: readonly Peer[]): Promise<void> {
     const { addon, log, settings } = this.context;
-    const supervisor = this.supervisor ?? new Supervisor(addon, log, settings.workers);
+    const supervisor = this.spare ?? new Supervisor(addon, log, settings.workers);
+    this.spare = undefined;
     this.supervisor = supervisor;
     this.books.openWorkers(() => supervisor.counterBlocks());
     const memory = new SharedArrayBuffer(TABLE_BYTES);
@@ -240,13 +243,20 @@ export class Plane {
     return this.ports;
   }
 
+  /** What a family's device is called now, whoever renamed it; '' when it is gone. */
+  deviceName(family: 4 | 6): string {
+    const fd = this.ports.find((ports) => ports.family === family)?.workers[0]?.tunFd;
+    return fd === undefined ? '' : this.context.addon.tunDevice(fd);
+  }
+
   failWorker(index: number, fault: WorkerFault): void {
     this.supervisor?.fail(index, fault);
   }
 
   /** Ends forwarding; queues and sockets wait for the next {@link open}. */
   async stop(): Promise<void> {
-    const { addon, fds } = this.context;
+    const { addon, log, settings, fds } = this.context;
+    this.spare ??= new Supervisor(addon, log, settings.workers);
     giveBackPorts(addon, fds, await this.stopForwarding());
   }
 
@@ -256,6 +266,7 @@ export class Plane {
     clearInterval(this.shortcutCheck);
     this.observation.captures.close();
     if (fds.outlivesUs) widenSockets(addon, this.ports);
+    await this.spare?.stop();
     closePorts(addon, await this.stopForwarding());
   }
 

@@ -234,15 +234,19 @@ export class Supervisor {
     this.addon.wake(worker.wakeFd);
   }
 
-  /** Stops all workers; resolves when their tasks have returned, or after STOP_MS. */
+  /** Stops all workers; resolves when their tasks have returned, or after STOP_MS. Their threads end behind that. */
   async stop(): Promise<void> {
     this.ended.abort();
     clearInterval(this.watch);
     for (const worker of this.workers) Atomics.store(worker.control, WORD.command, COMMAND.stop);
     this.wakeAll();
     await Promise.race([Promise.all(this.workers.map((worker) => worker.done)), sleep(STOP_MS)]);
+    void this.endThreads();
+  }
+
+  private async endThreads(): Promise<void> {
     const pools = new Set([this.pool, ...this.workers.map((worker) => worker.pool)]);
-    await Promise.all([...pools].map((pool) => pool.destroy()));
+    await Promise.allSettled([...pools].map((pool) => pool.destroy()));
     for (const worker of this.workers) this.addon.close(worker.wakeFd);
   }
 }

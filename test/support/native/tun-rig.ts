@@ -18,7 +18,7 @@ import {
   withoutAtomicId,
   writeTransportChecksum,
 } from '../segmenter.ts';
-import { makeViews } from './rig.ts';
+import { giveBackViews, takeViews } from './rig.ts';
 
 /** A row of tunOut. */
 export interface TunRow {
@@ -56,7 +56,7 @@ function finished(row: TunRow): Uint8Array {
 
 export class TunRig {
   readonly addon: Addon = loadAddon();
-  readonly views: EngineViews = makeViews();
+  readonly views: EngineViews = takeViews();
   readonly engine: number;
   private readonly link: number;
   private readonly farFd: number;
@@ -158,6 +158,7 @@ export class TunRig {
 
   end(): void {
     this.addon.destroyEngine(this.engine);
+    giveBackViews(this.views);
     for (const fd of this.fds) this.addon.close(fd);
   }
 }

@@ -16,7 +16,7 @@ import type { BackendContext } from '../../../src/control/backend/backend.ts';
 import { createBackend } from '../../../src/control/backend/create.ts';
 import { createEncap, ENCAPSULATIONS } from '../../../src/dataplane/encap/encapsulations.ts';
 import { RouteTable } from '../../../src/dataplane/routes/table.ts';
-import { ownDevices } from '../../../src/host/cleanup.ts';
+import { isOwnDevice } from '../../../src/host/own-devices.ts';
 import { TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
 import { NO_MAC } from '../../../src/shared/address.ts';
@@ -132,7 +132,7 @@ test('every device name that a config can give is known to be ours, whatever the
         const ifname = kindOf(backend).devices?.name(backend, family as 4 | 6);
         assert.ok(ifname);
         const link = { ifname, linkinfo: { info_kind: 'tun' } };
-        assert.deepEqual(ownDevices([link]), [link]);
+        assert.ok(isOwnDevice(link));
       }
     }),
     { numRuns: 50 },
@@ -149,7 +149,10 @@ test("cleanup leaves a stock flannel's devices and all others alone", () => {
     ...[link('flannel.2', 'vxlan'), link('flannel-v6.2', 'vxlan'), link('eth0'), link('flannel.3')],
     ...[link('flannel1', 'tun'), link('flannel.1a', 'tun'), link('toy4-red', 'ipip')],
   ];
-  assert.deepEqual(ownDevices([...others, ...ours]), ours);
+  assert.deepEqual(
+    [...others, ...ours].filter((link) => isOwnDevice(link)),
+    ours,
+  );
 });
 
 test('a VTEP MAC comes back from the lease in which it was published', () => {
@@ -246,7 +249,7 @@ test('a new kind has peers, overhead and devices', () => {
   const names = kind.families.map((family) => kind.devices?.name(config.backend, family));
   assert.deepEqual(names, ['toy4-red', 'toy6-red']);
   const links = names.map((ifname) => ({ ifname: ifname ?? '', linkinfo: { info_kind: 'ipip' } }));
-  assert.deepEqual(ownDevices(links, WITH_TOY), links);
+  assert.ok(links.every((link) => isOwnDevice(link, WITH_TOY)));
 });
 
 test('a new kind gets its class by a line in the table of classes', async () => {

@@ -42,3 +42,36 @@ test('peers: own lease, foreign types, bad MACs, foreign VNIs and clashes are le
   assert.equal(skipped.length, 6);
   assert.deepEqual(twins, ['10.3.20.0-24'], 'who has our own address is told apart');
 });
+
+test('peers: Network may hold the nodes themselves; only an address in a leased subnet is a loop', () => {
+  const site = parseNetworkConfig(
+    '{"Network":"10.0.0.0/8","SubnetLen":20,"Backend":{"Type":"vxlan"}}',
+  );
+  const lease = (key: string, ip: string) => ({
+    ...parseKey(key),
+    key,
+    isPermanent: false,
+    revision: '',
+    attributes: attributes(ip),
+  });
+  const own = lease('10.16.0.0-20', '10.1.0.1');
+  const { peers, skipped } = leasesToPeers(
+    [
+      own,
+      lease('10.16.16.0-20', '10.1.0.2'),
+      lease('10.16.32.0-20', '10.16.16.9'),
+      lease('10.16.48.0-20', '10.16.3.3'),
+      lease('10.16.64.0-20', '10.16.64.1'),
+    ],
+    own,
+    site,
+  );
+  assert.deepEqual(
+    peers.map((peer) => peer.key),
+    ['10.16.16.0-20'],
+  );
+  assert.deepEqual(
+    skipped.map(({ why }) => why.replace(/.*in the subnet of /, '')),
+    ['10.16.16.0-20', "this node's own subnet", '10.16.64.0-20'],
+  );
+});

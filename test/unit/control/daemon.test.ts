@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Daemon } from '../../../src/control/daemon.ts';
 import { FdStore } from '../../../src/control/manager/fd-store.ts';
+import type { News } from '../../../src/host/kernel-news.ts';
 import { loadAddon } from '../../../src/memory/addon.ts';
 import { parseFlags } from '../../../src/options/flags.ts';
 import { toSettings } from '../../../src/options/settings.ts';
@@ -64,7 +65,7 @@ test('the start reads first, then takes the host, then the lease, then rules; th
   const { daemon, registry, subnetFile, stop } = setUp(t);
   assert.equal(daemon.whyNotReady(), 'starting');
   await daemon.start();
-  assert.deepEqual(registry.calls, [
+  assert.deepEqual(registry.calls.slice(0, 6), [
     'checkPermission',
     'backend.open',
     'join',
@@ -224,18 +225,108 @@ test('a new address of the underlay is followed and announced', async (t) => {
 test('a move that fails is announced all the same, and the host is put right at the next look', async (t) => {
   const { daemon, registry, host, clock, messages } = setUp(t);
   await daemon.start();
+  await settle();
   host.external = underlay('192.0.2.77');
   host.moveFailure = new Error('address not usable yet');
   await clock.move(UPKEEP_MS);
   await until('the failure is a problem', () => daemon.problems.host !== '');
   assert.match(daemon.problems.host, /address not usable yet/);
-  assert.ok(messages.includes('upkeep: address not usable yet'));
+  assert.ok(messages.includes('upkeep of the underlay: address not usable yet'));
   const published = registry.get('node-1')?.attributes.publicIp4;
   assert.equal(published && formatAddress(published), '192.0.2.77');
-  const healed = registry.calls.filter((call) => call === 'backend.heal').length;
+  host.moveFailure = undefined;
+  const healed = heals(registry);
   await clock.move(UPKEEP_MS);
   await until('the problem is gone', () => daemon.problems.host === '');
-  assert.equal(registry.calls.filter((call) => call === 'backend.heal').length, healed + 1);
+  assert.equal(heals(registry), healed + 1);
+});
+
+const heals = (registry: ToyRegistry): number =>
+  registry.calls.filter((call) => call === 'backend.heal').length;
+
+test('an underlay without an address keeps nothing else from being put right', async (t) => {
+  const { daemon, registry, host, clock } = setUp(t);
+  await daemon.start();
+  await settle();
+  host.addressFailure = new WeftError('ERR_NO_ADDRESS', EXIT.failure, 'eth0 has no address');
+  const healed = heals(registry);
+  await clock.move(UPKEEP_MS);
+  await until('it is said', () => daemon.problems.host === 'eth0 has no address');
+  assert.equal(heals(registry), healed + 1);
+  host.healFailure = new Error('device busy');
+  await clock.move(UPKEEP_MS);
+  await until('both are said', () => /eth0.*; device busy/.test(daemon.problems.host));
+});
+
+test('an underlay that has no address yet is waited for, before anything is taken', async (t) => {
+  const { daemon, registry, host, clock } = setUp(t);
+  host.addressFailure = new WeftError('ERR_NO_ADDRESS', EXIT.failure, 'eth0 has no address');
+  const started = daemon.start();
+  await until('it waits', () => daemon.waitsFor === 'eth0 has no address');
+  assert.equal(daemon.phase, 'waiting for an address in the underlay');
+  assert.ok(!registry.calls.includes('backend.open'));
+  host.addressFailure = undefined;
+  await clock.move(1_000);
+  await started;
+  assert.equal(daemon.phase, '');
+});
+
+const news = (about: News['about'], change: Partial<News> = {}): News => ({
+  about,
+  gone: false,
+  device: 0,
+  table: 0,
+  protocol: 0,
+  ...change,
+});
+
+test('news of our own things are followed by a look at once, others of the host too, strangers never', async (t) => {
+  const { daemon, registry, host, clock } = setUp(t);
+  host.links = [
+    { ifindex: 7, ifname: 'eth0', flags: ['UP'], mtu: 1500, addr_info: [] },
+    { ifindex: 8, ifname: 'veth1', flags: ['UP'], mtu: 1500, addr_info: [] },
+  ];
+  await daemon.start();
+  await settle();
+  const looksAfter = async (...heard: News[]): Promise<number> => {
+    const before = heals(registry);
+    host.announce(heard);
+    await clock.move(100);
+    await settle();
+    return heals(registry) - before;
+  };
+  for (const each of [
+    news('link', { device: 7 }),
+    news('address', { device: 7, gone: true }),
+    news('address', { device: 8 }),
+    news('route', { gone: true, table: 254, protocol: 86 }),
+    news('route', { table: 254, protocol: 3 }),
+    news('rule'),
+    news('lost'),
+  ]) {
+    await clock.move(UPKEEP_MS * 2); // long quiet
+    assert.equal(await looksAfter(each), 1, JSON.stringify(each));
+  }
+  for (const each of [
+    news('link', { device: 8 }),
+    news('route', { table: 254, protocol: 86 }),
+    news('route', { table: 100, protocol: 3 }),
+    news('firewall'),
+  ]) {
+    await clock.move(UPKEEP_MS * 2);
+    assert.equal(await looksAfter(each), 0, JSON.stringify(each));
+  }
+});
+
+test('the end closes the news first', async (t) => {
+  const { daemon, registry, stop } = setUp(t);
+  await daemon.start();
+  await stop();
+  const order = ['news.close', 'backend.close', 'registry.close'];
+  assert.deepEqual(
+    registry.calls.filter((call) => order.includes(call)),
+    order,
+  );
 });
 
 test('another interface is not followed: it is said, in problems and once in the log', async (t) => {

@@ -34,6 +34,7 @@ const fine: HealthFacts = {
   routesProblem: '',
   hostProblem: '',
   underlayMoved: '',
+  shadowed: '',
   mtu: undefined,
   recent: { drops: {}, socketDrops: 0, restarts: 0, sentPackets: 1000 },
 };
@@ -75,6 +76,7 @@ test('each state has its code', () => {
     ['routes-refused', { routesProblem: 'File exists' }],
     ['host-not-repaired', { hostProblem: 'eth0 is gone' }],
     ['underlay-moved', { underlayMoved: 'wg0 would be the underlay now' }],
+    ['route-shadowed', { shadowed: 'packets to 10.244.7.0/24 follow another route' }],
     ['mtu-mismatch', { mtu: { outer: 1500, underlay: 1400 } }],
     ['drops-spoofed', drops({ inForeignSource: 60 })],
     ['drops-unknown-peer', drops({ inUnknownPeer: 60 })],

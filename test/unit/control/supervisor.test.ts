@@ -47,7 +47,8 @@ test('workers run, report their table generation, and stop when told', async (t)
     supervisor.status().map((worker) => worker.state),
     ['stopped', 'stopped'],
   );
-  assert.deepEqual(closed, [1, 2], 'the eventfds are closed');
+  await until('the eventfds are closed behind the threads', () => closed.length === 2);
+  assert.deepEqual(closed, [1, 2]);
 });
 
 test('a worker that throws is started again; the others go on and its counters stay', async (t) => {

@@ -6,10 +6,18 @@ import { type Exec, exec, isMissingCommand } from '../../../src/host/exec.ts';
 import {
   findExternalInterface,
   type InterfaceWishes,
+  keepExternalInterface,
+  lookAtLinks,
 } from '../../../src/host/external-interface.ts';
 import { ADDRESSED_LINK, ipJson, LINK, parseIpJson, ROUTE } from '../../../src/host/ip-json.ts';
 import { checkDevices, findPortHolder } from '../../../src/host/preflight.ts';
-import { formatAddress, parseAddress, type Words } from '../../../src/shared/address.ts';
+import {
+  formatAddress,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  type Words,
+} from '../../../src/shared/address.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
 
 const address = (family: string, local: string, more: object = {}) => ({
@@ -53,7 +61,7 @@ function fakeIp(answers: Record<string, unknown>): Exec {
 }
 
 const ANSWERS = {
-  'addr show': LINKS,
+  '-d addr show': LINKS,
   '-4 route show default': [{ dst: 'default', dev: 'eth0', prefsrc: '192.0.2.9' }],
   '-6 route show default': [{ dst: 'default', dev: 'eth0' }],
   'route get 203.0.113.1': [{ dst: '203.0.113.1', dev: 'eth1', prefsrc: '198.51.100.1' }],
@@ -68,9 +76,11 @@ async function choose(wishes: Partial<InterfaceWishes>, answers: object = {}) {
     publicIpv6: '',
     wants4: true,
     wants6: false,
+    podSubnets: [],
     ...wishes,
   };
-  const found = await findExternalInterface(all, fakeIp({ ...ANSWERS, ...answers }));
+  const run = fakeIp({ ...ANSWERS, ...answers });
+  const found = await findExternalInterface(all, await lookAtLinks(run), run);
   const text = (words: Words | undefined): string | undefined => words && formatAddress(words);
   return {
     ...found,
@@ -116,6 +126,84 @@ test('--public-ip chooses the interface that has it, and may be foreign when --i
   assert.deepEqual([natted.address4, natted.public4], ['198.51.100.1', '203.0.113.50']);
   await assert.rejects(choose({ publicIp: '203.0.113.50' }), /no interface matches/);
   await assert.rejects(choose({ publicIp: 'junk' }), { exitCode: 2, message: /public-ip/ });
+});
+
+const SEEN = LINKS.map((each) => ADDRESSED_LINK.parse({ addr_info: [], ...each }));
+const WISHES: InterfaceWishes = {
+  interfaces: [],
+  patterns: [],
+  canReach: '',
+  publicIp: '',
+  publicIpv6: '',
+  wants4: true,
+  wants6: false,
+  podSubnets: [],
+};
+const inUse = (address4: string) => ({
+  name: 'eth0',
+  mtu: 1500,
+  reason: 'it was so',
+  address4: parseAddress(address4) as Words,
+});
+
+test('an address in use is kept while an interface has it, whatever the interface is called now', () => {
+  const kept = keepExternalInterface(inUse('192.0.2.9'), WISHES, SEEN);
+  assert.deepEqual(
+    [kept?.name, kept?.address4 && formatAddress(kept.address4), kept?.reason],
+    ['eth0', '192.0.2.9', 'it was so'],
+  );
+  const renamed = SEEN.map((each) => ({ ...each, ifname: `new-${each.ifname}` }));
+  assert.equal(keepExternalInterface(inUse('192.0.2.9'), WISHES, renamed)?.name, 'new-eth0');
+  assert.equal(keepExternalInterface(inUse('192.0.2.66'), WISHES, SEEN), undefined);
+});
+
+test('an address in use is given up when it is deprecated or another node answers to it', () => {
+  for (const flag of ['deprecated', 'dadfailed']) {
+    const leaving = SEEN.map((each) => ({
+      ...each,
+      addr_info: each.addr_info.map((a) => (a.local === '192.0.2.9' ? { ...a, [flag]: true } : a)),
+    }));
+    assert.equal(keepExternalInterface(inUse('192.0.2.9'), WISHES, leaving), undefined, flag);
+  }
+});
+
+test('both addresses of a dual-stack node are kept together', () => {
+  const dual = { ...WISHES, wants6: true };
+  const address6 = parseAddress('2001:db8::8') as Words;
+  const kept = keepExternalInterface({ ...inUse('192.0.2.5'), address6 }, dual, SEEN);
+  assert.equal(kept?.address6 && formatAddress(kept.address6), '2001:db8::8');
+  const gone = parseAddress('2001:db8::66') as Words;
+  assert.equal(
+    keepExternalInterface({ ...inUse('192.0.2.5'), address6: gone }, dual, SEEN),
+    undefined,
+  );
+  const ignored = keepExternalInterface({ ...inUse('192.0.2.5'), address6: gone }, WISHES, SEEN);
+  assert.deepEqual([ignored?.name, ignored?.address6], ['eth0', undefined], 'IPv4 only');
+});
+
+test('devices of the overlay, the loopback and bridges of pods are never the underlay', async () => {
+  const more = [
+    ...LINKS,
+    link('flannel.1', { addr_info: [address('inet', '10.244.3.0')] }),
+    link('flannel-v6.1', { addr_info: [address('inet', '10.244.3.9')] }),
+    link('flannel0', { addr_info: [address('inet', '10.244.4.0')] }),
+    link('cni0', { addr_info: [address('inet', '10.244.3.1')] }),
+  ];
+  const podSubnets = [parsePrefix('10.244.3.0/24') as Prefix];
+  const answers = {
+    '-d addr show': more,
+    'route get 10.244.3.7': [{ dst: '10.244.3.7', dev: 'cni0', prefsrc: '10.244.3.1' }],
+  };
+  const never = (wishes: Partial<InterfaceWishes>, why: RegExp) =>
+    assert.rejects(choose({ podSubnets, ...wishes }, answers), why);
+  for (const name of ['flannel.1', 'flannel-v6.1', 'flannel0'])
+    await never({ interfaces: [name] }, /device of the overlay itself/);
+  await never({ patterns: [/^flannel/] }, /device of the overlay itself/);
+  await never({ interfaces: ['cni0'] }, /cni0 has no IPv4 address/);
+  await never({ interfaces: ['10.244.3.1'] }, /no interface matches 10\.244\.3\.1/);
+  await never({ interfaces: ['lo'] }, /lo has no IPv4 address/);
+  await never({ canReach: '10.244.3.7' }, /cni0/);
+  assert.equal((await choose({ podSubnets, patterns: [/^(10|198)\./] }, answers)).name, 'eth1');
 });
 
 test('no default route is said', async () => {
@@ -189,8 +277,15 @@ test('a device that is right is not touched; of another only what is wrong is ch
     'addr del 10.244.9.0/32 dev nosuch.1\naddr add 10.244.7.0/32 dev nosuch.1\n',
   );
   assert.equal(
-    await commands({ mtu: 1500, txqlen: 500, flags: [], addr_info: [] }),
+    await commands({
+      mtu: 1500,
+      txqlen: 500,
+      flags: [],
+      addr_info: [],
+      inet6_addr_gen_mode: 'eui64',
+    }),
     [
+      'link set dev nosuch.1 addrgenmode none',
       'link set dev nosuch.1 mtu 1450',
       'link set dev nosuch.1 txqueuelen 4000',
       'addr add 10.244.7.0/32 dev nosuch.1',

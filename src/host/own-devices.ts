@@ -1,0 +1,25 @@
+/** The links that weftd makes, whatever its config was. */
+import { KINDS, type Kinds } from '../cluster/kinds/all.ts';
+import type { Link } from './ip-json.ts';
+
+/** The TAP of tunnel GSO. */
+const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
+
+/** A name that weftd, or flannel in its place, gives a device. */
+export function hasOwnName({ ifname }: Pick<Link, 'ifname'>, kinds: Kinds = KINDS): boolean {
+  return devicesOf(kinds).some(({ names }) => names.test(ifname));
+}
+
+/** Of another kind under a name of ours it is somebody else's. */
+export function isOwnDevice(
+  { ifname, linkinfo }: Pick<Link, 'ifname' | 'linkinfo'>,
+  kinds: Kinds = KINDS,
+): boolean {
+  return devicesOf(kinds).some(
+    ({ names, linkKind }) => names.test(ifname) && linkKind === linkinfo?.info_kind,
+  );
+}
+
+function devicesOf(kinds: Kinds): { names: RegExp; linkKind: string }[] {
+  return [HELPER, ...kinds.flatMap(({ devices }) => devices ?? [])];
+}
