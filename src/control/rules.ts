@@ -4,8 +4,8 @@ import { kindOf } from '../cluster/kinds/all.ts';
 import type { Lease } from '../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../cluster/network-config.ts';
 import { isMissingCommand } from '../host/exec.ts';
-import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
-import type { Firewall, FirewallFamily, GuardedPort } from '../host/firewall/wishes.ts';
+import { HostFirewall } from '../host/firewall/firewall.ts';
+import type { Firewall, FirewallFamily, Flavour, GuardedPort } from '../host/firewall/wishes.ts';
 import type { News } from '../host/kernel-news.ts';
 import type { Settings } from '../options/settings.ts';
 import type { Prefix } from '../shared/address.ts';
@@ -36,6 +36,11 @@ export class RuleKeeper {
     this.clock = clock;
     this.rare = rarely(log, clock);
     this.pacer = new Pacer(clock, () => this.look('healed'));
+  }
+
+  /** Which tool writes the rules; undefined until one was found. */
+  get flavour(): Flavour | undefined {
+    return this.firewall.flavour;
   }
 
   /**
@@ -92,14 +97,9 @@ export async function startRules(
   const families = firewallFamilies(config, lease);
   const guarded = settings.dropPodEncapsulation ? guardedPorts(config, settings) : [];
   const wishes = { families, masquerade, fullyRandom, forward, guarded, previous };
-  const [flavour, other] = config.nftables
-    ? (['nftables', 'iptables'] as const)
-    : (['iptables', 'nftables'] as const);
-  const removed = await removeRules(other).catch((error: unknown) => [
-    `not removed: ${messageOf(error)}`,
-  ]);
-  for (const line of removed) log.info(`firewall rules of the other kind: ${line}`);
-  const keeper = new RuleKeeper(createFirewall(flavour, wishes), masquerade, log);
+  const wanted = config.nftables ? 'nftables' : 'iptables';
+  const firewall = new HostFirewall(wanted, wishes, (line) => log.info(line));
+  const keeper = new RuleKeeper(firewall, masquerade, log);
   await keeper.start(resyncMs);
   return keeper;
 }
