@@ -103,6 +103,17 @@ export const planeShape = z.object({
 });
 export type Plane = z.infer<typeof planeShape>;
 
+export const firewallShape = z.object({
+  ok: z.boolean(),
+  problem: text('why the rules are not in place, "" when they are'),
+  kind: z
+    .enum(['iptables', 'nftables'])
+    .nullable()
+    .describe(
+      'which writes the rules: the one that the network config asks for, or the other where that is not installed; null: neither is',
+    ),
+});
+
 export const statusShape = z.object({
   healthy: z
     .boolean()
@@ -118,10 +129,7 @@ export const statusShape = z.object({
   lease: leaseShape.nullable().describe('null until there is one'),
   mtu: z.int().nullable().describe('for pods, bytes; null until there is a lease'),
   store: storeShape,
-  firewall: z
-    .object({ ok: z.boolean(), problem: text('why the rules are not in place, "" when they are') })
-    .nullable()
-    .describe('null until the rules are wanted'),
+  firewall: firewallShape.nullable().describe('null until the rules are wanted'),
   peers: z.object({
     total: whole('nodes that this one sends to, each address family by itself'),
     held: whole('of these, kept for now though their leases vanished'),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { peerShape } from '../api/peers.ts';
 import {
   deviceShape,
+  firewallShape,
   leaseShape,
   nodeShape,
   statusShape as wholeStatusShape,
@@ -17,6 +18,7 @@ export const statusShape = wholeStatusShape
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
+    firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
     workers: z
       .array(workerShape.partial({ heartbeat: true, breaths: true, waitNs: true }))

@@ -288,6 +288,10 @@ export class Daemon implements Node {
     };
   }
 
+  get firewallKind(): Node['firewallKind'] {
+    return this.rules?.flavour;
+  }
+
   private forwardingProblem(): string {
     const { config, backend } = this;
     if (!config || !backend) return '';

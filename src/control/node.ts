@@ -6,6 +6,7 @@ import type { NetworkConfig } from '../cluster/network-config.ts';
 import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
+import type { Flavour } from '../host/firewall/wishes.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
 import type { BackendFacts } from './backend/backend.ts';
@@ -69,6 +70,8 @@ export interface Node {
   /** how far the clock by which leases end is ahead of ours; undefined: not known */
   readonly clockAheadMs: number | undefined;
   readonly problems: Problems;
+  /** which tool writes the firewall rules; undefined until one was found */
+  readonly firewallKind: Flavour | undefined;
   /** Why this node is not ready, '' when it is. That the store is unavailable is not a reason. */
   whyNotReady(): string;
 }

@@ -92,6 +92,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       firewall: '',
       forwarding: '',
     },
+    firewallKind: 'iptables',
     whyNotReady: () => '',
     ...changes,
   };

@@ -90,6 +90,7 @@ function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   );
   if (firewall && !firewall.ok)
     rows.push(['firewall', style.bad(`NOT IN PLACE: ${firewall.problem}`)]);
+  else if (firewall?.kind) rows.push(['firewall', `rules in place, by ${firewall.kind}`]);
   if (table) rows.push(['table', `generation ${table.generation}, ${ago(table.publishedAt)}`]);
   return [...rows, ...engineRows(status, style)];
 }

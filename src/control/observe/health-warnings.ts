@@ -205,7 +205,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
           'firewall-missing',
           'Firewall rules are not in place',
           firewallProblem,
-          'install the tool, or choose the other kind with EnableNFTables in the network config',
+          'install iptables or nft if neither is there; weft doctor looks at what drops',
         )
       : undefined,
     routesProblem !== ''

@@ -111,6 +111,16 @@ test('FORWARD: a chain that drops must itself accept the overlay', () => {
   assert.match(judgeForward(forwardChains(elsewhere), networks).text, /ip filter FORWARD/);
   assert.equal(portBlock('\t\tudp dport 8472 counter drop', 8472), 'udp dport 8472 counter drop');
   assert.equal(portBlock('\t\tudp dport 84720 drop', 8472), undefined);
+  const iptables = '-A INPUT -p udp -m udp --dport 8472 -j DROP';
+  assert.equal(portBlock(iptables, 8472), iptables);
+});
+
+test("weft's guard against pods is no rule that drops what peers send", () => {
+  const table = (chain: string): string =>
+    `table ip t {\n\tchain ${chain} {\n\t\tudp dport 8472 drop\n\t}\n}`;
+  for (const chain of ['guard', 'WEFT-GUARD'])
+    assert.equal(portBlock(table(chain), 8472), undefined, chain);
+  assert.notEqual(portBlock(`${table('guard')}\n${table('input')}`, 8472), undefined);
 });
 
 test('interface, NAT, clock, lease', () => {

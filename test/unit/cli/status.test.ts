@@ -85,8 +85,10 @@ test('status: a node that only starts has no lease to tell of, a healthy one no 
     notReady: 'waiting for a lease',
   };
   assert.match(renderStatus(starting, PLAIN, NOW, 100), /NOT HEALTHY: waiting for a lease/);
-  const well = { ...rest, healthy: true, firewall: { ok: true, problem: '' } };
-  assert.match(renderStatus(well, PLAIN, NOW, 100), /^● healthy {3}weft/);
+  const firewall = { ok: true, problem: '', kind: 'nftables' } as const;
+  const well = renderStatus({ ...rest, healthy: true, firewall }, PLAIN, NOW, 100);
+  assert.match(well, /^● healthy {3}weft/);
+  assert.match(well, /\nfirewall {2}rules in place, by nftables\n/);
 });
 
 test('status: some peers that do not answer are another verdict than a node that is broken itself', () => {

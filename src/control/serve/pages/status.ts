@@ -10,7 +10,7 @@ import type { SelfWatch } from '../../observe/self-watch.ts';
 import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
 export function statusPage(node: Node, watch: SelfWatch): StatusPage {
-  const { external, config, lease, backend, registry, store, problems } = node;
+  const { external, config, lease, backend, registry, store, problems, firewallKind } = node;
   const notReady = node.whyNotReady();
   const plane = backend?.status();
   return {
@@ -27,7 +27,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     firewall:
       problems.firewall === undefined
         ? null
-        : { ok: problems.firewall === '', problem: problems.firewall },
+        : { ok: problems.firewall === '', problem: problems.firewall, kind: firewallKind ?? null },
     peers: { total: node.peers.length, held: node.held, skipped: node.skipped.length },
     reach: reachJson(node),
     health: watch.warnings(),
