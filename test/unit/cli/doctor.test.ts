@@ -16,8 +16,15 @@ import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
 import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
 import { judgeClock, judgeLease, judgeNoLease } from '../../../src/cli/doctor/store-checks.ts';
-import { judgeInterface, judgeNat } from '../../../src/cli/doctor/underlay-checks.ts';
+import {
+  foreignRoutes,
+  judgeInterface,
+  judgeNat,
+  judgeNetworkOverlap,
+  judgeSubnetOverlap,
+} from '../../../src/cli/doctor/underlay-checks.ts';
 import { slowChecksum } from '../../support/packets.ts';
+import { prefix } from '../../support/rig.ts';
 
 test('ids are unique and kebab-case', () => {
   const ids = CHECKS.map(({ id }) => id);
@@ -158,6 +165,27 @@ test('paths, UDP shapes, the overlay', () => {
   const peer = { key: 'k', publicIp: '10.0.0.2', overlay: '10.244.2.0' };
   const probe = { peers: [{ peer, underlay: true, overlay: false }], suspects: [], problem: '' };
   assert.match(judgeOverlay(probe, 8472).fix ?? '', /UDP 8472 in both directions/);
+});
+
+test('routes of the host: none may lie in Network; where Network holds the nodes, none in a leased subnet', () => {
+  const own = prefix('10.16.0.0/20');
+  const routes = [
+    { dst: 'default', dev: 'eth0' },
+    { dst: '10.0.0.0/8', dev: 'flannel.1', protocol: '86' },
+    { dst: '10.16.0.0/20', dev: 'cni0' },
+    { dst: '10.1.0.0/16', dev: 'eth0' },
+  ];
+  const foreign = foreignRoutes(routes, own, ['flannel.1']);
+  assert.deepEqual(
+    foreign.map(({ text }) => text),
+    ['10.1.0.0/16 dev eth0'],
+  );
+  assert.match(judgeNetworkOverlap(prefix('10.0.0.0/8'), foreign).text, /10\.1\.0\.0\/16 dev eth0/);
+  assert.equal(judgeNetworkOverlap(prefix('10.244.0.0/16'), foreign).status, 'ok');
+  const leased = [prefix('10.1.16.0/20'), prefix('10.16.16.0/20')];
+  assert.equal(judgeSubnetOverlap(leased, foreign).status, 'ok', 'the route is less special');
+  const stale = foreignRoutes([{ dst: '10.16.16.0/20', dev: 'br-old' }], own, []);
+  assert.match(judgeSubnetOverlap(leased, stale).text, /10\.16\.16\.0\/20 dev br-old/);
 });
 
 test('ICMP: requests have a right checksum, answers and named MTUs are read, junk is not', () => {
