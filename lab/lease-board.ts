@@ -21,11 +21,11 @@ export class FileBoard implements LeaseBoard {
     this.storeDir = storeDir;
   }
 
-  /** Files that vanish while reading are left out. */
+  /** Files that vanish while reading are left out; a folder that is not there is no empty one. */
   async read(): Promise<Map<string, string>> {
     const folder = join(this.storeDir, 'subnets');
     const leases = new Map<string, string>();
-    for (const key of namesIn(folder)) {
+    for (const key of readdirSync(folder)) {
       try {
         leases.set(key, readFileSync(join(folder, key), 'utf8'));
       } catch {
@@ -46,14 +46,6 @@ export class FileBoard implements LeaseBoard {
 
   async remove(key: string): Promise<void> {
     rmSync(join(this.storeDir, 'subnets', key), { force: true });
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }
 

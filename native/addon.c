@@ -15,6 +15,7 @@
 #include "echo.h"
 #include "engine.h"
 #include "netlink.h"
+#include "icmp.h"
 #include "ports.h"
 #include "segment.h"
 #include "sys.h"
@@ -208,6 +209,19 @@ static napi_value addon_udp_send(napi_env env, napi_callback_info info) {
   struct engine *e = read_engine_link(env, info, values, &link);
   if (!e || !read_count(env, values[2], TUN_IN_ROWS, &count)) return NULL;
   return make_int(env, udp_send(e, link, count));
+}
+
+static napi_value addon_icmp_send(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  struct addon *addon = arguments(env, info, values);
+  struct engine *e = read_engine(env, addon, values[0]);
+  int fd, offset, length;
+  if (!e || !read_int(env, values[1], "fd", 0, INT32_MAX, &fd) ||
+      !read_int(env, values[2], "offset", 0, INT32_MAX, &offset) ||
+      !read_int(env, values[3], "length", 1, SLOT_PAYLOAD, &length)) {
+    return NULL;
+  }
+  return make_int(env, icmp_send(e, fd, offset, length));
 }
 
 static napi_value addon_wait(napi_env env, napi_callback_info info) {
@@ -449,6 +463,7 @@ static const struct {
 } functions[] = {
     {"openTun", addon_open_tun},
     {"openUdp", addon_open_udp},
+    {"openIcmp", addon_open_icmp},
     {"openWake", addon_open_wake},
     {"wake", addon_wake},
     {"close", addon_close},
@@ -459,6 +474,7 @@ static const struct {
     {"tunSend", addon_tun_send},
     {"udpReceive", addon_udp_receive},
     {"udpSend", addon_udp_send},
+    {"icmpSend", addon_icmp_send},
     {"wait", addon_wait},
     {"notify", addon_notify},
     {"pin", addon_pin},

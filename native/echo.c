@@ -1,6 +1,6 @@
 /*
  * ICMP echo from one address of this node, IPv4 and IPv6: opens a socket, sends one request, reads what came back. Whether an
- * answer is ours is proved by the token at the head of the payload; when it came is the kernel's own time stamp.
+ * answer or an error is ours is proved by the token at the head of the payload; when it came is the kernel's own time stamp.
  * Runs in the control thread, never in a worker.
  */
 #include "echo.h"
@@ -24,6 +24,7 @@
 #define ECHO_HEADER 8
 #define SEQUENCE_AT 6
 #define NO_TTL (-1)
+#define SEND_TRIES 3
 
 static double monotonic_ns(void) {
   struct timespec now;
@@ -116,9 +117,15 @@ int echo_send(int fd, const struct echo_request *request, double *sent_at_ns) {
   if (family == AF_INET) store_be16(packet + 2, (uint16_t)~checksum_fold(packet, length, 0));
   struct sockaddr_storage to;
   socklen_t to_bytes = make_address(family, request->address, &to);
-  option_of(fd, SO_ERROR); /* an error that an earlier request met is in the queue, and none of this one's business */
-  *sent_at_ns = monotonic_ns();
-  return sendto(fd, packet, length, 0, (struct sockaddr *)&to, to_bytes) < 0 ? -errno : 0;
+  /* What an earlier request met, or a stranger made up, is in the queue too and ends one call: none of this request's business. */
+  option_of(fd, SO_ERROR);
+  int error = 0;
+  for (int tries = 0; tries < SEND_TRIES; tries++) {
+    *sent_at_ns = monotonic_ns();
+    if (sendto(fd, packet, length, 0, (struct sockaddr *)&to, to_bytes) >= 0) return 0;
+    error = -errno;
+  }
+  return error;
 }
 
 /* ---- receiving ---- */
@@ -197,17 +204,16 @@ static int read_one(const struct reader *reader, int flags, double *row) {
   if ((size_t)length < at + ECHO_HEADER) return 0;
   const uint8_t *icmp = packet + at;
   const size_t payload = (size_t)length - at - ECHO_HEADER;
+  /* Everybody can write an error that quotes our header; a router that quotes no more of the packet is not heard. */
+  if (payload < ECHO_TOKEN_BYTES || memcmp(icmp + ECHO_HEADER, reader->token, ECHO_TOKEN_BYTES) != 0) return 0;
   if (is_error) {
     const uint8_t origin = arrival.error.ee_origin;
     if (!arrival.has_error || (origin != SO_EE_ORIGIN_ICMP && origin != SO_EE_ORIGIN_ICMP6)) return 0;
     if (icmp[0] != (reader->family == AF_INET ? ICMP_ECHO : ICMPV6_ECHO_REQUEST)) return 0;
-    /* Raw sockets see the errors of everybody's echoes; most routers quote enough to tell. */
-    if (payload >= ECHO_TOKEN_BYTES && memcmp(icmp + ECHO_HEADER, reader->token, ECHO_TOKEN_BYTES) != 0) return 0;
     row[ECHO_ERRNO] = (double)arrival.error.ee_errno;
     row[ECHO_MTU] = arrival.error.ee_errno == EMSGSIZE ? (double)arrival.error.ee_info : 0;
   } else {
     if (icmp[0] != (reader->family == AF_INET ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY)) return 0;
-    if (payload < ECHO_TOKEN_BYTES || memcmp(icmp + ECHO_HEADER, reader->token, ECHO_TOKEN_BYTES) != 0) return 0;
     row[ECHO_ERRNO] = row[ECHO_MTU] = 0;
   }
   row[ECHO_SEQUENCE] = load_be16(icmp + SEQUENCE_AT);

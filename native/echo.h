@@ -20,7 +20,7 @@ int echo_open(int family, const uint8_t *address, bool *raw);
 /* Sends one request that is never fragmented here; *sent_at_ns is CLOCK_MONOTONIC when it left.
  * 0 or -errno (EMSGSIZE: larger than the device's MTU). */
 int echo_send(int fd, const struct echo_request *request, double *sent_at_ns);
-/* Rows (enum weft_echo) of answers with this token and of ICMP errors about our requests, without waiting. Count, or -errno. */
+/* Rows (enum weft_echo) of answers, and of ICMP errors about requests, that carry this token, without waiting. Count, or -errno. */
 int echo_receive(int fd, const uint8_t *token, double *rows, int row_count);
 
 #endif

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <linux/if.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "icmp.h"
 #include "sys.h"
 #include "tun.h"
 #include "tunnel.h"
@@ -161,6 +163,15 @@ napi_value addon_adopt_udp(napi_env env, napi_callback_info info) {
   bool gro = false;
   int error = udp_adopt(fd, &options, &gro);
   return error < 0 ? throw_system(env, "adoptUdp", error) : udp_result(env, fd, gro);
+}
+
+napi_value addon_open_icmp(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int version;
+  if (!read_int(env, values[0], "family", 4, 6, &version)) return NULL;
+  int fd = icmp_open(version == 4 ? AF_INET : AF_INET6);
+  return fd < 0 ? throw_system(env, "openIcmp", fd) : make_int(env, fd);
 }
 
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info) {

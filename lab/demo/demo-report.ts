@@ -1,10 +1,16 @@
-/** What the demo prints: picture of the fabric, table of the pairs, JSON. Pure functions. */
+/** What the demo prints: picture of the fabric, table of the pairs, verdict, JSON. Pure functions. */
+const SCHEMA_VERSION = 1;
 
 /** One ordered pair of pods, named by their nodes. */
 export interface PairResult {
   from: string;
   to: string;
+  /** pings */
+  sent: number;
+  lost: number;
   lossPct: number;
+  /** of as many pings more, because some were lost; null: all were answered */
+  againLost: number | null;
   rttMsP50: number | null;
   tcpGbps: number | null;
 }
@@ -26,9 +32,27 @@ export interface OffloadComparison {
   offGbps: number;
 }
 
-/** True when no pair lost a packet and TCP worked in each. */
-export function allWell(pairs: readonly PairResult[]): boolean {
-  return pairs.length > 0 && pairs.every((pair) => pair.lossPct === 0 && pair.tcpGbps !== null);
+/** Pairs that lost pings twice, or through which TCP did not get. One lost ping alone, on a busy machine, is no failure. */
+export function failedPairs(pairs: readonly PairResult[]): PairResult[] {
+  return pairs.filter(({ againLost, tcpGbps }) => (againLost ?? 0) > 0 || tcpGbps === null);
+}
+
+/** The last line for people. `problem`: what went wrong besides the pairs, '' if nothing. */
+export function renderVerdict(pairs: readonly PairResult[], problem: string): string {
+  const failures = [...failedPairs(pairs).map(failureOf), ...(problem === '' ? [] : [problem])];
+  if (pairs.length === 0) return 'FAILED: there are no pairs';
+  if (failures.length > 0) return `FAILED: ${failures.join('; ')}`;
+  const lossy = pairs.filter(({ lost }) => lost > 0).map(lossOf);
+  return `all ${pairs.length} pairs talk${lossy.length > 0 ? `; ${lossy.join('; ')}` : ''}`;
+}
+
+function failureOf(pair: PairResult): string {
+  const loss = pair.lost > 0 ? lossOf(pair) : `${pair.from}→${pair.to}`;
+  return pair.tcpGbps === null ? `${loss}, TCP failed` : loss;
+}
+
+function lossOf({ from, to, sent, lost, againLost }: PairResult): string {
+  return `${from}→${to} lost ${lost} of ${sent} pings (asked again: ${againLost ?? 0} of ${sent})`;
 }
 
 /** How many times faster the offloads make it, to one digit; null when it is not known. */
@@ -44,7 +68,10 @@ export function renderJson(
   comparison: OffloadComparison | undefined,
   ok: boolean,
 ): string {
-  return JSON.stringify({ nodes, pairs, offloadRatio: offloadRatio(comparison), ok });
+  const failed = failedPairs(pairs).map(({ from, to }) => ({ from, to }));
+  const ratio = offloadRatio(comparison);
+  const head = { schemaVersion: SCHEMA_VERSION, nodes };
+  return JSON.stringify({ ...head, pairs, offloadRatio: ratio, failed, ok });
 }
 
 /** A table with one line per pair. */

@@ -11,7 +11,7 @@ import { listRecords, removeLab } from '../record.ts';
 import { ping, tcpThroughput } from '../traffic.ts';
 import { DEMO_HELP, type DemoOptions, parseDemoOptions } from './demo-options.ts';
 import {
-  allWell,
+  failedPairs,
   type OffloadComparison,
   type PairResult,
   type PictureNode,
@@ -19,6 +19,7 @@ import {
   renderJson,
   renderPicture,
   renderTable,
+  renderVerdict,
 } from './demo-report.ts';
 
 const progress = new Progress();
@@ -40,12 +41,14 @@ async function show(options: DemoOptions): Promise<number> {
     const pairs = await measurePairs(lab);
     const comparison = await compareOffloads(lab, options);
     progress.clear();
-    const ok = allWell(pairs) && typeof comparison !== 'string';
+    const problem = typeof comparison === 'string' ? `--offload=off: ${comparison}` : '';
+    const ok = pairs.length > 0 && failedPairs(pairs).length === 0 && problem === '';
     printReport(lab, options, pairs, comparison);
     if (options.keep) {
       lab.scope.keep();
       process.stdout.write(keepHint(lab));
     }
+    process.stdout.write(`\n${renderVerdict(pairs, problem)}\n`);
     const known = typeof comparison === 'string' ? undefined : comparison;
     if (options.json) process.stdout.write(`${renderJson(lab.nodes.length, pairs, known, ok)}\n`);
     return ok ? EXIT.ok : EXIT.failure;
@@ -74,15 +77,19 @@ function buildLab(options: DemoOptions): Promise<Lab> {
 async function measurePairs(lab: Lab): Promise<PairResult[]> {
   const pairs = lab.pairs();
   progress.step(`pinging all ${pairs.length} pairs`);
-  const pings = await Promise.all(
-    pairs.map(({ from, to }) => ping(from, to, { count: 10, intervalMs: 20 })),
-  );
+  const ask = ({ from, to }: (typeof pairs)[number]) =>
+    ping(from, to, { count: 10, intervalMs: 20 });
+  const pings = await Promise.all(pairs.map(ask));
   const results: PairResult[] = [];
   for (const [i, { from, to }] of pairs.entries()) {
     progress.step(`TCP ${i + 1} of ${pairs.length}: ${from.node.name} to ${to.node.name}`);
-    const { lossPct, rttMsP50 } = pings[i] as (typeof pings)[number];
+    const { sent, received, lossPct, rttMsP50 } = pings[i] as (typeof pings)[number];
+    const lost = sent - received;
+    const again = lost > 0 ? await ask({ from, to }) : undefined;
+    const againLost = again ? again.sent - again.received : null;
     const tcpGbps = await throughput(lab, from, to);
-    results.push({ from: from.node.name, to: to.node.name, lossPct, rttMsP50, tcpGbps });
+    const names = { from: from.node.name, to: to.node.name };
+    results.push({ ...names, sent, lost, lossPct, againLost, rttMsP50, tcpGbps });
   }
   return results;
 }
@@ -136,15 +143,12 @@ function printReport(
   pairs: readonly PairResult[],
   comparison: OffloadComparison | string,
 ): void {
-  const line =
-    typeof comparison === 'string'
-      ? `--offload=off failed: ${comparison}`
-      : renderComparison(comparison);
+  const line = typeof comparison === 'string' ? '' : `${renderComparison(comparison)}\n\n`;
   const picture = renderPicture(
     lab.nodes.map((node, i) => pictureNode(node, lab.pod(i))),
     options.backend,
   );
-  process.stdout.write(`${renderTable(pairs)}\n\n${line}\n\n${picture}\n`);
+  process.stdout.write(`${renderTable(pairs)}\n\n${line}${picture}\n`);
 }
 
 function pictureNode(node: LabNode, pod: Pod): PictureNode {

@@ -25,7 +25,7 @@ export const configShape = z.object({
   networkConfigPlace: text('where the cluster keeps it'),
   networkConfig: z
     .object({
-      nftables: z.boolean().describe('rules by nft instead of iptables'),
+      nftables: z.boolean().describe('rules by nft instead of iptables, where both are installed'),
       ipv4: rangeShape.nullable(),
       ipv6: rangeShape.nullable(),
       backend: z.looseObject({ type: z.string() }).describe('Backend.Type and its options'),

@@ -14,6 +14,11 @@ export const peerShape = z.object({
   receivedPackets: amount('from it'),
   receivedBytes: amount('of these packets'),
   lastHeardAt: time('the newest packet from it; null: none since it is a peer').nullable(),
+  reach: z
+    .enum(['ok', 'lost', 'unknown'])
+    .describe(
+      'lost: three echoes in a row · unknown: just learned of and not answered yet, or no echoes are sent',
+    ),
   rttMs: z.number().nullable().describe('of the newest echo; null: no answer, or none was sent'),
   lossRatio: z.number().nullable().describe('of the last ten echoes, 0 to 1; null: none was sent'),
 });

@@ -25,6 +25,17 @@ export const storeShape = z.object({
   lastEventAt: time('the newest list of leases'),
 });
 
+/** The peers in sum; /peers has each. */
+export const reachSummaryShape = z.object({
+  reachable: whole('peers that answer'),
+  unreachable: whole('peers of which three echoes in a row were lost'),
+  unknown: whole('peers that were just learned of and have not answered yet'),
+  rttMs: z
+    .object({ least: z.number(), most: z.number() })
+    .nullable()
+    .describe('newest round trips; null: nobody answered'),
+});
+
 /** Means of the last seconds, all 0 while there is nothing to tell. */
 export const ratesShape = z.object({
   seconds: z.number().describe('how many are looked back on'),
@@ -92,8 +103,23 @@ export const planeShape = z.object({
 });
 export type Plane = z.infer<typeof planeShape>;
 
+export const firewallShape = z.object({
+  ok: z.boolean(),
+  problem: text('why the rules are not in place, "" when they are'),
+  kind: z
+    .enum(['iptables', 'nftables'])
+    .nullable()
+    .describe(
+      'which writes the rules: the one that the network config asks for, or the other where that is not installed; null: neither is',
+    ),
+});
+
 export const statusShape = z.object({
-  healthy: z.boolean().describe('ready, and the store answers'),
+  healthy: z
+    .boolean()
+    .describe(
+      'ready, and nothing is known that keeps pods from pods of any peer: docs/reference/health.md',
+    ),
   notReady: z.string().nullable().describe('why pods can not be reached yet; null: they can'),
   version: text('of weftd'),
   pid: whole('process of weftd'),
@@ -103,14 +129,15 @@ export const statusShape = z.object({
   lease: leaseShape.nullable().describe('null until there is one'),
   mtu: z.int().nullable().describe('for pods, bytes; null until there is a lease'),
   store: storeShape,
-  firewall: z
-    .object({ ok: z.boolean(), problem: text('why the rules are not in place, "" when they are') })
-    .nullable()
-    .describe('null until the rules are wanted'),
+  firewall: firewallShape.nullable().describe('null until the rules are wanted'),
   peers: z.object({
     total: whole('nodes that this one sends to, each address family by itself'),
     held: whole('of these, kept for now though their leases vanished'),
+    skipped: whole("leases that can't be used and are not peers; health says why"),
   }),
+  reach: reachSummaryShape
+    .nullable()
+    .describe('what the background echoes say; null where none are sent'),
   health: z.array(warningShape).describe('what has been amiss for some time, the worst first'),
   rates: ratesShape.describe('means of the last seconds; 0 while there is nothing to tell'),
   table: tableShape.nullable().describe('route table in force; null where there is none'),

@@ -5,6 +5,36 @@ import type { Status } from './pages.ts';
 import { renderAge, renderCount, wrapText } from './render.ts';
 import type { Style } from './style.ts';
 
+/** Nothing keeps pods from each other · some of them can't reach some others · this node is the trouble. */
+export type Verdict = 'healthy' | 'degraded' | 'not healthy';
+
+/** What a verdict is made of. */
+type Judged = Pick<Status, 'healthy' | 'notReady' | 'health'>;
+
+export function verdictOf({ healthy, notReady, health = [] }: Judged): Verdict {
+  if (healthy) return 'healthy';
+  return !notReady && worstOf(health)?.severity === 'warning' ? 'degraded' : 'not healthy';
+}
+
+/** Why it is not healthy, '' where that is not known. */
+export function whyNotHealthy({ notReady, health = [] }: Judged): string {
+  return notReady ?? worstOf(health)?.title ?? '';
+}
+
+function worstOf(health: readonly HealthWarning[]): HealthWarning | undefined {
+  return health.find(({ impactsConnectivity }) => impactsConnectivity);
+}
+
+/** The verdict with its mark. */
+export function renderVerdict(status: Judged, style: Style): string {
+  const texts: Record<Verdict, string> = {
+    healthy: status.health?.length ? style.warn('! healthy') : style.good('● healthy'),
+    degraded: style.warn(style.bold('! DEGRADED')),
+    'not healthy': style.bad(style.bold('✗ NOT HEALTHY')),
+  };
+  return texts[verdictOf(status)];
+}
+
 /** What is amiss, for how long, and what to do about it. */
 export function warningLines(
   warnings: readonly HealthWarning[],

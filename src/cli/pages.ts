@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { peerShape } from '../api/peers.ts';
 import {
   deviceShape,
+  firewallShape,
   leaseShape,
   nodeShape,
   statusShape as wholeStatusShape,
@@ -13,9 +14,11 @@ import {
 } from '../api/status.ts';
 
 export const statusShape = wholeStatusShape
-  .partial({ pid: true, mtu: true, health: true, rates: true, table: true })
+  .partial({ pid: true, mtu: true, health: true, rates: true, table: true, reach: true })
   .extend({
+    peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
+    firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
     workers: z
       .array(workerShape.partial({ heartbeat: true, breaths: true, waitNs: true }))
@@ -34,7 +37,7 @@ export const upShape = z.object({
 export type UpStatus = z.infer<typeof upShape>;
 
 export const peersShape = z.object({
-  peers: z.array(peerShape.partial({ rttMs: true, lossRatio: true })),
+  peers: z.array(peerShape.partial({ reach: true, rttMs: true, lossRatio: true })),
 });
 export type PeersPage = z.infer<typeof peersShape>;
 

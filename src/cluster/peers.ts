@@ -31,6 +31,13 @@ export interface Skipped {
   why: string;
 }
 
+export interface PeerList {
+  peers: Peer[];
+  skipped: Skipped[];
+  /** keys of other leases that have our own public address */
+  twins: string[];
+}
+
 /** The pure part of a lease's peers, kept as long as lease and config live: thousands of leases stay as they are when one changes. */
 const candidates = new WeakMap<Config, WeakMap<Lease, Candidate[]>>();
 /** A peer, or a reason to skip the lease in this family. */
@@ -41,16 +48,21 @@ export function leasesToPeers(
   own: Lease,
   config: Config,
   kinds: Kinds = KINDS,
-): { peers: Peer[]; skipped: Skipped[] } {
+): PeerList {
   const peers: Peer[] = [];
   const skipped: Skipped[] = [];
+  const twins: string[] = [];
   const taken = { 4: new SubnetSet(), 6: new SubnetSet() };
   if (own.subnet4) taken[4].add(own.subnet4, "this node's own subnet");
   if (own.subnet6) taken[6].add(own.subnet6, "this node's own subnet");
   const kind = kindOf(config.backend, kinds);
   const known = getOrMake(candidates, config, () => new WeakMap());
   for (const lease of leases) {
-    if (lease.key === own.key || isOwnAddress(own.attributes, lease.attributes)) continue;
+    if (lease.key === own.key) continue;
+    if (isOwnAddress(own.attributes, lease.attributes)) {
+      twins.push(lease.key);
+      continue;
+    }
     const found = getOrMake(known, lease, () => candidatesOf(lease, config, kind));
     for (const candidate of found) {
       const why = typeof candidate === 'string' ? candidate : clashOf(candidate, taken);
@@ -61,7 +73,23 @@ export function leasesToPeers(
       }
     }
   }
-  return { peers, skipped };
+  return { peers: withoutLoops(peers, taken, skipped), skipped, twins };
+}
+
+/**
+ * What is sent to an address of pods would be wrapped again and again. Only leased subnets are pods': Network may be as wide as the
+ * site and hold the nodes, too.
+ */
+function withoutLoops(peers: Peer[], leased: Record<4 | 6, SubnetSet>, skipped: Skipped[]): Peer[] {
+  return peers.filter(({ key, family, address }) => {
+    const holder = leased[family].holding({ words: address, bits: 128 });
+    if (holder !== undefined)
+      skipped.push({
+        key,
+        why: `public address lies inside the overlay, in the subnet of ${holder}`,
+      });
+    return holder === undefined;
+  });
 }
 
 function clashOf({ subnet, family }: Peer, taken: Record<4 | 6, SubnetSet>): string | undefined {
@@ -88,7 +116,6 @@ function candidateOf(
   if (!prefixContains(range.network, subnet.words) || subnet.bits < range.network.bits) {
     return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
   }
-  if (prefixContains(range.network, address)) return 'public address lies inside the overlay';
   const { backendType } = lease.attributes;
   if (backendType !== kind.publishes)
     return `backend type "${backendType}" is not ${kind.publishes || kind.type}`;

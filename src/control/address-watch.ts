@@ -2,12 +2,7 @@
 import type { Peer } from '../cluster/peers.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { runningManagers } from '../host/network-managers.ts';
-import {
-  foreignOn,
-  type LocalAddress,
-  localAddresses,
-  takenFrom,
-} from '../host/overlay-addresses.ts';
+import { addressesOn, foreignOn, type LocalAddress, takenFrom } from '../host/overlay-addresses.ts';
 import { formatPrefix, sameWords, type Words } from '../shared/address.ts';
 
 /** As many are named; the rest is a number. */
@@ -34,7 +29,7 @@ export class AddressWatch {
   }
 
   async look(links: readonly AddressedLink[], { peers, devices, own }: Overlay): Promise<void> {
-    this.local = localAddresses(links);
+    this.local = addressesOn(links);
     this.taken = some(
       takenFrom(peers, this.local).map(
         ({ peer, address }) =>

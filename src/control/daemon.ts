@@ -5,7 +5,7 @@
 
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-config.ts';
-import type { Peer } from '../cluster/peers.ts';
+import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, JoinWish, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
@@ -20,7 +20,8 @@ import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
 import { AddressWatch } from './address-watch.ts';
-import type { Backend } from './backend/backend.ts';
+import { type Backend, familiesOf } from './backend/backend.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { type HostParts, networksOf } from './host-parts.ts';
 import type { Log } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
@@ -80,6 +81,7 @@ export class Daemon implements Node {
   private readonly notifier: Notifier;
   private readonly patience: Patience;
   private readonly membership: Membership;
+  private readonly clockWatch: ClockWatch;
   private readonly report: ManagerReport;
   private readonly watch: SelfWatch;
   private readonly listeners: Listeners;
@@ -104,6 +106,7 @@ export class Daemon implements Node {
     const extendStart = (ms: number): void => this.notifier.extendStart(ms);
     this.patience = new Patience(log, clock, this.abort.signal, extendStart);
     this.membership = new Membership(registry, log, clock);
+    this.clockWatch = new ClockWatch(registry, clock);
     this.report = new ManagerReport(this, this.notifier);
     this.watch = new SelfWatch(this);
     this.listeners = new Listeners(this);
@@ -159,6 +162,7 @@ export class Daemon implements Node {
     const apply = (peers: readonly Peer[]): Promise<void> => backend.apply(peers);
     this.membership.follow(scope, apply, this.turn, this.abort.signal);
     this.upkeep = this.startUpkeep({ config, own, backend, routes, external });
+    this.clockWatch.start();
     await this.registry.nodeReady?.();
     this.notifier.ready();
     log.info(readyFields(this, backend), 'ready');
@@ -186,6 +190,8 @@ export class Daemon implements Node {
       {
         backend,
         routes,
+        peers: () => this.membership.peers,
+        podSubnets,
         external,
         lookAtLinks: () => this.lookAtLinks(backend, podSubnets),
         follow: (inUse, links) =>
@@ -285,16 +291,45 @@ export class Daemon implements Node {
     return this.membership.held;
   }
 
+  get skipped(): readonly Skipped[] {
+    return this.membership.skipped;
+  }
+
+  get unreadable(): number {
+    return this.membership.unreadable;
+  }
+
+  get twins(): readonly string[] {
+    return this.membership.twins;
+  }
+
+  get clockAheadMs(): number | undefined {
+    return this.clockWatch.aheadMs;
+  }
+
   get problems(): Problems {
     return {
       table: this.membership.problem,
       routes: this.routes?.problem ?? '',
       host: this.upkeep?.problem ?? '',
       underlay: this.upkeep?.underlayMoved ?? '',
+      shadowed: this.upkeep?.shadowed ?? '',
       firewall: this.rules?.problem,
       addressTaken: this.addresses.taken,
       addressForeign: this.addresses.foreign,
+      forwarding: this.forwardingProblem(),
     };
+  }
+
+  get firewallKind(): Node['firewallKind'] {
+    return this.rules?.flavour;
+  }
+
+  private forwardingProblem(): string {
+    const { config, backend } = this;
+    if (!config || !backend) return '';
+    const { devices } = backend.status();
+    return this.parts.host.forwardingProblem(familiesOf(config), devices);
   }
 
   whyNotReady(): string {
@@ -329,6 +364,7 @@ export class Daemon implements Node {
     this.abort.abort();
     this.news?.close();
     this.upkeep?.stop();
+    this.clockWatch.stop();
     this.report.stop();
     this.watch.stop();
     this.lease?.stop();

@@ -9,6 +9,7 @@ import {
   keepExternalInterface,
   lookAtLinks,
 } from '../host/external-interface.ts';
+import { forwardingProblem } from '../host/forwarding.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { KernelNews, type News } from '../host/kernel-news.ts';
 import { type LeftoverScope, removeLeftovers } from '../host/leftovers.ts';
@@ -57,6 +58,7 @@ export interface HostParts {
   startRules: typeof startRules;
   /** What the kernel announces from now on, until it is closed. */
   hear(addon: Addon, hear: (news: readonly News[]) => void): Pick<KernelNews, 'problem' | 'close'>;
+  forwardingProblem: typeof forwardingProblem;
 }
 
 /** The real one. */
@@ -84,6 +86,7 @@ export const thisHost: HostParts = {
   createBackend,
   startRules,
   hear: (addon, hear) => new KernelNews(addon, hear),
+  forwardingProblem,
 };
 
 export function networksOf({ ipv4, ipv6 }: NetworkConfig): Prefix[] {

@@ -3,9 +3,10 @@
  * and nothing more: they read, at any moment from the first step of the start to the end, and change nothing.
  */
 import type { NetworkConfig } from '../cluster/network-config.ts';
-import type { Peer } from '../cluster/peers.ts';
+import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
+import type { Flavour } from '../host/firewall/wishes.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
 import type { BackendFacts } from './backend/backend.ts';
@@ -29,12 +30,16 @@ export interface Problems {
   host: string;
   /** another interface would be the underlay now */
   underlay: string;
+  /** which peers' packets somebody else's routes take */
+  shadowed: string;
   /** why the firewall rules are not in place; undefined before they are wanted */
   firewall: string | undefined;
   /** which of other nodes' addresses this host has */
   addressTaken: string;
   /** which addresses others gave to our devices */
   addressForeign: string;
+  /** settings by which the kernel does not forward */
+  forwarding: string;
 }
 
 export interface Node {
@@ -60,7 +65,17 @@ export interface Node {
   readonly peers: readonly Peer[];
   /** how many of them are kept though their leases vanished */
   readonly held: number;
+  /** leases that did not become peers, and why */
+  readonly skipped: readonly Skipped[];
+  /** how many keys have no lease in them that can be read */
+  readonly unreadable: number;
+  /** keys of other leases that have our own public address */
+  readonly twins: readonly string[];
+  /** how far the clock by which leases end is ahead of ours; undefined: not known */
+  readonly clockAheadMs: number | undefined;
   readonly problems: Problems;
+  /** which tool writes the firewall rules; undefined until one was found */
+  readonly firewallKind: Flavour | undefined;
   /** Why this node is not ready, '' when it is. That the store is unavailable is not a reason. */
   whyNotReady(): string;
 }

@@ -1,10 +1,11 @@
 /** Keeps the firewall rules in place: installs them, looks again now and then, says when they are missing. */
 
+import { kindOf } from '../cluster/kinds/all.ts';
 import type { Lease } from '../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../cluster/network-config.ts';
 import { isMissingCommand } from '../host/exec.ts';
-import { createFirewall, removeRules } from '../host/firewall/firewall.ts';
-import type { Firewall, FirewallFamily } from '../host/firewall/wishes.ts';
+import { HostFirewall } from '../host/firewall/firewall.ts';
+import type { Firewall, FirewallFamily, Flavour, GuardedPort } from '../host/firewall/wishes.ts';
 import type { News } from '../host/kernel-news.ts';
 import type { Settings } from '../options/settings.ts';
 import type { Prefix } from '../shared/address.ts';
@@ -35,6 +36,11 @@ export class RuleKeeper {
     this.clock = clock;
     this.rare = rarely(log, clock);
     this.pacer = new Pacer(clock, () => this.look('healed'));
+  }
+
+  /** Which tool writes the rules; undefined until one was found. */
+  get flavour(): Flavour | undefined {
+    return this.firewall.flavour;
   }
 
   /**
@@ -79,7 +85,7 @@ export class RuleKeeper {
   }
 }
 
-/** The rules of this node's lease, in place of those that a run with the other tool left. `previous`: what the run before had rules about. */
+/** The rules of this node's lease. `previous`: what the run before had rules about. */
 export async function startRules(
   config: NetworkConfig,
   lease: Lease,
@@ -88,24 +94,36 @@ export async function startRules(
   log: Log,
 ): Promise<RuleKeeper> {
   const { masquerade, fullyRandom, forwardRules: forward, resyncMs } = settings;
-  const [flavour, other] = config.nftables
-    ? (['nftables', 'iptables'] as const)
-    : (['iptables', 'nftables'] as const);
-  const removed = await removeRules(other).catch((error: unknown) => [
-    `not removed: ${messageOf(error)}`,
-  ]);
-  for (const line of removed) log.info(`firewall rules of the other kind: ${line}`);
-  const families = familiesOf(config, lease);
-  const wishes = { families, masquerade, fullyRandom, forward, previous };
-  const keeper = new RuleKeeper(createFirewall(flavour, wishes), masquerade, log);
+  const families = firewallFamilies(config, lease);
+  const guarded = settings.dropPodEncapsulation ? guardedPorts(config, settings) : [];
+  const wishes = { families, masquerade, fullyRandom, forward, guarded, previous };
+  const wanted = config.nftables ? 'nftables' : 'iptables';
+  const firewall = new HostFirewall(wanted, wishes, (line) => log.info(line));
+  const keeper = new RuleKeeper(firewall, masquerade, log);
   await keeper.start(resyncMs);
   return keeper;
 }
 
-function familiesOf({ ipv4, ipv6 }: NetworkConfig, lease: Lease): FirewallFamily[] {
+function firewallFamilies(config: NetworkConfig, lease: Lease): FirewallFamily[] {
+  const { backend } = config;
+  const { devices } = kindOf(backend);
   return ([4, 6] as const).flatMap((family) => {
-    const range = family === 4 ? ipv4 : ipv6;
+    const range = family === 4 ? config.ipv4 : config.ipv6;
     const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
-    return range && subnet ? [{ family, network: range.network, subnet }] : [];
+    const device = devices && { device: devices.name(backend, family) };
+    return range && subnet ? [{ family, network: range.network, subnet, ...device }] : [];
   });
+}
+
+/** The ports at which nodes with a tunnel listen to each other. */
+export function guardedPorts(
+  { backend }: NetworkConfig,
+  { reachPort }: Pick<Settings, 'reachPort'>,
+): GuardedPort[] {
+  const tunnel = kindOf(backend).tunnel?.(backend);
+  if (!tunnel) return [];
+  return [
+    { protocol: 'udp', port: tunnel.encap.port, underlay: true },
+    ...(reachPort === 0 ? [] : [{ protocol: 'tcp' as const, port: reachPort, underlay: false }]),
+  ];
 }

@@ -2,6 +2,7 @@
  * What others do to the host while the daemon runs: the underlay's address or MTU, devices, routes. Looked at when the kernel announces
  * a change, and every few seconds besides. Each step of a look stands alone: what one can't put right keeps no other from its work.
  */
+import type { Peer } from '../cluster/peers.ts';
 import {
   describeInterface,
   type ExternalInterface,
@@ -10,6 +11,8 @@ import {
 import type { AddressedLink } from '../host/ip-json.ts';
 import type { News } from '../host/kernel-news.ts';
 import { ROUTE_PROTOCOL, type RouteKeeper } from '../host/routes.ts';
+import { describeShadow, shadowsOf } from '../host/shadowed-routes.ts';
+import type { Prefix } from '../shared/address.ts';
 import type { Clock, Timer } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { type PlainLog, rarely } from '../shared/repeats.ts';
@@ -21,12 +24,18 @@ import type { Turn } from './turn.ts';
 
 /** How often the host is compared with what should be there, if nothing is announced. */
 const PERIOD_MS = GAP_MS_MAX;
+/** As many are named; the rest is a number. */
+const SHADOWS_MAX = 3;
 /** The kernel's number of the table in which plain routes are (linux/rtnetlink.h RT_TABLE_MAIN). */
 const MAIN_TABLE = 254;
 
 export interface UpkeepContext {
-  backend: Pick<Backend, 'heal' | 'move' | 'status'>;
-  routes: Pick<RouteKeeper, 'sync' | 'problem'>;
+  backend: Pick<Backend, 'heal' | 'learnAddresses' | 'move' | 'status'>;
+  routes: Pick<RouteKeeper, 'sync' | 'problem' | 'foreign' | 'bitsTo'>;
+  /** who is reached through the overlay now */
+  peers: () => readonly Peer[];
+  /** this node's own subnets */
+  podSubnets: readonly Prefix[];
   /** the underlay as the start found it */
   external: ExternalInterface;
   /** all links of the host, with their addresses */
@@ -44,6 +53,8 @@ export class Upkeep {
   external: ExternalInterface;
   /** another interface would be the underlay now, '' if not */
   underlayMoved = '';
+  /** which peers' packets somebody else's routes take, '' if none */
+  shadowed = '';
   private readonly context: UpkeepContext;
   private readonly rare: PlainLog;
   private readonly turn: Turn;
@@ -108,7 +119,12 @@ export class Upkeep {
     const done = [healed, routed].filter(Boolean).join('; ');
     if (done !== '') log.warn(`the host was not as it should be; ${done}`);
     if (routes.problem !== '') this.rare.error(routes.problem);
-    await this.step('the underlay', () => this.lookAtUnderlay());
+    const links = await this.step('links', () => this.context.lookAtLinks());
+    if (!links) return;
+    this.devices = this.devicesAmong(links);
+    backend.learnAddresses?.(links);
+    this.lookForShadows(links);
+    await this.step('the underlay', () => this.lookAtUnderlay(links));
   }
 
   private async step<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
@@ -124,10 +140,8 @@ export class Upkeep {
   }
 
   /** A new address or MTU is followed; another interface is not: a VPN that takes the default route must not take the overlay. */
-  private async lookAtUnderlay(): Promise<void> {
+  private async lookAtUnderlay(links: readonly AddressedLink[]): Promise<void> {
     const { external, context } = this;
-    const links = await context.lookAtLinks();
-    this.devices = this.devicesAmong(links);
     const { now, preferred } = await context.follow(external, links);
     this.underlayMoved =
       preferred === undefined
@@ -135,6 +149,15 @@ export class Upkeep {
         : `${preferred.name} would be the underlay now (${preferred.reason}); staying on ${external.name}, restart weftd to move`;
     if (this.underlayMoved !== '') this.rare.warn(this.underlayMoved);
     if (!sameInterface(now, external)) await this.move(now);
+  }
+
+  private lookForShadows(links: readonly AddressedLink[]): void {
+    const { routes, peers, podSubnets } = this.context;
+    const shadows = shadowsOf(routes, peers(), podSubnets);
+    const more = shadows.length > SHADOWS_MAX ? `; and ${shadows.length - SHADOWS_MAX} more` : '';
+    const named = shadows.slice(0, SHADOWS_MAX).map((shadow) => describeShadow(shadow, links));
+    this.shadowed = named.join('; ') + more;
+    if (this.shadowed !== '') this.rare.warn(this.shadowed);
   }
 
   private devicesAmong(links: readonly AddressedLink[]): ReadonlySet<number> {

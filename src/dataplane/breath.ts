@@ -5,7 +5,9 @@ import { LAYOUT } from '../memory/layout.ts';
 import { WORD } from '../memory/worker-task.ts';
 import { WAIT_MS_MAX } from '../shared/limits.ts';
 import { add } from './drop.ts';
+import type { Gear } from './gear.ts';
 import type { Inbound } from './inbound.ts';
+import type { LocalAddresses } from './local-addresses.ts';
 import type { Outbound } from './outbound.ts';
 import type { RouteTable } from './routes/table.ts';
 
@@ -20,21 +22,19 @@ export class Breath {
   private readonly engine: number;
   private readonly lanes: readonly Lane[];
   private readonly table: RouteTable;
+  private readonly localAddresses: LocalAddresses;
   private readonly control: Int32Array;
   private readonly counters: Float64Array;
 
   constructor(
-    addon: Addon,
-    engine: number,
+    { addon, engine, table, localAddresses, control, counters }: Gear,
     lanes: readonly Lane[],
-    table: RouteTable,
-    control: Int32Array,
-    counters: Float64Array,
   ) {
     this.addon = addon;
     this.engine = engine;
     this.lanes = lanes;
     this.table = table;
+    this.localAddresses = localAddresses;
     this.control = control;
     this.counters = counters;
   }
@@ -44,6 +44,7 @@ export class Breath {
     const ready = this.addon.wait(this.engine, WAIT_MS_MAX);
     // The table may only change between batches: peer indices live as long as a batch.
     const generation = this.table.refresh();
+    this.localAddresses.refresh();
     if (ready > 0) this.move(ready);
     Atomics.store(this.control, WORD.seenGeneration, generation);
     Atomics.add(this.control, WORD.heartbeat, 1);

@@ -1,7 +1,7 @@
 /**
- * ICMP errors to senders whose packets can't be forwarded, written into the TUN so that the kernel routes them back.
- * Their source is the device's own address; the device has accept_local=1, without which the kernel drops them as martian
- * (flannel's own unreachable messages never arrive for that reason). A token bucket bounds their rate.
+ * ICMP errors to senders whose packets can't be forwarded. They leave through a raw socket, as the kernel's own do: their source is the
+ * device's own address, and what comes out of the TUN with such a source is dropped by the kernel as martian (flannel's own unreachable
+ * messages never arrive for that reason). A token bucket bounds their rate.
  */
 import type { Addon } from '../memory/addon.ts';
 import { COUNTER } from '../memory/counters.ts';
@@ -21,40 +21,41 @@ import { add } from './drop.ts';
 import type { Gear } from './gear.ts';
 import { type Pool, SCRATCH_SLOT, slotAt } from './pool.ts';
 import { TokenBucket } from './token-bucket.ts';
-import type { TunOut } from './tun-out.ts';
 
 export class IcmpReply {
   private readonly addon: Addon;
+  private readonly engine: number;
   private readonly pool: Pool;
-  private readonly tunOut: TunOut;
   private readonly link: LinkTask;
   private readonly counters: Float64Array;
   private readonly budget: TokenBucket;
 
-  constructor({ addon, pool, control, counters }: Gear, tunOut: TunOut, link: LinkTask) {
+  constructor({ addon, engine, pool, control, counters }: Gear, link: LinkTask) {
     this.addon = addon;
+    this.engine = engine;
     this.pool = pool;
-    this.tunOut = tunOut;
     this.link = link;
     this.counters = counters;
     this.budget = new TokenBucket(control, ICMP_PER_SECOND, ICMP_BURST);
   }
 
-  /** Answers the packet at `at`, if it may be answered and the rate allows. The TUN queue must be flushed. */
+  /** Answers the packet at `at`, if it may be answered and the rate allows. */
   send(error: IcmpError, at: number, header: IpHeader): void {
-    if (header.version !== this.link.family || !mayAnswer(this.pool.view, at, header)) return;
+    const { icmpFd, family, deviceAddress } = this.link;
+    if (icmpFd < 0 || header.version !== family || !mayAnswer(this.pool.view, at, header)) return;
     if (!this.budget.take()) {
       add(this.counters, COUNTER.icmpLimited, 1);
       return;
     }
     const to = slotAt(SCRATCH_SLOT);
     const bytes = answerBytes(header);
-    writeAnswerHeaders(this.pool.view, to, header, error, this.link.deviceAddress);
+    writeAnswerHeaders(this.pool.view, to, header, error, deviceAddress);
     const headers =
       (header.version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + ICMP_HEADER_BYTES;
     this.pool.bytes.copyWithin(to + headers, at, at + bytes - headers);
     this.writeChecksums(to, bytes, header.version);
-    if (this.tunOut.sendOwn(to, bytes)) add(this.counters, COUNTER.icmpSent, 1);
+    if (this.addon.icmpSend(this.engine, icmpFd, to, bytes) === 0)
+      add(this.counters, COUNTER.icmpSent, 1);
   }
 
   private writeChecksums(at: number, bytes: number, version: number): void {

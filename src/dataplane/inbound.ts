@@ -17,6 +17,7 @@ import { add, type Drops, FORWARD } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
 import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
+import type { LocalAddresses } from './local-addresses.ts';
 import { OffloadState } from './offload-state.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
@@ -30,6 +31,7 @@ export class Inbound {
   private readonly link: LinkTask;
   private readonly pool: Pool;
   private readonly table: RouteTable;
+  private readonly localAddresses: LocalAddresses;
   private readonly encap: Encap;
   private readonly icmp: IcmpReply;
   private readonly tunOut: TunOut;
@@ -48,7 +50,7 @@ export class Inbound {
   private peer = -1;
 
   constructor(
-    { addon, engine, pool, table, control, counters, peerCounters, drops }: Gear,
+    { addon, engine, pool, table, localAddresses, control, counters, peerCounters, drops }: Gear,
     linkIndex: number,
     link: LinkTask,
     sourceCheck: SourceCheck,
@@ -63,6 +65,7 @@ export class Inbound {
     this.link = link;
     this.pool = pool;
     this.table = table;
+    this.localAddresses = localAddresses;
     this.encap = encap;
     this.icmp = icmp;
     this.tunOut = tunOut;
@@ -183,7 +186,7 @@ export class Inbound {
     const innerAt = at + headerBytes;
     if (!parseIp(view, innerAt, length - headerBytes - tailBytes, header)) return DROP.inMalformed;
     if (this.checksSender && !this.isForUs()) return DROP.inNotOurs;
-    if (hasOddSource(header) || (this.checksLease && !this.isFromSender())) {
+    if (hasOddSource(header) || this.isFromUs() || (this.checksLease && !this.isFromSender())) {
       return DROP.inForeignSource;
     }
     if (this.encap.lowersTtl) {
@@ -207,6 +210,12 @@ export class Inbound {
     );
   }
 
+  /** What this host trusts as its own comes from nobody else: the kernel's martian check, for IPv6 too, whatever --source-check says. */
+  private isFromUs(): boolean {
+    const h = this.header;
+    return this.localAddresses.has(h.source0, h.source1, h.source2, h.source3);
+  }
+
   /** An inner source inside the overlay must lie in a subnet that the sender leases; outside sources pass. */
   private isFromSender(): boolean {
     const h = this.header;
@@ -219,7 +228,6 @@ export class Inbound {
   }
 
   private ttlEnded(innerAt: number): number {
-    this.tunOut.flush();
     this.icmp.send(TIME_EXCEEDED, innerAt, this.header);
     return DROP.inTtl;
   }

@@ -69,12 +69,4 @@ export class TunOut {
       this.drops.count(DROP.inTunRefused, this.rows[row + ROW.offset] as number, length);
     }
   }
-
-  /** Writes one packet of our own (an ICMP error) at once; it is no forwarded packet. The queue must be empty. */
-  sendOwn(at: number, length: number): boolean {
-    this.add(at, length, 0, 0, 0, 0);
-    this.count = 0;
-    this.bytes = 0;
-    return this.addon.tunSend(this.engine, this.link, 1) === 0;
-  }
 }

@@ -21,6 +21,7 @@ import { createEncap, ENCAPSULATIONS, type Encapsulations } from './encap/encaps
 import type { Gear } from './gear.ts';
 import { IcmpReply } from './icmp-reply.ts';
 import { Inbound } from './inbound.ts';
+import { LocalAddresses } from './local-addresses.ts';
 import { Outbound } from './outbound.ts';
 import { Pool } from './pool.ts';
 import { RouteTable } from './routes/table.ts';
@@ -62,6 +63,7 @@ export function createForwarder<E extends { kind: string }>(
   const counters = new Float64Array(task.counters);
   const control = new Int32Array(task.control);
   const table = new RouteTable(task.table);
+  const localAddresses = new LocalAddresses(task.localAddresses);
   const engine = addon.createEngine({
     pool: pool.bytes,
     tunIn: pool.tunIn,
@@ -79,6 +81,7 @@ export function createForwarder<E extends { kind: string }>(
     engine,
     pool,
     table,
+    localAddresses,
     control,
     counters,
     peerCounters: new Float64Array(peerCounters),
@@ -88,7 +91,7 @@ export function createForwarder<E extends { kind: string }>(
     const encap = createEncap(encapsulations, task.encap, link, table);
     return createLane(gear, ring, link, task.sourceCheck, encap);
   });
-  return { engine, breath: new Breath(addon, engine, lanes, table, control, counters) };
+  return { engine, breath: new Breath(gear, lanes) };
 }
 
 function createLane(
@@ -103,7 +106,7 @@ function createLane(
   encap.seal?.(gear.addon, gear.engine, index);
   const capture = new Capture(ring, link, gear.pool, gear.table, encap);
   const tunOut = new TunOut(gear, index);
-  const icmp = new IcmpReply(gear, tunOut, link);
+  const icmp = new IcmpReply(gear, link);
   return {
     outbound: new Outbound(gear, index, link, encap, icmp, capture),
     inbound: new Inbound(gear, index, link, sourceCheck, encap, icmp, tunOut, capture),

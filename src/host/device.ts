@@ -66,8 +66,8 @@ async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
     family === 4
       ? [
           `ipv4/conf/${name}/accept_local`,
-          '1',
-          'ICMP errors of the overlay will not reach senders; allow it, or set net.ipv4.conf.default.accept_local=1',
+          '0',
+          'the kernel takes packets from the overlay that claim to come from this host; only weftd drops them',
         ]
       : [`ipv6/conf/${name}/accept_ra`, '0', 'router advertisements are not expected here'];
   const path = `/proc/sys/net/${file}`;

@@ -10,16 +10,26 @@ export interface Egress {
   isDirect: boolean;
 }
 
-/** By address (as text); addresses without a route, and our own, are missing. One process, however many there are. */
+/** Whom packets go to, and the address of this host that they carry: rules of policy routing may look at it. */
+export interface Way {
+  to: Words;
+  from?: Words | undefined;
+}
+
+/** By destination (as text); those without a route, and our own, are missing. One process, however many there are. */
 export async function egressOf(
-  addresses: readonly Words[],
+  ways: readonly Way[],
   run: Exec = exec,
 ): Promise<Map<string, Egress>> {
   const found = new Map<string, Egress>();
-  if (addresses.length === 0) return found;
-  const commands = addresses.map((address) => `route get ${formatAddress(address)}\n`).join('');
+  if (ways.length === 0) return found;
+  const commands = ways.map(({ to, from }) => {
+    const source = from ? ` from ${formatAddress(from)}` : '';
+    return `route get ${formatAddress(to)}${source}\n`;
+  });
   // With -force an unreachable address does not end the batch; ip then exits with an error and all answers.
-  const text = await run('ip', ['-j', '-force', '-batch', '-'], commands).catch(answersOf);
+  const args = ['-j', '-force', '-batch', '-'];
+  const text = await run('ip', args, commands.join('')).catch(answersOf);
   for (const line of text.split('\n')) {
     const route = parseRoute(line);
     if (route?.dev !== undefined && route.type !== 'local')

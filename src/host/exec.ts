@@ -57,6 +57,11 @@ function commandError(
   return new WeftError(isMissing ? MISSING : 'ERR_COMMAND', EXIT.os, message, failure);
 }
 
+/** What {@link exec} would throw, with other words: for those who looked for several commands. */
+export function missingCommand(message: string): WeftError {
+  return new WeftError(MISSING, EXIT.os, message);
+}
+
 /** Whether an error of {@link exec} says that the host does not have the command. */
 export function isMissingCommand(error: unknown): boolean {
   return error instanceof WeftError && error.code === MISSING;

@@ -13,6 +13,8 @@ export const LINK = z.object({
   txqlen: z.number().optional(),
   /** MAC; of a tunnel its address */
   address: z.string().optional(),
+  /** of which bridge, bond or VRF it is a part */
+  master: z.string().optional(),
   linkinfo: z
     .object({
       info_kind: z.string().optional(),

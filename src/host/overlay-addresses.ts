@@ -16,7 +16,7 @@ export interface LocalAddress {
   words: Words;
 }
 
-export function localAddresses(links: readonly AddressedLink[]): LocalAddress[] {
+export function addressesOn(links: readonly AddressedLink[]): LocalAddress[] {
   return links.flatMap(({ ifname, addr_info }) =>
     addr_info.flatMap(({ local, prefixlen }) => {
       const words = parseAddress(local);

@@ -3,11 +3,12 @@
  * more, also those that an earlier run left. Routes outside this daemon's networks belong to another one and are not touched.
  */
 import {
+  familyOf,
   formatAddress,
   formatPrefix,
+  holdsPrefix,
   type Prefix,
   parsePrefix,
-  prefixContains,
   type Words,
 } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
@@ -26,11 +27,18 @@ export interface Route {
   device?: string;
   gateway?: Words;
   source?: Words;
+  /** key of the node that it leads to, for messages */
+  peer?: string;
 }
+
+/** Of as many failures at most; the rest is a number. */
+const PROBLEMS_MAX = 3;
 
 export class RouteKeeper {
   /** What `ip` refused at the last sync, '' if nothing: a peer's address may not be reachable now. */
   problem = '';
+  /** routes inside our networks that somebody else made, as of the last sync */
+  foreign: readonly IpRoute[] = [];
   private readonly networks: readonly Prefix[];
   private readonly families: readonly (4 | 6)[];
   private readonly run: Exec;
@@ -52,6 +60,7 @@ export class RouteKeeper {
   async sync(): Promise<string> {
     const done: string[] = [];
     this.problem = '';
+    this.foreign = [];
     for (const family of this.families) {
       const text = await this.syncFamily(family);
       if (text !== '') done.push(text);
@@ -59,12 +68,20 @@ export class RouteKeeper {
     return done.join('; ');
   }
 
+  /** Length of our most special route to a subnet; undefined where there is none. */
+  readonly bitsTo = (subnet: Prefix): number | undefined => {
+    const routes = [...this.wanted.values()].flat();
+    const lengths = routes.flatMap(({ prefix }) =>
+      holdsPrefix(prefix, subnet) ? prefix.bits : [],
+    );
+    return lengths.length === 0 ? undefined : Math.max(...lengths);
+  };
+
   private async syncFamily(family: 4 | 6): Promise<string> {
-    const filter = ['table', 'main', 'proto', ROUTE_PROTOCOL];
-    const present = await ipJson(ROUTE, [`-${family}`, 'route', 'show', ...filter], this.run);
-    const inside = present.filter((route) => this.isInside(route));
-    const ours = inside.filter((route) => !isYielding(route));
-    const yielding = inside.filter(isYielding);
+    const inside = await this.routesInside(family);
+    const ours = inside.filter((route) => isOwn(route) && !isYielding(route));
+    const yielding = inside.filter((route) => isOwn(route) && isYielding(route));
+    this.foreign = [...this.foreign, ...inside.filter((route) => !isOwn(route))];
     const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
     const have = new Set(ours.map(identityOfJson));
     const want = new Map(wanted.map((route) => [identityOf(route), route]));
@@ -77,8 +94,15 @@ export class RouteKeeper {
     try {
       await this.run('ip', args, `${commands.join('\n')}\n`);
     } catch (error) {
-      // With -force the others were carried out. A route that is gone already is as we want it; a blackhole gives way to the pods' bridge.
-      if (!onlyBenign(messageOf(error))) this.problem = `routes: ${messageOf(error)}`;
+      // With -force the others were carried out.
+      const refused = refusals(messageOf(error));
+      const routes = [...surplus.map(() => undefined), ...missing];
+      this.problem = refused
+        .map(({ line, why }) => whatFailed(routes[line - 1], why))
+        .slice(0, PROBLEMS_MAX)
+        .join('; ');
+      if (refused.length > PROBLEMS_MAX)
+        this.problem += `; and ${refused.length - PROBLEMS_MAX} more`;
       return '';
     }
     return `IPv${family} routes: ${missing.length} set, ${surplus.length + yielding.length} removed`;
@@ -102,16 +126,19 @@ export class RouteKeeper {
       ];
       const args = [`-${family}`, '-force', '-batch', '-'];
       await this.run('ip', args, `${commands.join('\n')}\n`).catch((error) => {
-        if (!onlyBenign(messageOf(error))) throw error;
+        if (refusals(messageOf(error)).length > 0) throw error;
       });
     }
   }
 
-  private isInside(route: IpRoute): boolean {
-    const prefix = prefixOf(route);
-    return (
-      prefix !== undefined && this.networks.some((network) => prefixContains(network, prefix.words))
-    );
+  private async routesInside(family: 4 | 6): Promise<IpRoute[]> {
+    const networks = this.networks.filter(({ words }) => familyOf(words) === family);
+    const found: IpRoute[] = [];
+    for (const network of networks) {
+      const args = ['route', 'show', 'table', 'main', 'root', formatPrefix(network)];
+      found.push(...(await ipJson(ROUTE, [`-${family}`, ...args], this.run)));
+    }
+    return found;
   }
 }
 
@@ -119,9 +146,33 @@ function isYielding({ metric }: IpRoute): boolean {
   return metric === YIELDING_METRIC;
 }
 
-function onlyBenign(message: string): boolean {
-  const said = message.split('\n').filter((line) => /RTNETLINK answers|Error:/.test(line));
-  return said.length > 0 && said.every((line) => /No such process|File exists/.test(line));
+function isOwn({ protocol }: IpRoute): boolean {
+  return protocol === ROUTE_PROTOCOL;
+}
+
+/** What `ip -force -batch` refused, by line of its input. A route that is gone already is as we want it; a blackhole gives way to the pods' bridge. */
+function refusals(message: string): { line: number; why: string }[] {
+  const found: { line: number; why: string }[] = [];
+  let why = '';
+  for (const text of message.split('\n')) {
+    const line = /^Command failed -:(\d+)/.exec(text)?.[1];
+    if (line === undefined) why = text.replace(/^.*(RTNETLINK answers|Error):\s*/, '') || why;
+    else if (!/No such process|File exists/.test(why)) found.push({ line: Number(line), why });
+  }
+  return found.length > 0 || /Command failed -:/.test(message)
+    ? found
+    : [{ line: 0, why: message }];
+}
+
+/** Every word that is needed to find it: the subnet, its node, the way there, and what helps. */
+function whatFailed(route: Route | undefined, why: string): string {
+  if (!route) return `routes: ${why}`;
+  const { prefix, gateway, device, peer } = route;
+  const way = [gateway && `via ${formatAddress(gateway)}`, device && `dev ${device}`];
+  const node = peer === undefined ? '' : ` (node ${peer})`;
+  const text = `no route to ${formatPrefix(prefix)}${node} ${way.filter(Boolean).join(' ')}: ${why}`;
+  if (!gateway) return text;
+  return `${text}; ${formatAddress(gateway)} must be on the link of ${device ?? 'the underlay'}: use vxlan, or its DirectRouting, for nodes behind a router`;
 }
 
 function isOf(family: 4 | 6, route: Route): boolean {

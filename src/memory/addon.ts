@@ -84,7 +84,7 @@ export interface Addon {
   openEcho(family: 4 | 6, address: Uint8Array): { fd: number; raw: boolean };
   /** Sends one request with DF set. CLOCK_MONOTONIC in ns when it left, or -errno (EMSGSIZE: larger than the device's MTU). */
   echoSend(fd: number, token: Uint8Array, request: EchoRequest): number;
-  /** Rows (ECHO in layout.ts) of answers that carry the token, and of ICMP errors about requests; never waits. Count or -errno. */
+  /** Rows (ECHO in layout.ts) of answers, and of ICMP errors about requests, that carry the token; never waits. Count or -errno. */
   echoReceive(fd: number, token: Uint8Array, rows: Float64Array): number;
   /** Hears of every change of links, addresses, routes and rules from now on, or of nftables. Throws like openTun. */
   openNetlink(firewall: boolean): number;
@@ -94,6 +94,8 @@ export interface Addon {
   watch(fds: Int32Array, call: () => void): number;
   watchAgain(watch: number): void;
   unwatch(watch: number): void;
+  /** Opens a raw socket for whole IP packets of our own. Throws EPERM without CAP_NET_RAW. */
+  openIcmp(family: 4 | 6): number;
   openWake(): number;
   wake(fd: number): void;
   close(fd: number): void;
@@ -110,6 +112,8 @@ export interface Addon {
   udpReceive(engine: number, link: number): number;
   /** Sends `count` rows of tunIn; returns the number of failed rows. */
   udpSend(engine: number, link: number, count: number): number;
+  /** Sends a whole IP packet that lies in the pool as the host's own; never waits. 0 or -errno. */
+  icmpSend(engine: number, fd: number, offset: number, length: number): number;
   /** Ready bits: waitTun and waitUdp of each link, shifted by waitLinkShift·link; waitWake. 0 after timeoutMs. */
   wait(engine: number, timeoutMs: number): number;
   /** sd_notify, with a descriptor where given: true if there was a socket to send to. */

@@ -109,7 +109,7 @@ const reasons = {
   },
   inForeignSource: {
     direction: 'inbound',
-    text: "inner source is not in the sender's subnet",
+    text: "inner source is not the sender's: another node's, this host's own, or no unicast address",
     advice: 'spoofing, or pods with addresses of another node; see --source-check',
   },
   inNotOurs: {

@@ -52,6 +52,8 @@ export interface LinkTask {
   sendFds: number[];
   /** their ports: what super-packets of our own carry as source */
   sendPorts: number[];
+  /** raw socket on which ICMP errors leave; -1 without permission for one */
+  icmpFd: number;
   /** queue of the helper TAP and its MAC; -1 without tunnel GSO */
   tapFd: number;
   tapMac: Mac;
@@ -61,7 +63,10 @@ export interface LinkTask {
   tunnelMtu: number;
   /** MTU that pods were told (smaller than tunnelMtu in a dual-stack cluster): super-packets are cut to it */
   podMtu: number;
-  /** the whole overlay, this node's lease in it, and the device's own address */
+  /**
+   * where every address is a pod's (the whole overlay, or less where it holds the nodes themselves), this node's lease, and the device's
+   * own address
+   */
   network: Prefix;
   ownSubnet: Prefix;
   deviceAddress: Words;
@@ -99,6 +104,8 @@ export interface WorkerTask<E = EncapTask> {
   counters: SharedArrayBuffer;
   /** TABLE_BYTES */
   table: SharedArrayBuffer;
+  /** LOCAL_ADDRESSES_BYTES */
+  localAddresses: SharedArrayBuffer;
   observation: ObservationMemory;
   encap: E;
   sourceCheck: SourceCheck;

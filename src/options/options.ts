@@ -180,6 +180,12 @@ export const OPTIONS: readonly Option[] = [
     ...own('source-check', 'string', 'lease', 'what a received packet must prove'),
     choices: SOURCE_CHECKS,
   },
+  own(
+    'drop-pod-encapsulation',
+    'bool',
+    true,
+    "drop what pods send to the ports at which nodes receive each other's packets; false = pods may forge a node's packets",
+  ),
   own('admin-socket', 'string', '/run/weft/weft.sock', 'unix socket for bin/weft'),
   own(
     'admin-listen',

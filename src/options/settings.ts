@@ -27,10 +27,11 @@ export interface Settings {
   publicIpv6: string;
   subnetFile: string;
   renewMarginMs: number;
-  /** masquerade and forward rules; see host/firewall */
+  /** masquerade, forward and guard rules; see host/firewall */
   masquerade: boolean;
   fullyRandom: boolean;
   forwardRules: boolean;
+  dropPodEncapsulation: boolean;
   resyncMs: number;
   blackholeRoute: boolean;
   healthAddress: string;
@@ -95,6 +96,7 @@ export function toSettings(values: Values): Settings {
     masquerade: values['ip-masq'] as boolean,
     fullyRandom: values['ip-masq-fully-random-disable'] !== true,
     forwardRules: values['iptables-forward-rules'] as boolean,
+    dropPodEncapsulation: values['drop-pod-encapsulation'] as boolean,
     resyncMs: numberOf(values, 'iptables-resync') * 1000,
     blackholeRoute: values['ip-blackhole-route'] as boolean,
     healthAddress: parseIp(values, 'healthz-ip') || '0.0.0.0',

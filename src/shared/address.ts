@@ -90,6 +90,11 @@ export function prefixContains(prefix: Prefix, words: Words): boolean {
   return sameWords(maskWords(words, prefix.bits), prefix.words);
 }
 
+/** Whether the inner one lies in the outer one, or is the same. */
+export function holdsPrefix(outer: Prefix, inner: Prefix): boolean {
+  return outer.bits <= inner.bits && prefixContains(outer, inner.words);
+}
+
 /** A MAC address as two numbers: the first four bytes (signed word) and the last two. */
 export interface Mac {
   high: number;

@@ -4,6 +4,8 @@
 export const PEERS_MAX = 65_536;
 /** Distinct prefix lengths per family; a cluster normally has one. */
 export const PREFIX_LENGTHS_MAX = 32;
+/** Addresses of this host that are kept from being an inner source: kube-proxy in IPVS mode gives a node one for each service. */
+export const LOCAL_ADDRESSES_MAX = 16_384;
 /** TUN queues the kernel grants one device (MAX_TAP_QUEUES is 256); more workers than cores never help. */
 export const WORKERS_MAX = 64;
 /** Bytes of a store value or of the network config that we are willing to parse. */

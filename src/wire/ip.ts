@@ -187,31 +187,28 @@ export function symmetricFlowHash(view: DataView, at: number, header: IpHeader):
   return (hash ^ (hash >>> 13)) & 0x7fffffff;
 }
 
-/** IPv4 destinations or sources that no unicast packet on the overlay has: 0/8, 127/8, 224/4, 240/4 with broadcast. */
+/** 0/8, 127/8, 169.254/16, 224/4, 240/4 with broadcast: no packet on the overlay comes from there or goes there. */
 function isOddIpv4(word: number): boolean {
   const first = word >>> 24;
-  return first === 0 || first === 127 || first >= 224;
+  return first === 0 || first === 127 || first >= 224 || word >>> 16 === 0xa9fe;
 }
 
-/** The unspecified and the loopback address, and ff00::/8. */
+/** ff00::/8, fe80::/10, the unspecified and the loopback address, and IPv4-mapped ones, which never leave a host. */
 function isOddIpv6(w0: number, w1: number, w2: number, w3: number): boolean {
-  return w0 >>> 24 === 0xff || ((w0 | w1 | w2) === 0 && (w3 === 0 || w3 === 1));
+  if (w0 >>> 24 === 0xff || w0 >>> 22 === 0xfe80 >>> 6) return true;
+  return (w0 | w1) === 0 && (w2 === MAPPED || (w2 === 0 && (w3 === 0 || w3 === 1)));
 }
 
-/** True when the source can't be a unicast sender. */
+/** True when the source can't be a unicast sender of another link. */
 export function hasOddSource(header: IpHeader): boolean {
   return header.version === 4
     ? isOddIpv4(header.source3)
     : isOddIpv6(header.source0, header.source1, header.source2, header.source3);
 }
 
-/** True for multicast, broadcast, loopback, unspecified and link-local destinations: the overlay carries none of them. */
+/** True when the overlay carries nothing to such a destination. */
 export function hasOddDestination(header: IpHeader): boolean {
-  if (header.version === 4) {
-    return isOddIpv4(header.destination3) || header.destination3 >>> 16 === 0xa9fe;
-  }
-  return (
-    header.destination0 >>> 22 === 0xfe80 >>> 6 ||
-    isOddIpv6(header.destination0, header.destination1, header.destination2, header.destination3)
-  );
+  return header.version === 4
+    ? isOddIpv4(header.destination3)
+    : isOddIpv6(header.destination0, header.destination1, header.destination2, header.destination3);
 }

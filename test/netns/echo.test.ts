@@ -10,6 +10,8 @@ import { ECHO, LAYOUT } from '../../src/memory/layout.ts';
 import { addressBytes, parseAddress, type Words } from '../../src/shared/address.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
+import { ipPacket, slowChecksum } from '../support/packets.ts';
+import { RawSender } from '../support/raw-sender.ts';
 import { until } from '../support/until.ts';
 
 const { after, before, describe, it, test } = needs('root');
@@ -28,6 +30,32 @@ async function receiveOne(fd: number, own: Uint8Array): Promise<number[]> {
   });
   assert.equal(count, 1);
   return [...rows.subarray(0, LAYOUT.echoRowDoubles)];
+}
+
+/** From the loopback address to itself, as the kernel would quote it. */
+function echoRequest(family: 4 | 6, sequence: number, payload: Uint8Array): Uint8Array {
+  const transport = new Uint8Array(8 + payload.length);
+  transport[0] = family === 4 ? 8 : 128;
+  new DataView(transport.buffer).setUint16(6, sequence);
+  transport.set(payload, 8);
+  const own = LOOPBACK[family];
+  const protocol = family === 4 ? 1 : 58;
+  return ipPacket({ source: own, destination: own, protocol, transport, checksumAt: -1 });
+}
+
+/** The error that a router on the way would send about it. */
+function unreachable(family: 4 | 6, quoted: Uint8Array): Uint8Array {
+  const transport = new Uint8Array(8 + quoted.length);
+  transport[0] = family === 4 ? 3 : 1;
+  transport.set(quoted, 8);
+  const own = LOOPBACK[family];
+  if (family === 6)
+    return ipPacket({ source: own, destination: own, protocol: 58, transport, checksumAt: 2 });
+  // ICMP of IPv4 sums no pseudo header.
+  const sum = slowChecksum(transport);
+  transport[2] = sum >> 8;
+  transport[3] = sum & 255;
+  return ipPacket({ source: own, destination: own, protocol: 1, transport, checksumAt: -1 });
 }
 
 for (const family of [4, 6] as const) {
@@ -63,6 +91,35 @@ for (const family of [4, 6] as const) {
     assert.equal((await receiveOne(theirs, other))[ECHO.payloadBytes], 56);
     addon.close(ours);
     addon.close(theirs);
+  });
+
+  test(`IPv${family}: an error counts only when it quotes the token, however much else it knows`, async () => {
+    const { fd } = addon.openEcho(family, bytes);
+    const own = token();
+    const rows = new Float64Array(4 * LAYOUT.echoRowDoubles);
+    const stranger = new RawSender();
+    /** Unreachable, about an echo request of ours with this payload. */
+    const forge = (sequence: number, payload: Uint8Array): void => {
+      const request = echoRequest(family, sequence, payload);
+      assert.equal(stranger.send(unreachable(family, request)), 0);
+    };
+    forge(1, new Uint8Array(0));
+    forge(2, own.subarray(0, LAYOUT.echoTokenBytes - 1));
+    forge(3, token());
+    forge(4, own);
+    const row = await receiveOne(fd, own);
+    assert.equal(row[ECHO.sequence], 4);
+    assert.ok((row[ECHO.errno] as number) > 0);
+    assert.equal(addon.echoReceive(fd, own, rows), 0);
+    // What strangers left behind does not end the next request.
+    for (let sequence = 10; sequence < 20; sequence++) {
+      forge(sequence, new Uint8Array(0));
+      assert.ok(addon.echoSend(fd, own, request(sequence, 56)) > 0);
+      const answer = await receiveOne(fd, own);
+      assert.deepEqual([answer[ECHO.sequence], answer[ECHO.errno]], [sequence, 0]);
+    }
+    stranger.close();
+    addon.close(fd);
   });
 
   test(`IPv${family}: wrong arguments are refused`, () => {

@@ -52,7 +52,7 @@ describe('netns: faults while pods talk', () => {
     const loss = ping(lab.pod(0), lab.pod(1), { count: 300 });
     // Renamed, not removed: the nodes put their keys back while a slow removal runs.
     renameSync(lab.storeDir, `${lab.storeDir}.away`);
-    await until('the node notices that the store is away', async () => !(await status()).healthy);
+    await until('the node notices that the store is away', async () => !(await status()).store.ok);
     mkdirSync(subnets, { recursive: true });
     await sleep(1500);
     cpSync(saved, lab.storeDir, { recursive: true });

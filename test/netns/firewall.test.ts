@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { LabScope, type Namespace } from '../../lab/namespace.ts';
 import { type Exec, exec } from '../../src/host/exec.ts';
-import { createFirewall, type Flavour, removeRules } from '../../src/host/firewall/firewall.ts';
-import type { FirewallFamily } from '../../src/host/firewall/wishes.ts';
+import { createFirewall, removeRules } from '../../src/host/firewall/firewall.ts';
+import type { FirewallFamily, FirewallWishes, Flavour } from '../../src/host/firewall/wishes.ts';
 import { needs } from '../support/needs.ts';
 import { prefix } from '../support/rig.ts';
 
@@ -13,13 +13,24 @@ const V4: FirewallFamily = {
   family: 4,
   network: prefix('10.244.0.0/16'),
   subnet: prefix('10.244.1.0/24'),
+  device: 'flannel.1',
 };
 const V6: FirewallFamily = {
   family: 6,
   network: prefix('fd00:244::/48'),
   subnet: prefix('fd00:244:0:1::/64'),
+  device: 'flannel-v6.1',
 };
-const WISHES = { families: [V4, V6], masquerade: true, fullyRandom: true, forward: true };
+const WISHES: FirewallWishes = {
+  families: [V4, V6],
+  masquerade: true,
+  fullyRandom: true,
+  forward: true,
+  guarded: [
+    { protocol: 'udp', port: 8472, underlay: true },
+    { protocol: 'tcp', port: 8474, underlay: false },
+  ],
+};
 const NAT4 = [
   '-N FLANNEL-POSTRTG',
   '-A FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 -m comment --comment "flanneld masq" -j RETURN',
@@ -34,10 +45,19 @@ const FWD4 = [
   '-A FLANNEL-FWD -s 10.244.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT',
   '-A FLANNEL-FWD -d 10.244.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT',
 ];
+const GUARD_COMMENT = '-m comment --comment "weft guard of 10.244.0.0/16"';
+const GUARD4 = [
+  '-N WEFT-GUARD',
+  `-A WEFT-GUARD -s 10.244.0.0/16 ! -d 10.244.1.0/24 ! -i weft.+ ! -o flannel.1 -p udp -m udp --dport 8472 ${GUARD_COMMENT} -j DROP`,
+  `-A WEFT-GUARD -d 10.244.0.0/255.255.0.255 -p udp -m udp --dport 8472 ${GUARD_COMMENT} -j DROP`,
+  `-A WEFT-GUARD -d 10.244.0.0/255.255.0.255 -p tcp -m tcp --dport 8474 ${GUARD_COMMENT} -j DROP`,
+];
 const toV6 = (lines: string[]): string[] =>
   lines.map((line) =>
     line
       .replaceAll('10.244.0.0/16', 'fd00:244::/48')
+      .replaceAll('10.244.0.0/255.255.0.255', 'fd00:244::/ffff:ffff:ffff:0:ffff:ffff:ffff:ffff')
+      .replaceAll('flannel.1', 'flannel-v6.1')
       .replaceAll('10.244.1.0/24', 'fd00:244:0:1::/64')
       .replaceAll('224.0.0.0/4', 'ff00::/8'),
   );
@@ -85,6 +105,55 @@ describe('netns: firewall rules', () => {
     ]);
   });
 
+  it("the guard is beside flannel's rules, and ahead of what others have in mangle", async () => {
+    const others = ['-t', 'mangle', '-A', 'FORWARD', '-j', 'ACCEPT'];
+    await run('iptables', others);
+    await createFirewall('iptables', WISHES, run).ensure();
+    assert.deepEqual(await lines('iptables', 'mangle', 'WEFT-GUARD'), GUARD4);
+    assert.deepEqual(await lines('ip6tables', 'mangle', 'WEFT-GUARD'), toV6(GUARD4));
+    assert.deepEqual(await lines('iptables', 'mangle', 'FORWARD'), [
+      '-P FORWARD ACCEPT',
+      '-A FORWARD -m comment --comment "weft guard" -j WEFT-GUARD',
+      '-A FORWARD -j ACCEPT',
+    ]);
+    await createFirewall('nftables', WISHES, run).ensure();
+    const wide = 'type filter hook forward priority mangle; policy accept;';
+    const table = await run('nft', ['--stateless', 'list', 'table', 'ip', 'flannel-ipv4']);
+    const comment = 'comment "weft guard of 10.244.0.0/16"';
+    assert.ok(
+      table.includes(
+        [
+          ...['\tchain guard {', '\tcomment "chain to keep pods from the ports of nodes"'],
+          `\t${wide}`,
+          `\tiifname != "weft.*" oifname != "flannel.1" ip saddr 10.244.0.0/16 ip daddr != 10.244.1.0/24 udp dport 8472 counter drop ${comment}`,
+          `\tip daddr & 255.255.0.255 == 10.244.0.0 udp dport 8472 counter drop ${comment}`,
+          `\tip daddr & 255.255.0.255 == 10.244.0.0 tcp dport 8474 counter drop ${comment}`,
+        ].join('\n\t'),
+      ),
+      table,
+    );
+  });
+
+  it('without what is guarded there is no guard, and one that an earlier run left goes', async () => {
+    for (const flavour of ['iptables', 'nftables'] as const) {
+      await createFirewall(flavour, WISHES, run).ensure();
+      assert.match(await run('nft', ['list', 'ruleset']), /guard/i);
+      await createFirewall(flavour, { ...WISHES, guarded: [] }, run).ensure();
+      assert.doesNotMatch(await run('nft', ['list', 'ruleset']), /guard/i);
+    }
+  });
+
+  it('a host that refuses the guard is masqueraded all the same, and the refusal is told', async () => {
+    // As where the kernel lacks what the rules need.
+    const refusing: Exec = async (command, args, input) => {
+      const isGuard = input?.startsWith('*mangle') === true;
+      return run(command, args, isGuard ? input.replaceAll('-j DROP', '-j NOWHERE') : input);
+    };
+    const firewall = createFirewall('iptables', { ...WISHES, families: [V4] }, refusing);
+    await assert.rejects(firewall.ensure(), /NOWHERE/);
+    assert.deepEqual(await lines('iptables', 'nat', 'FLANNEL-POSTRTG'), NAT4);
+  });
+
   it('FW-1 iptables: only what is asked for, without fully random ports where not wanted', async () => {
     await createFirewall('iptables', WISHES, run).ensure();
     const some = { ...WISHES, families: [V4], fullyRandom: false, forward: false };
@@ -125,13 +194,18 @@ describe('netns: firewall rules', () => {
       ['iptables', '-t', 'nat', '-D', 'POSTROUTING', '1'],
       ['iptables', '-t', 'nat', '-F', 'FLANNEL-POSTRTG'],
       ['ip6tables', '-D', 'FLANNEL-FWD', '1'],
+      ['iptables', '-t', 'mangle', '-D', 'WEFT-GUARD', '2'],
+      ['iptables', '-t', 'mangle', '-F'],
+      ['ip6tables', '-t', 'mangle', '-D', 'FORWARD', '1'],
     ];
     for (const [tool = '', ...args] of damages) {
       await run(tool, args);
       assert.notEqual(await iptables.ensure(), '', args.join(' '));
       assert.deepEqual(await lines('iptables', 'nat', 'FLANNEL-POSTRTG'), NAT4, args.join(' '));
       assert.deepEqual(await lines('ip6tables', 'filter', 'FLANNEL-FWD'), toV6(FWD4));
+      assert.deepEqual(await lines('iptables', 'mangle', 'WEFT-GUARD'), GUARD4, args.join(' '));
       assert.equal((await lines('iptables', 'nat', 'POSTROUTING')).length, 2);
+      assert.equal((await lines('ip6tables', 'mangle', 'FORWARD')).length, 2);
       assert.equal(await iptables.ensure(), '');
     }
     await run('iptables', ['-t', 'nat', '-F']);
@@ -142,6 +216,9 @@ describe('netns: firewall rules', () => {
     await nftables.ensure();
     const before = await nft('ip', 'flannel-ipv4');
     await run('nft', ['flush', 'chain', 'ip', 'flannel-ipv4', 'postrtg']);
+    assert.match(await nftables.ensure(), /flannel-ipv4/);
+    assert.equal(await nft('ip', 'flannel-ipv4'), before);
+    await run('nft', ['flush', 'chain', 'ip', 'flannel-ipv4', 'guard']);
     assert.match(await nftables.ensure(), /flannel-ipv4/);
     assert.equal(await nft('ip', 'flannel-ipv4'), before);
     await run('nft', ['delete', 'table', 'ip', 'flannel-ipv4']);
@@ -175,6 +252,7 @@ describe('netns: firewall rules', () => {
           ? [
               ...(await lines('iptables', 'nat', 'FLANNEL-POSTRTG')),
               ...(await lines('iptables', 'filter', 'FLANNEL-FWD')),
+              ...(await lines('iptables', 'mangle', 'WEFT-GUARD')),
             ]
           : [await nft('ip', 'flannel-ipv4')]),
       ].join('\n');
@@ -190,8 +268,10 @@ describe('netns: firewall rules', () => {
   it('A-10 the other flavour is removed from the right tables, and a missing tool is no error', async () => {
     await createFirewall('iptables', WISHES, run).ensure();
     await createFirewall('nftables', WISHES, run).ensure();
-    assert.equal((await removeRules('iptables', run)).length, 4);
+    assert.equal((await removeRules('iptables', run)).length, 6);
     await assert.rejects(lines('iptables', 'filter', 'FLANNEL-FWD'));
+    await assert.rejects(lines('iptables', 'mangle', 'WEFT-GUARD'));
+    assert.deepEqual(await lines('iptables', 'mangle', 'FORWARD'), ['-P FORWARD ACCEPT']);
     assert.deepEqual(await lines('iptables', 'nat', 'POSTROUTING'), ['-P POSTROUTING ACCEPT']);
     assert.equal((await removeRules('nftables', run)).length, 2);
     assert.doesNotMatch(await run('nft', ['list', 'ruleset']), /flannel/i);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import { namespacesOf } from '../../lab/record.ts';
@@ -92,6 +93,24 @@ describe('netns: the lab without offloads, point to point', () => {
     assert.deepEqual(await namespacesOf(prefix), []);
     assert.ok(!existsSync(tempDir));
     assert.ok(!existsSync(`/run/weft-lab/${prefix}.json`));
+  });
+});
+
+describe('netns: ping on a machine that stands still for a while', () => {
+  it('an answer that comes later than ping by itself would wait for is not a loss', async () => {
+    const lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }] });
+    try {
+      const far = lab.weftNodes[1];
+      const [count, intervalMs] = [10, 200];
+      const result = ping(lab.pod(0), lab.pod(1), { count, intervalMs });
+      await sleep((count * intervalMs) / 2);
+      far?.signal('SIGSTOP');
+      await sleep(count * intervalMs);
+      far?.signal('SIGCONT');
+      assert.equal((await result).lossPct, 0);
+    } finally {
+      await lab.close();
+    }
   });
 });
 

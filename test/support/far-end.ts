@@ -1,7 +1,9 @@
 /**
  * What stands around a worker in a test: the other end of its TUN, which is a SEQPACKET socketpair, and a socket of the underlay. A
- * second engine feeds and drains both, so that real kernel calls move the packets. Everything is synchronous.
+ * second engine feeds and drains both, so that real kernel calls move the packets. A further pair stands for the raw socket of its ICMP
+ * errors. Everything is synchronous.
  */
+import { readSync } from 'node:fs';
 import { Pool, slotAt } from '../../src/dataplane/pool.ts';
 import type { Addon } from '../../src/memory/addon.ts';
 import { FEATURES_ALL, LAYOUT, ROW, STAT_NAMES } from '../../src/memory/layout.ts';
@@ -55,6 +57,9 @@ export class FarEnd {
   readonly engine: number;
   /** the worker's TUN queue */
   readonly tunFd: number;
+  /** the worker's socket for ICMP errors */
+  readonly icmpFd: number;
+  private readonly icmpFar: number;
   /** of the socket */
   readonly port: number;
   private readonly stats = new Float64Array(LAYOUT.statCount);
@@ -64,10 +69,13 @@ export class FarEnd {
   constructor(addon: Addon, family: 4 | 6, address: Words) {
     this.addon = addon;
     const [tunFd, tunFar] = addon.openPair();
+    const [icmpFd, icmpFar] = addon.openPair();
     const socket = openLoopback(addon, family, address);
     this.tunFd = tunFd;
+    this.icmpFd = icmpFd;
+    this.icmpFar = icmpFar;
     this.port = socket.port;
-    this.fds = [tunFd, tunFar, socket.fd];
+    this.fds = [tunFd, tunFar, icmpFd, icmpFar, socket.fd];
     this.engine = addon.createEngine({
       pool: this.pool.bytes,
       tunIn: this.pool.tunIn,
@@ -166,6 +174,20 @@ export class FarEnd {
         csumOffset: column('csumOffset'),
       };
     });
+  }
+
+  /** Packets that the worker sent as its host's own since the last call. */
+  takeIcmp(): Uint8Array[] {
+    const packets: Uint8Array[] = [];
+    const buffer = new Uint8Array(2048);
+    for (;;) {
+      try {
+        packets.push(buffer.slice(0, readSync(this.icmpFar, buffer)));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return packets;
+        throw error;
+      }
+    }
   }
 
   /** What the far engine counted. */

@@ -26,6 +26,8 @@ export class MadeUpHost implements HostParts {
   links: AddressedLink[] = [];
   /** The kernel says this. */
   announce: (news: readonly News[]) => void = () => undefined;
+  /** what its kernel's settings are */
+  forwardingProblem = (): string => '';
 
   constructor(calls: string[]) {
     this.calls = calls;
@@ -112,7 +114,7 @@ export class MadeUpHost implements HostParts {
 
   startRules: HostParts['startRules'] = async (_config, _lease, _previous, _settings, log) => {
     this.calls.push('startRules');
-    const rules = new RuleKeeper({ ensure: async () => '' }, false, log);
+    const rules = new RuleKeeper({ flavour: 'iptables', ensure: async () => '' }, false, log);
     await rules.start(60_000);
     return rules;
   };

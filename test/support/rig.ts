@@ -1,6 +1,7 @@
 /** A whole worker in this process, without root, and one peer of it: what stands behind its TUN and at the far end of the underlay. */
 
 import type { Peer } from '../../src/cluster/peers.ts';
+import { fillLocalAddresses } from '../../src/control/plane/local-addresses.ts';
 import { fillHalf } from '../../src/control/plane/shared-table.ts';
 import { ENCAPSULATIONS } from '../../src/dataplane/encap/encapsulations.ts';
 import type { Pool } from '../../src/dataplane/pool.ts';
@@ -15,6 +16,7 @@ import {
 } from '../../src/memory/counters.ts';
 import { DROP, type DropName } from '../../src/memory/drops.ts';
 import { FEATURES_ALL } from '../../src/memory/layout.ts';
+import { LOCAL_ADDRESSES_BYTES } from '../../src/memory/local-addresses.ts';
 import { halfAt, TABLE_BYTES } from '../../src/memory/table.ts';
 import {
   CONTROL_WORDS,
@@ -45,6 +47,9 @@ export interface RigOptions {
   peerAddress?: string;
 }
 
+/** What the node has besides its device's and its underlay address, and what the fuzzers try as inner sources. */
+export const LOCAL_ADDRESSES = ['192.0.2.77', '2001:db8::77'] as const;
+
 export function words(text: string): Words {
   const parsed = parseAddress(text);
   if (!parsed) throw new Error(`no address: ${text}`);
@@ -64,8 +69,11 @@ export class Rig {
   readonly forwarder: Forwarder;
   readonly port: number;
   readonly table = new SharedArrayBuffer(TABLE_BYTES);
+  readonly localAddresses = new SharedArrayBuffer(LOCAL_ADDRESSES_BYTES);
   readonly observation = createObservationMemory();
-  private readonly family: 4 | 6;
+  readonly family: 4 | 6;
+  /** of the node's host, as it was told */
+  ownAddresses: readonly Words[] = [];
   private readonly nodeAddress: Words;
   private readonly farEnd: FarEnd;
   private readonly nodeFd: number;
@@ -87,6 +95,7 @@ export class Rig {
       mac: parseMac(options.peerMac ?? '02:00:00:00:00:02') as Mac,
     };
     fillHalf(new Int32Array(this.table), halfAt(0), [peer]);
+    this.setLocalAddresses(LOCAL_ADDRESSES);
     this.forwarder = createForwarder(this.addon, this.task(options), ENCAPSULATIONS);
   }
 
@@ -107,6 +116,7 @@ export class Rig {
       control: new SharedArrayBuffer(CONTROL_WORDS * 4),
       counters: this.counters.buffer as SharedArrayBuffer,
       table: this.table,
+      localAddresses: this.localAddresses,
       observation: this.observation,
       encap:
         options.kind === 'udp'
@@ -120,6 +130,7 @@ export class Rig {
           udpFd: this.nodeFd,
           sendFds: [this.nodeFd],
           sendPorts: [this.port],
+          icmpFd: this.farEnd.icmpFd,
           tapFd: -1,
           tapMac: { high: 0, low: 0 },
           features: options.features ?? FEATURES_ALL,
@@ -136,6 +147,13 @@ export class Rig {
         },
       ],
     };
+  }
+
+  /** The host has these from now on, besides those of the overlay. */
+  setLocalAddresses(addresses: readonly string[]): void {
+    const own = this.family === 4 ? '10.244.1.0' : 'fd00:244:0:1::';
+    this.ownAddresses = [words(own), this.nodeAddress, ...addresses.map(words)];
+    fillLocalAddresses(new Int32Array(this.localAddresses), this.ownAddresses);
   }
 
   /** A packet from a pod: written to the TUN, then one breath. */
@@ -177,6 +195,11 @@ export class Rig {
   /** Packets that the node wrote to its TUN, with the vnet header's fields. */
   takeTun(): TunPacket[] {
     return this.farEnd.takeTun();
+  }
+
+  /** ICMP errors that the node sent. */
+  takeIcmp(): Uint8Array[] {
+    return this.farEnd.takeIcmp();
   }
 
   drops(name: DropName): number {

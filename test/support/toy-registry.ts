@@ -4,6 +4,7 @@
  */
 import type { Lease, LeaseAttributes } from '../../src/cluster/lease/lease.ts';
 import type {
+  ClockReading,
   HeldLease,
   JoinWish,
   LeaseList,
@@ -38,6 +39,8 @@ export class ToyRegistry implements Registry {
   config: string | undefined;
   /** thrown by the next calls while it is set */
   failure: Error | undefined;
+  /** how far its clock is ahead */
+  clockAheadMs = 0;
   /** what happened, in order */
   readonly calls: string[] = [];
   private readonly nodes = new Map<string, Lease>();
@@ -66,6 +69,11 @@ export class ToyRegistry implements Registry {
     signal.addEventListener('abort', () => {
       this.watcher = undefined;
     });
+  }
+
+  async readClock(): Promise<ClockReading> {
+    if (this.failure) throw this.failure;
+    return { aheadMs: this.clockAheadMs, by: 'the test' };
   }
 
   async nodeReady(): Promise<void> {

@@ -1,11 +1,13 @@
 /** Whole breaths of a worker, without the kernel's part: everything that TypeScript does with a packet. */
 import type { Peer } from '../../../src/cluster/peers.ts';
+import { fillLocalAddresses } from '../../../src/control/plane/local-addresses.ts';
 import { ENCAPSULATIONS } from '../../../src/dataplane/encap/encapsulations.ts';
 import { slotAt } from '../../../src/dataplane/pool.ts';
 import { createForwarder } from '../../../src/dataplane/worker.ts';
 import type { EngineViews } from '../../../src/memory/addon.ts';
 import { COUNTER, COUNTER_BLOCK } from '../../../src/memory/counters.ts';
 import { FEATURES_ALL, LAYOUT, ROW } from '../../../src/memory/layout.ts';
+import { LOCAL_ADDRESSES_BYTES } from '../../../src/memory/local-addresses.ts';
 import {
   CONTROL_WORDS,
   createObservationMemory,
@@ -132,6 +134,14 @@ function workOf(breath: () => void, task: WorkerTask, counter: number): Work {
   return { run, expected: PACKETS * BATCHES };
 }
 
+/** As many as a host with two interfaces, Docker and both families of the overlay has. */
+function localAddressMemory(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(LOCAL_ADDRESSES_BYTES);
+  const addresses = Array.from({ length: 8 }, (_, i) => hostOf(OWN_INDEX, 4, 100 + i));
+  fillLocalAddresses(new Int32Array(memory), addresses);
+  return memory;
+}
+
 function makeTask(peers: readonly Peer[]): WorkerTask {
   return {
     index: 0,
@@ -140,6 +150,7 @@ function makeTask(peers: readonly Peer[]): WorkerTask {
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     counters: new SharedArrayBuffer(COUNTER_BLOCK * 8),
     table: makeTableMemory(peers),
+    localAddresses: localAddressMemory(),
     observation: createObservationMemory(),
     encap: { kind: 'vxlan', vni: VNI, port: PORT },
     sourceCheck: 'lease',
@@ -150,6 +161,7 @@ function makeTask(peers: readonly Peer[]): WorkerTask {
         udpFd: -1,
         sendFds: [-1, -1, -1, -1],
         sendPorts: [1, 2, 3, 4],
+        icmpFd: -1,
         tapFd: -1,
         tapMac: { high: 0, low: 0 },
         features: FEATURES_ALL,

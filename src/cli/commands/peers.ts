@@ -55,7 +55,7 @@ export function renderPeers({ peers }: PeersPage, nowMs: number): string {
     peer.lastHeardAt === null ? '-' : `${renderAge(Math.max(0, nowMs - heardMs(peer)))} ago`,
     renderBytes(peer.sentBytes),
     renderBytes(peer.receivedBytes),
-    peer.rttMs == null ? '-' : `${peer.rttMs.toFixed(2)} ms`,
+    peer.reach === 'lost' ? 'no answer' : peer.rttMs == null ? '-' : `${peer.rttMs.toFixed(2)} ms`,
     peer.lossRatio == null ? '-' : `${Math.round(peer.lossRatio * 100)}%`,
   ]);
   const head = ['SUBNET', 'NODE', 'VTEP-MAC', 'HEARD', 'SENT', 'RECEIVED', 'RTT', 'LOSS'];

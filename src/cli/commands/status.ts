@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
-import { dropLines, topDrops, warningLines } from '../health-text.ts';
-import { type PeerFacts, peerFactsShape, type Status, statusShape } from '../pages.ts';
+import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';
+import { type Status, statusShape } from '../pages.ts';
 import { renderAge, renderBits, renderBytes, renderCount, sparkline } from '../render.ts';
 import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
 import type { Style } from '../style.ts';
@@ -16,13 +16,7 @@ const WIDTH = 100;
 const LABEL = 10;
 
 /** What the text shows besides the page; --json is the page alone. */
-const screenShape = statusShape.extend({
-  history: z.array(sampleShape).optional(),
-  reach: z
-    .object({ up: z.number(), rttMs: z.array(z.number()) })
-    .nullable()
-    .optional(),
-});
+const screenShape = statusShape.extend({ history: z.array(sampleShape).optional() });
 export type Screen = z.infer<typeof screenShape>;
 
 export function addStatus(program: Command, onExit: OnExit): void {
@@ -36,21 +30,12 @@ export function addStatus(program: Command, onExit: OnExit): void {
       const history = await fetchShape(adminSocket, '/history', historyShape).catch(
         () => undefined,
       );
-      const peers = await fetchShape(adminSocket, '/peers', peerFactsShape).catch(() => undefined);
-      return { ...page, history: history?.samples, reach: reachOf(peers?.peers ?? []) };
+      return { ...page, history: history?.samples };
     },
     render: renderStatus,
     exitCode: ({ healthy }) => (healthy ? 0 : 1),
   });
   promiseShape(command, statusShape);
-}
-
-/** Which peers answered the newest probes; null where nobody probes. */
-function reachOf(peers: readonly PeerFacts[]): Screen['reach'] {
-  const probed = peers.filter(({ lossRatio }) => typeof lossRatio === 'number');
-  if (probed.length === 0) return null;
-  const up = probed.filter(({ lossRatio }) => (lossRatio ?? 1) < 1);
-  return { up: up.length, rttMs: up.flatMap(({ rttMs }) => rttMs ?? []) };
 }
 
 export function renderStatus(
@@ -75,16 +60,12 @@ export function renderStatus(
 }
 
 function verdictLine(status: Status, style: Style, nowMs: number): string {
-  const { healthy, health = [], notReady, version } = status;
+  const { healthy, health = [], version } = status;
   const up = `weft ${version}, up ${renderAge(nowMs - Date.parse(status.startedAt))}`;
+  const why = healthy ? '' : whyNotHealthy(status);
   const noted =
     health.length === 0 ? '' : `, ${health.length} warning${health.length > 1 ? 's' : ''}`;
-  if (!healthy) {
-    const why = notReady ? `: ${notReady}` : status.store.ok ? '' : ': the store is away';
-    return `${style.bad(style.bold('✗ NOT HEALTHY'))}${why}${noted}   ${style.dim(up)}`;
-  }
-  const verdict = health.length > 0 ? style.warn('! healthy') : style.good('● healthy');
-  return `${verdict}${noted}   ${style.dim(up)}`;
+  return `${renderVerdict(status, style)}${why && `: ${why}`}${noted}   ${style.dim(up)}`;
 }
 
 type Row = readonly [label: string, text: string];
@@ -92,7 +73,7 @@ type Row = readonly [label: string, text: string];
 function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   const { store, node, lease, firewall, table, devices = [] } = status;
   const ago = (time: string): string => `${renderAge(Math.max(0, nowMs - Date.parse(time)))} ago`;
-  const state = store.ok ? style.good('ok') : style.bad(`AWAY: ${store.message}`);
+  const state = store.ok ? style.good('ok') : style.bad(`UNAVAILABLE: ${store.message}`);
   const rows: Row[] = [['store', `${store.name}  ${state}, last change ${ago(store.lastEventAt)}`]];
   if (!node || !lease) return rows;
   const addresses = [node.publicIp, node.publicIpv6].filter(Boolean).join(', ');
@@ -109,6 +90,7 @@ function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   );
   if (firewall && !firewall.ok)
     rows.push(['firewall', style.bad(`NOT IN PLACE: ${firewall.problem}`)]);
+  else if (firewall?.kind) rows.push(['firewall', `rules in place, by ${firewall.kind}`]);
   if (table) rows.push(['table', `generation ${table.generation}, ${ago(table.publishedAt)}`]);
   return [...rows, ...engineRows(status, style)];
 }
@@ -120,17 +102,20 @@ function expiryOf(expiresAt: string | null, nowMs: number): string {
 }
 
 function peersText({ peers, reach }: Screen, style: Style): string {
-  const rtt = reach && reach.rttMs.length > 0 ? `, round trip ${spread(reach.rttMs)} ms` : '';
-  const isAllUp = reach?.up === peers.total;
-  const up = reach ? `${reach.up}/${peers.total} up` : String(peers.total);
-  const held =
-    peers.held > 0 ? style.warn(`, ${peers.held} kept though their leases vanished`) : '';
-  return `${reach ? (isAllUp ? style.good(up) : style.warn(up)) : up}${rtt}${held}`;
+  const isAllUp = reach?.reachable === peers.total;
+  const up = reach ? `${reach.reachable}/${peers.total} up` : String(peers.total);
+  const notes = [
+    reach && reach.unreachable > 0 ? `, ${reach.unreachable} unreachable` : '',
+    peers.held > 0 ? `, ${peers.held} kept though their leases vanished` : '',
+    peers.skipped ? `, ${peers.skipped} lease${peers.skipped > 1 ? 's' : ''} skipped` : '',
+  ];
+  const rtt = reach?.rttMs ? `, round trip ${spread(reach.rttMs)} ms` : '';
+  return `${reach ? (isAllUp ? style.good(up) : style.warn(up)) : up}${rtt}${style.warn(notes.join(''))}`;
 }
 
-function spread(values: readonly number[]): string {
-  const [least, most] = [Math.min(...values).toFixed(2), Math.max(...values).toFixed(2)];
-  return least === most ? least : `${least} to ${most}`;
+function spread({ least, most }: { least: number; most: number }): string {
+  const texts = [least.toFixed(2), most.toFixed(2)];
+  return texts[0] === texts[1] ? `${texts[0]}` : texts.join(' to ');
 }
 
 function engineRows({ workers = [], offloads = [] }: Status, style: Style): Row[] {

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { verdictOf } from '../health-text.ts';
 import { peerFactsShape, type Status, statusShape } from '../pages.ts';
 import { renderBits, renderCount } from '../render.ts';
 import { adminSocketOption, colorOption, fetchShape, type OnExit, promiseShape } from '../show.ts';
@@ -140,8 +141,9 @@ function jsonLine({ healthy, peers }: Status, sample: Sample | undefined): strin
 }
 
 /** One look as a line of text. */
-export function renderLine({ healthy, peers }: Status, sample: Sample | undefined): string {
-  const state = healthy ? 'healthy' : 'NOT-HEALTHY';
+export function renderLine(status: Status, sample: Sample | undefined): string {
+  const { healthy, peers } = status;
+  const state = healthy ? 'healthy' : verdictOf(status).toUpperCase().replace(' ', '-');
   if (!sample) return `${state}  ${peers.total} peers  no traffic counted yet`;
   const side = (name: string, packets: number, bytes: number): string =>
     `${name} ${renderCount(packets)} packets/s ${renderBits(bytes)}`;

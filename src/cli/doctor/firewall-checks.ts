@@ -1,8 +1,11 @@
 /** Checks of the firewall: what of the overlay's traffic it would stop. Reads rules, loads no module. */
-import { exec } from '../../host/exec.ts';
+import { exec, isMissingCommand } from '../../host/exec.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
 import { readKernel, type Site } from './site.ts';
+
+/** Of nftables and of iptables. */
+const GUARD_CHAINS = ['guard', 'WEFT-GUARD'];
 
 export interface ForwardChain {
   /** "ip filter FORWARD" */
@@ -30,11 +33,11 @@ export function forwardChains(ruleset: string): ForwardChain[] {
   return found;
 }
 
-/** The same from `iptables-legacy -S`. */
-export function legacyChain(text: string): ForwardChain {
+/** The same from `iptables -S`. */
+export function iptablesChain(text: string, tool: string): ForwardChain {
   const rules = text.split('\n').filter((line) => line.startsWith('-A'));
   const policy = /^-P FORWARD DROP$/m.test(text) ? 'drop' : 'accept';
-  return { name: 'iptables-legacy FORWARD', policy, rules };
+  return { name: `${tool} FORWARD`, policy, rules };
 }
 
 /** A chain that drops must itself accept the overlay: what another chain accepts does not help. */
@@ -55,13 +58,15 @@ export function judgeForward(
   );
 }
 
-/** Rules that drop what peers send to the port: a line of the ruleset, or undefined. */
+/** Rules that drop what peers send to the port: a line of the ruleset, or undefined. weft's guard drops what pods send, and is none. */
 export function portBlock(ruleset: string, port: number): string | undefined {
-  const pattern = new RegExp(`\\bdport ${port}\\b.*\\b(drop|reject)\\b`);
-  return ruleset
-    .split('\n')
-    .map((line) => line.trim())
-    .find((line) => pattern.test(line));
+  const pattern = new RegExp(`\\bdport ${port}\\b.*\\b(drop|reject)\\b`, 'i');
+  let chain = '';
+  for (const line of ruleset.split('\n').map((each) => each.trim())) {
+    chain = /^chain (\S+) \{/.exec(line)?.[1] ?? chain;
+    if (pattern.test(line) && !GUARD_CHAINS.includes(chain)) return line;
+  }
+  return undefined;
 }
 
 export const FIREWALL_CHECKS: readonly Check[] = [
@@ -73,12 +78,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     run: async (site) => {
       const { networks } = await overlayOf(site);
       if (networks.length === 0) return skipped('no network config');
-      const legacy = await legacyOf();
-      const ruleset = await site.ruleset().catch((error: unknown) => {
-        if (legacy.length > 0) return '';
-        throw error;
-      });
-      return judgeForward([...forwardChains(ruleset), ...legacy], networks);
+      return judgeForward(await forwardOf(site), networks);
     },
   },
   {
@@ -89,7 +89,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     run: async (site) => {
       const { port } = await overlayOf(site);
       if (port === undefined) return skipped('no UDP port');
-      const rule = portBlock(await site.ruleset(), port);
+      const rule = portBlock(await rulesetOf(site), port);
       if (!rule) return ok(`none drops UDP ${port}`);
       return fail(
         `a rule drops UDP ${port}: ${rule}`,
@@ -112,17 +112,17 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     run: async (site) => {
       const firewall = (await site.daemon())?.firewall;
       if (!firewall) return skipped('no daemon answers');
-      if (firewall.ok) return ok('in place');
+      if (firewall.ok) return ok(firewall.kind ? `in place, by ${firewall.kind}` : 'in place');
       return warn(
         `not in place: ${firewall.problem}`,
-        'apt-get install iptables; journalctl -u weftd',
+        'apt-get install nftables (or iptables); journalctl -u weftd',
       );
     },
   },
 ];
 
 async function judgeFirewalld(site: Site): Promise<Finding> {
-  if (!/^table \w+ firewalld /m.test(await site.ruleset())) return ok('not active');
+  if (!/^table \w+ firewalld /m.test(await rulesetOf(site))) return ok('not active');
   const { devices, port } = await overlayOf(site);
   const interfaces = [...devices.values()].map((name) => `--add-interface=${name}`).join(' ');
   return warn(
@@ -131,9 +131,28 @@ async function judgeFirewalld(site: Site): Promise<Finding> {
   );
 }
 
+async function forwardOf(site: Site): Promise<ForwardChain[]> {
+  const legacy = await legacyOf();
+  try {
+    return [...forwardChains(await site.ruleset()), ...legacy];
+  } catch (error) {
+    if (legacy.length > 0) return legacy;
+    if (!isMissingCommand(error)) throw error;
+    return [iptablesChain(await exec('iptables', ['-S']), 'iptables')];
+  }
+}
+
+/** By nft, which shows what iptables writes, too; by iptables where that is all there is. */
+function rulesetOf(site: Site): Promise<string> {
+  return site.ruleset().catch((error: unknown) => {
+    if (!isMissingCommand(error)) throw error;
+    return exec('iptables', ['-S']);
+  });
+}
+
 /** Asked only where its tables are in use: asking would load its modules. */
 async function legacyOf(): Promise<ForwardChain[]> {
   const tables = (await readKernel('/proc/net/ip_tables_names')) ?? '';
   if (!tables.split('\n').includes('filter')) return [];
-  return [legacyChain(await exec('iptables-legacy', ['-S']))];
+  return [iptablesChain(await exec('iptables-legacy', ['-S']), 'iptables-legacy')];
 }

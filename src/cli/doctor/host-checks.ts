@@ -59,6 +59,16 @@ export function judgeReversePath(all: number, devices: Readonly<Record<string, n
   );
 }
 
+/** `on`: of "all", "default" and the overlay's devices, those that take packets from addresses of this host. */
+export function judgeAcceptLocal(on: readonly string[]): Finding {
+  if (on.length === 0) return ok('refused');
+  const settings = on.map((name) => `net/ipv4/conf/${name}/accept_local=0`);
+  return warn(
+    `accepted (accept_local=1 for ${on.join(', ')}): what comes in there may claim to be from this host`,
+    `sysctl -w ${settings.join(' ')}, and the same in /etc/sysctl.d/; weft needs it not`,
+  );
+}
+
 export function judgeReceiveBuffer(rmemMax: number, socketDrops: number | undefined): Finding {
   const figures = `net.core.rmem_max ${rmemMax} bytes`;
   if (!socketDrops) return ok(`${figures}, no datagram was lost for want of it`);
@@ -123,6 +133,21 @@ export const HOST_CHECKS: readonly Check[] = [
       const found: Record<string, number> = {};
       for (const name of names) found[name] = await read(name);
       return judgeReversePath(await read('all'), found);
+    },
+  },
+  {
+    id: 'accept-local',
+    group: 'host',
+    severity: 'warn',
+    title: "packets from this host's own addresses",
+    run: async (site) => {
+      const { devices } = await overlayOf(site);
+      const on: string[] = [];
+      for (const name of ['all', 'default', ...devices.values()]) {
+        const value = await readKernel(`/proc/sys/net/ipv4/conf/${name}/accept_local`);
+        if (value === '1') on.push(name);
+      }
+      return judgeAcceptLocal(on);
     },
   },
   {

@@ -2,9 +2,9 @@
 import { runningManagers } from '../../host/network-managers.ts';
 import { findFlanneld } from '../../host/other-flannel.ts';
 import {
+  addressesOn,
   foreignOn,
   type LocalAddress,
-  localAddresses,
   takenFrom,
 } from '../../host/overlay-addresses.ts';
 import { isKernelVxlan } from '../../host/preflight.ts';
@@ -77,7 +77,7 @@ export const NEIGHBOUR_CHECKS: readonly Check[] = [
         );
       // Whose lease is ours is not known before the first start.
       if (!own) return skipped('no lease of this node');
-      const found = takenFrom(subnets, localAddresses(await site.links()));
+      const found = takenFrom(subnets, addressesOn(await site.links()));
       return judgeTaken(found.map(({ peer, address }) => ({ key: peer.key, address })));
     },
   },
@@ -95,5 +95,5 @@ async function foreignAddresses(site: Site): Promise<LocalAddress[]> {
   const own = [lease?.subnet4, lease?.subnet6].flatMap((subnet) => (subnet ? [subnet.words] : []));
   const { devices } = await overlayOf(site);
   if (own.length === 0) return [];
-  return foreignOn([...devices.values()], own, localAddresses(await site.links()));
+  return foreignOn([...devices.values()], own, addressesOn(await site.links()));
 }

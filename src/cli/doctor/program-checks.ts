@@ -3,6 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { loadAddon } from '../../memory/addon.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { verdictOf, whyNotHealthy } from '../health-text.ts';
 import { renderAge } from '../render.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import type { Judged } from './settings.ts';
@@ -90,8 +91,8 @@ export const PROGRAM_CHECKS: readonly Check[] = [
       if (!('error' in status)) {
         const page = status as StatusPage;
         if (page.healthy) return ok(`weftd runs (process ${page.pid}), healthy`);
-        const why = page.notReady ?? page.store.message;
-        return warn(`weftd runs, not healthy: ${why}`, 'see the failed checks; weft status');
+        const why = whyNotHealthy(page);
+        return warn(`weftd runs, ${verdictOf(page)}: ${why}`, 'see the failed checks; weft status');
       }
       const code = await access(site.adminSocket, constants.W_OK).then(
         () => '',

@@ -31,6 +31,7 @@ const siteStatusShape = statusShape
     lease: true,
     store: true,
     firewall: true,
+    health: true,
     devices: true,
     offloads: true,
     workers: true,

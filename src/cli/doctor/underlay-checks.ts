@@ -3,7 +3,9 @@ import { egressOf } from '../../host/egress.ts';
 import type { IpRoute } from '../../host/ip-json.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import {
+  familyOf,
   formatAddress,
+  holdsPrefix,
   type Prefix,
   parseAddress,
   parsePrefix,
@@ -55,26 +57,52 @@ export function judgeNat(address: string): Finding {
 }
 
 /** Routes of the host that lie in the overlay's network, or around it, and are not the overlay's own. */
-export function judgeNetworkOverlap(
-  network: Prefix,
-  own: Prefix | undefined,
-  routes: readonly IpRoute[],
-  devices: readonly string[],
-): Finding {
-  const clashes = routes.filter(({ dst, dev, protocol }) => {
-    if (dst === 'default' || protocol === OWN_PROTOCOL) return false;
-    if (dev !== undefined && devices.includes(dev)) return false;
-    const prefix = parsePrefix(dst.includes('/') ? dst : `${dst}/32`);
-    if (!prefix || (own && prefixContains(own, prefix.words) && prefix.bits >= own.bits))
-      return false;
-    return prefixContains(network, prefix.words) || prefixContains(prefix, network.words);
-  });
+export function judgeNetworkOverlap(network: Prefix, foreign: readonly ForeignRoute[]): Finding {
+  const clashes = foreign.filter(
+    ({ prefix }) => holdsPrefix(network, prefix) || holdsPrefix(prefix, network),
+  );
   if (clashes.length === 0) return ok('the host has no other route there');
-  const list = clashes.map(({ dst, dev }) => `${dst} dev ${dev ?? 'none'}`);
   return fail(
-    `Network overlaps with routes of this host: ${someOf(list)}`,
+    `Network overlaps with routes of this host: ${someOf(clashes.map(({ text }) => text))}`,
     'choose another Network in the network config, or remove the route: ip route delete',
   );
+}
+
+/** Where Network holds the nodes themselves, only routes that are as special as a peer's subnet are in the way. */
+export function judgeSubnetOverlap(
+  subnets: readonly Prefix[],
+  foreign: readonly ForeignRoute[],
+): Finding {
+  const clashes = foreign.filter(({ prefix }) =>
+    subnets.some((subnet) => holdsPrefix(subnet, prefix)),
+  );
+  if (clashes.length === 0)
+    return ok('it holds the nodes themselves; the host has no other route to a leased subnet');
+  return fail(
+    `routes of this host take packets to leased subnets: ${someOf(clashes.map(({ text }) => text))}`,
+    'remove the route or its device: ip route delete',
+  );
+}
+
+export interface ForeignRoute {
+  prefix: Prefix;
+  /** for people */
+  text: string;
+}
+
+/** Neither the overlay's nor those of this node's own pods. */
+export function foreignRoutes(
+  routes: readonly IpRoute[],
+  own: Prefix | undefined,
+  devices: readonly string[],
+): ForeignRoute[] {
+  return routes.flatMap(({ dst, dev, protocol }) => {
+    if (dst === 'default' || protocol === OWN_PROTOCOL) return [];
+    if (dev !== undefined && devices.includes(dev)) return [];
+    const prefix = parsePrefix(dst.includes('/') ? dst : `${dst}/32`);
+    if (!prefix || (own && holdsPrefix(own, prefix))) return [];
+    return [{ prefix, text: `${dst} dev ${dev ?? 'none'}` }];
+  });
 }
 
 export const UNDERLAY_CHECKS: readonly Check[] = [
@@ -88,8 +116,12 @@ export const UNDERLAY_CHECKS: readonly Check[] = [
       if ('error' in external)
         return fail(external.error, 'name one that is there: --iface (ip -br addr)');
       const addresses = (await site.peers()).slice(0, PEERS_MAX).map(({ publicIp }) => publicIp);
+      const { address4, address6 } = external;
       const found = await egressOf(
-        addresses.map((text) => parseAddress(text)).filter((words) => words !== undefined),
+        addresses.flatMap((text) => {
+          const to = parseAddress(text);
+          return to ? [{ to, from: familyOf(to) === 4 ? address4 : address6 }] : [];
+        }),
       );
       const own = new Set((await site.links()).flatMap((l) => l.addr_info.map((a) => a.local)));
       const peers = addresses
@@ -119,8 +151,20 @@ export const UNDERLAY_CHECKS: readonly Check[] = [
       const network = (await site.config())?.ipv4?.network;
       if (!network) return skipped('no IPv4 network');
       const { devices } = await overlayOf(site);
-      const own = (await site.ownLease())?.subnet4 ?? (await previousSubnet(site));
-      return judgeNetworkOverlap(network, own, await site.routes(), [...devices.values()]);
+      const lease = await site.ownLease();
+      const own = lease?.subnet4 ?? (await previousSubnet(site));
+      const foreign = foreignRoutes(await site.routes(), own, [...devices.values()]);
+      const leases = await site.leases();
+      const nodes = leases.flatMap(({ attributes: { publicIp4 } }) =>
+        publicIp4 ? [publicIp4] : [],
+      );
+      if (!nodes.some((address) => prefixContains(network, address)))
+        return judgeNetworkOverlap(network, foreign);
+      const others = leases.filter(({ key }) => key !== lease?.key);
+      return judgeSubnetOverlap(
+        others.flatMap(({ subnet4 }) => subnet4 ?? []),
+        foreign,
+      );
     },
   },
 ];

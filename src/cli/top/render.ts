@@ -2,6 +2,7 @@
 
 import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
+import { renderVerdict } from '../health-text.ts';
 import type { Status } from '../pages.ts';
 import { clipLine, renderAge, renderBits, renderCount, renderTable, widthOf } from '../render.ts';
 import type { Style } from '../style.ts';
@@ -43,14 +44,13 @@ function headLine(
   { columns }: Size,
   style: Style,
 ): string {
-  const { healthy, node, backend, devices = [], store, lease, startedAt } = status;
-  const health = healthy ? style.good('● healthy') : style.bad('✗ NOT HEALTHY');
+  const { node, backend, devices = [], store, lease, startedAt } = status;
   const parts = [
-    `${style.bold('weft top')}  ${health}`,
+    `${style.bold('weft top')}  ${renderVerdict(status, style)}`,
     ...(node ? [`${node.publicIp ?? node.publicIpv6} on ${node.interface}`] : []),
     ...(lease ? [lease.key.split('&')[0]?.replace(/-(\d+)$/, '/$1') ?? ''] : []),
     ...(backend ? [`${backend} ${devices[0]?.device ?? ''}`.trim()] : []),
-    `store ${store.ok ? style.good('ok') : style.bad('AWAY')}`,
+    `store ${store.ok ? style.good('ok') : style.bad('UNAVAILABLE')}`,
     `up ${renderAge(atMs - Date.parse(startedAt))}`,
   ];
   const state = isPaused

@@ -78,7 +78,7 @@ async function tryAcquire(
     leases = leases.filter((lease) => lease !== own);
   }
   const usable = previous && fitsConfig(config, previous) && !isTaken(previous, leases);
-  const subnets = usable ? previous : allocateSubnets(config, leases, random);
+  const subnets = usable ? previous : allocateSubnets(config, leases, attributes, random);
   const key = formatKey(subnets);
   const created = await store.create(key, encodeValue(attributes), LEASE_TTL_MS);
   if (created === 'exists') return undefined;

@@ -3,21 +3,32 @@ import { type Prefix, sameWords } from '../../shared/address.ts';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import type { FamilyConfig, NetworkConfig } from '../network-config.ts';
 import { addToAddress, compareAddresses, overlaps } from './arithmetic.ts';
-import type { Lease, LeaseSubnets } from './lease.ts';
+import type { Lease, LeaseAttributes, LeaseSubnets } from './lease.ts';
 import { SubnetSet } from './subnet-set.ts';
 
 /** flannel stops looking after this many free subnets and picks one of them. */
 const CANDIDATES_MAX = 100;
 
-/** A free subnet per enabled family, picked at random. Throws ERR_OUT_OF_SUBNETS. */
+/**
+ * A free subnet per enabled family, picked at random. One that holds a node's own address is not free: Network may be as wide as the
+ * site. Throws ERR_OUT_OF_SUBNETS.
+ */
 export function allocateSubnets(
   config: NetworkConfig,
   leases: readonly Lease[],
+  own: LeaseAttributes,
   random: () => number = Math.random,
 ): LeaseSubnets {
   const subnets: LeaseSubnets = {};
-  const taken4 = leases.flatMap((lease) => lease.subnet4 ?? []);
-  const taken6 = leases.flatMap((lease) => lease.subnet6 ?? []);
+  const nodes = [own, ...leases.map(({ attributes }) => attributes)];
+  const taken4 = [
+    ...leases.flatMap(({ subnet4 }) => subnet4 ?? []),
+    ...nodes.flatMap(({ publicIp4: words }) => (words ? { words, bits: 128 } : [])),
+  ];
+  const taken6 = [
+    ...leases.flatMap(({ subnet6 }) => subnet6 ?? []),
+    ...nodes.flatMap(({ publicIp6: words }) => (words ? { words, bits: 128 } : [])),
+  ];
   if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, taken4, random);
   if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, taken6, random);
   return subnets;
@@ -27,7 +38,7 @@ function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => 
   const { bits } = family.subnetMin;
   const candidates: Prefix[] = [];
   const leased = new SubnetSet();
-  for (const subnet of taken) leased.add(subnet, 'lease');
+  for (const subnet of taken) leased.add(subnet, 'taken');
   let words = family.subnetMin.words;
   while (
     compareAddresses(words, family.subnetMax.words) <= 0 &&

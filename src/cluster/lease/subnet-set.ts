@@ -20,13 +20,20 @@ export class SubnetSet {
     for (const [bits, networks] of this.inside) networks.set(networkOf(subnet.words, bits), key);
   }
 
-  /** Key of a member that holds this subnet or lies in it. */
-  overlapping(subnet: Prefix): string | undefined {
+  /** Key of a member that holds this subnet. */
+  holding(subnet: Prefix): string | undefined {
     for (const [bits, networks] of this.keys) {
       if (bits > subnet.bits) continue;
       const key = networks.get(networkOf(subnet.words, bits));
       if (key !== undefined) return key;
     }
+    return undefined;
+  }
+
+  /** Key of a member that holds this subnet or lies in it. */
+  overlapping(subnet: Prefix): string | undefined {
+    const key = this.holding(subnet);
+    if (key !== undefined) return key;
     const networks = this.inside.get(subnet.bits) ?? this.indexBy(subnet.bits);
     return networks.get(networkOf(subnet.words, subnet.bits));
   }

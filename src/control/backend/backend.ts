@@ -5,6 +5,7 @@ import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/l
 import type { NetworkConfig } from '../../cluster/network-config.ts';
 import type { Peer } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
+import type { AddressedLink } from '../../host/ip-json.ts';
 import type { RouteKeeper } from '../../host/routes.ts';
 import type { Addon } from '../../memory/addon.ts';
 import type { Totals } from '../../memory/counters.ts';
@@ -54,6 +55,8 @@ export interface Backend extends BackendFacts {
   apply(peers: readonly Peer[]): Promise<void>;
   /** Compares with the host what should be there and puts back what is missing. Returns what it did, '' if nothing. */
   heal(): Promise<string>;
+  /** These are the host's addresses: no packet brings one of them as its source. Absent where the kernel carries the packets. */
+  learnAddresses?(links: readonly AddressedLink[]): void;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */

@@ -37,7 +37,12 @@ export class HostGatewayBackend extends AllocBackend {
     const device = this.context.external.name;
     this.context.routes.set(
       'peers',
-      peers.map(({ subnet, address }) => ({ prefix: subnet, gateway: address, device })),
+      peers.map(({ key: peer, subnet, address }) => ({
+        prefix: subnet,
+        gateway: address,
+        device,
+        peer,
+      })),
     );
     await this.context.routes.sync();
   }

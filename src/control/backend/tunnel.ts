@@ -12,7 +12,9 @@ import {
 } from '../../host/device.ts';
 import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
-import type { ExternalInterface } from '../../host/external-interface.ts';
+import { type ExternalInterface, lookAtLinks } from '../../host/external-interface.ts';
+import type { AddressedLink } from '../../host/ip-json.ts';
+import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
@@ -22,6 +24,7 @@ import {
   formatPrefix,
   NO_MAC,
   type Prefix,
+  prefixContains,
 } from '../../shared/address.ts';
 import type { Observation } from '../observe/observation.ts';
 import { type Binding, type Link, Plane } from '../plane/plane.ts';
@@ -115,6 +118,7 @@ export class TunnelBackend implements Backend {
   async start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
     this.subnets = subnets;
     this.peers = peers;
+    this.learnAddresses(await lookAtLinks());
     await this.startForwarding();
   }
 
@@ -146,7 +150,9 @@ export class TunnelBackend implements Backend {
   private links(): Link[] {
     return this.bindings().map((binding) => ({
       ...binding,
-      network: this.network(binding.family),
+      network: this.holdsNodes(binding.family)
+        ? this.ownSubnet(binding.family)
+        : this.network(binding.family),
       ownSubnet: this.ownSubnet(binding.family),
       mac: this.macOf(binding.family),
       mtu: this.deviceMtu(binding.family),
@@ -165,6 +171,15 @@ export class TunnelBackend implements Backend {
     const range = family === 4 ? ipv4 : ipv6;
     if (!range) throw new Error(`no IPv${family} in the network config`);
     return range.network;
+  }
+
+  /** Network may be as wide as the site (flannel's own example is 10.0.0.0/8): then addresses inside need not be pods'. */
+  private holdsNodes(family: 4 | 6): boolean {
+    const network = this.network(family);
+    return (
+      prefixContains(network, underlayAddress(this.context.external, family)) ||
+      this.peers.some((peer) => peer.family === family && prefixContains(network, peer.address))
+    );
   }
 
   /** MTU of a family's device. */
@@ -200,20 +215,34 @@ export class TunnelBackend implements Backend {
     }
   }
 
-  /** One route for the whole overlay, because the workers look up the peer; with DirectRouting more special ones for neighbours. */
+  /**
+   * One route for the whole overlay, because the workers look up the peer; where Network holds the nodes themselves, one for each
+   * peer's subnet, as flannel has them. With DirectRouting more special ones for neighbours.
+   */
   private async routePeers(): Promise<string> {
     const { routes } = this.context;
-    const overlay = this.families.map((family) => ({
-      prefix: this.network(family),
-      device: this.deviceName(family),
-      ...(family === 4 && { source: this.ownSubnet(4).words }),
-    }));
+    const overlay = this.families.flatMap((family) => {
+      const device = this.deviceName(family);
+      const source = family === 4 ? { source: this.ownSubnet(4).words } : {};
+      const prefixes = this.holdsNodes(family)
+        ? this.peers.filter((peer) => peer.family === family).map(({ subnet }) => subnet)
+        : [this.network(family)];
+      return prefixes.map((prefix) => ({ prefix, device, ...source }));
+    });
     routes.set('overlay', overlay);
     if (this.tunnel.directRouting) {
-      const egress = await egressOf(this.peers.map((peer) => peer.address));
-      const direct = this.peers.flatMap(({ subnet, address }) => {
+      const { external } = this.context;
+      const egress = await egressOf(
+        this.peers.map(({ address: to, family }) => ({
+          to,
+          from: underlayAddress(external, family),
+        })),
+      );
+      const direct = this.peers.flatMap(({ key: peer, subnet, address }) => {
         const way = egress.get(formatAddress(address));
-        return way?.isDirect ? [{ prefix: subnet, gateway: address, device: way.device }] : [];
+        return way?.isDirect
+          ? [{ prefix: subnet, gateway: address, device: way.device, peer }]
+          : [];
       });
       routes.set('direct', direct);
     }
@@ -223,9 +252,13 @@ export class TunnelBackend implements Backend {
   // ---- changes while it runs ----
 
   async apply(peers: readonly Peer[]): Promise<void> {
+    const held = this.families.map((family) => this.holdsNodes(family));
     this.peers = peers;
+    const holds = this.families.map((family) => this.holdsNodes(family));
+    // What workers take for an address of pods is part of their task.
+    if (holds.some((now, i) => now !== held[i])) return this.rebuild();
     await this.plane.apply(peers);
-    if (this.tunnel.directRouting) await this.routePeers();
+    if (this.tunnel.directRouting || holds.includes(true)) await this.routePeers();
   }
 
   async heal(): Promise<string> {
@@ -250,6 +283,10 @@ export class TunnelBackend implements Backend {
     }
     const routes = await this.routePeers();
     return [...done, routes].filter(Boolean).join('; ');
+  }
+
+  learnAddresses(links: readonly AddressedLink[]): void {
+    this.plane.guard(localAddresses(links));
   }
 
   async move(external: ExternalInterface): Promise<void> {

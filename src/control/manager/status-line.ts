@@ -11,10 +11,12 @@ export class StatusLine {
     const drops = this.dropsPerSecond(node.backend?.status().totals);
     const notReady = node.whyNotReady();
     if (notReady !== '') return node.waitsFor === '' ? notReady : `${notReady}: ${node.waitsFor}`;
-    const { peers, registry, store } = node;
-    const count = `${peers.length} ${peers.length === 1 ? 'peer' : 'peers'}`;
+    const { peers, reach, registry, store } = node;
+    const silent = reach?.summary()?.silent.length ?? 0;
+    const note = silent > 0 ? ` (${silent} unreachable)` : '';
+    const count = `${peers.length} ${peers.length === 1 ? 'peer' : 'peers'}${note}`;
     const kind = registry.name.split(/[ :]/, 1)[0];
-    return `${count}, ${kind} ${store.ok ? 'ok' : 'away'}, ${drops} drops/s`;
+    return `${count}, ${kind} ${store.ok ? 'ok' : 'unavailable'}, ${drops} drops/s`;
   }
 
   private dropsPerSecond(totals: Totals | undefined): number {

@@ -3,7 +3,7 @@
  * does not answer leave the last peers in force.
  */
 import type { NetworkConfig } from '../../cluster/network-config.ts';
-import { leasesToPeers, type Peer } from '../../cluster/peers.ts';
+import { leasesToPeers, type Peer, type Skipped } from '../../cluster/peers.ts';
 import type { HeldLease, LeaseList, Registry } from '../../cluster/registry.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
@@ -29,6 +29,12 @@ export class Membership {
   peers: readonly Peer[] = [];
   /** how many of them are kept though their leases vanished */
   held = 0;
+  /** leases that did not become peers */
+  skipped: readonly Skipped[] = [];
+  /** how many keys have no lease in them that can be read */
+  unreadable = 0;
+  /** keys of other leases that have our own public address */
+  twins: readonly string[] = [];
   /** why the newest list is not in force, '' when it is */
   problem = '';
   store: StoreState;
@@ -94,8 +100,13 @@ export class Membership {
 
   /** Leases → peers, with those kept that vanished in doubtful circumstances. */
   private peersOf(list: LeaseList, { config, own }: Scope): Guarded {
-    const { peers, skipped } = leasesToPeers(list.leases, own.lease, config);
+    const { peers, skipped, twins } = leasesToPeers(list.leases, own.lease, config);
+    this.skipped = skipped;
+    this.twins = twins;
+    this.unreadable = list.unreadable.length;
     for (const key of list.unreadable) this.rare.warn({ key }, 'not a lease, ignored');
+    for (const key of twins)
+      this.rare.error({ key }, 'this lease has our public address too, and is not used');
     for (const { key, why } of skipped) this.rare.warn({ key }, `lease ignored: ${why}`);
     const guarded = this.guard.apply(peers, list.ownIsThere, this.clock.nowMs());
     if (guarded.held > this.held)

@@ -16,7 +16,18 @@ export interface HealthFacts {
   lease: { key: string; state: string; expiresAtMs?: number; marginMs: number } | undefined;
   workers: readonly { state: string; restarts: number }[];
   heldPeers: number;
+  /** what the background echoes say; undefined where none are sent */
+  reach: { peers: number; silent: readonly SilentFact[] } | undefined;
+  skippedLeases: readonly { key: string; why: string }[];
+  /** how many keys have no lease in them that can be read */
+  unreadableLeases: number;
+  /** keys of other leases that have our own public address */
+  twins: readonly string[];
+  /** how far the clock by which leases end is ahead of ours, ms */
+  clockAheadMs: number | undefined;
   firewallProblem: string;
+  /** settings by which the kernel does not forward */
+  forwardingProblem: string;
   /** the newest list of nodes that could not be put in force */
   tableProblem: string;
   routesProblem: string;
@@ -28,6 +39,8 @@ export interface HealthFacts {
   addressTaken: string;
   /** which addresses others gave to our devices */
   addressForeign: string;
+  /** which peers' packets somebody else's routes take */
+  shadowed: string;
   /** the largest encapsulated packet that the config asks for, and what the underlay's interface takes, bytes */
   mtu: { outer: number; underlay: number } | undefined;
   /** of the last minute */
@@ -39,6 +52,16 @@ export interface HealthFacts {
   };
 }
 
+/** A peer that does not answer. */
+export interface SilentFact {
+  name: string;
+  /** for so long; of one that has never answered, since it was learned of */
+  silentMs: number;
+  hasAnswered: boolean;
+  /** packets of it arrive */
+  isHeard: boolean;
+}
+
 type Found = HealthWarning | undefined;
 
 /** A packet of such a kind each second is no accident. */
@@ -47,6 +70,21 @@ const DROPS_PER_MINUTE = 60;
 const QUEUE_FULL_SHARE = 0.001;
 /** A renewal is tried every minute; this long without success is news. */
 const OVERDUE_MS = 300_000;
+/** A clock that is off by less is no news. */
+const SKEW_MS = 60_000;
+/** How many of a list a text names. */
+const NAMED_MAX = 3;
+
+/** Besides all that is critical. Drops are not among them: a stranger's packets must not break a verdict. */
+const BREAKING: ReadonlySet<string> = new Set(['peers-unreachable', 'leases-skipped']);
+
+/** Whether pods of this node can't reach pods of all peers because of it. */
+export function breaksVerdict({
+  severity,
+  code,
+}: Pick<HealthWarning, 'severity' | 'code'>): boolean {
+  return severity === 'critical' || BREAKING.has(code);
+}
 
 /** Everything that is amiss, the most important first. */
 export function warningsOf(facts: HealthFacts): HealthWarning[] {
@@ -54,20 +92,30 @@ export function warningsOf(facts: HealthFacts): HealthWarning[] {
     ...leaseWarnings(facts),
     ...workerWarnings(facts),
     ...hostWarnings(facts),
+    reachWarning(facts),
     ...storeWarnings(facts),
     ...dropWarnings(facts),
   ];
-  const isCritical = (warning: HealthWarning): number => (warning.severity === 'critical' ? 0 : 1);
-  return all.flatMap((found) => found ?? []).sort((a, b) => isCritical(a) - isCritical(b));
+  const rank = (warning: HealthWarning): number =>
+    warning.severity === 'critical' ? 0 : breaksVerdict(warning) ? 1 : 2;
+  return all.flatMap((found) => found ?? []).sort((a, b) => rank(a) - rank(b));
 }
 
-function leaseWarnings({ lease, nowMs }: HealthFacts): Found[] {
+function leaseWarnings({ lease, nowMs, twins }: HealthFacts): Found[] {
   if (!lease) return [];
   const { key, state, expiresAtMs, marginMs } = lease;
   const leftMs = expiresAtMs === undefined ? Number.POSITIVE_INFINITY : expiresAtMs - nowMs;
   const minutes = Math.max(0, Math.round(leftMs / 60_000));
   const isOverdue = marginMs - leftMs > Math.min(OVERDUE_MS, marginMs / 2);
   return [
+    twins.length > 0
+      ? critical(
+          'address-taken',
+          'Another lease has our public address',
+          `${some(twins)}: its node is not a peer, because packets to it would come back to this node`,
+          'give each node its own --public-ip; if no such node exists, delete the key from the store',
+        )
+      : undefined,
     state === 'taken'
       ? critical(
           'lease-taken',
@@ -136,8 +184,18 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
 }
 
 function hostWarnings(facts: HealthFacts): Found[] {
-  const { phase, firewallProblem, routesProblem, hostProblem, underlayMoved, mtu } = facts;
+  const { phase, firewallProblem, routesProblem, hostProblem, underlayMoved, shadowed, mtu } =
+    facts;
+  const { forwardingProblem } = facts;
   return [
+    forwardingProblem !== ''
+      ? critical(
+          'forwarding-off',
+          'IP forwarding is off',
+          `${forwardingProblem}: the kernel passes no packet between pods and the overlay`,
+          `sysctl -w ${forwardingProblem.replaceAll('=0', '=1').replaceAll(',', '')}, and the same in /etc/sysctl.d/`,
+        )
+      : undefined,
     phase !== ''
       ? critical(
           'not-started',
@@ -151,7 +209,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
           'firewall-missing',
           'Firewall rules are not in place',
           firewallProblem,
-          'install the tool, or choose the other kind with EnableNFTables in the network config',
+          'install iptables or nft if neither is there; weft doctor looks at what drops',
         )
       : undefined,
     routesProblem !== ''
@@ -179,6 +237,14 @@ function hostWarnings(facts: HealthFacts): Found[] {
         )
       : undefined,
     ...addressWarnings(facts),
+    shadowed !== ''
+      ? critical(
+          'route-shadowed',
+          "Somebody else's route takes packets to a node",
+          shadowed,
+          'remove the route or its device, if nobody needs it; else give the cluster another Network',
+        )
+      : undefined,
     mtu && mtu.outer > mtu.underlay
       ? critical(
           'mtu-mismatch',
@@ -211,8 +277,75 @@ function addressWarnings({ addressTaken, addressForeign }: HealthFacts): Found[]
   ];
 }
 
-function storeWarnings({ store, heldPeers, tableProblem }: HealthFacts): Found[] {
+function reachWarning({ reach }: HealthFacts): Found {
+  if (!reach || reach.silent.length === 0) return undefined;
+  const { peers, silent } = reach;
+  const title = `${silent.length} of ${peers} peers unreachable`;
+  const text = some(silent.map(silenceOf));
+  const isHeard = silent.some((peer) => peer.isHeard);
+  const advice = isHeard
+    ? 'packets come from it but no echo comes back: look for a firewall that drops one direction of the UDP port, or ICMP from the overlay'
+    : '"weft ping --all" shows who reaches whom, "weft doctor" looks for the cause; a node that is gone for good is a peer until its lease ends';
+  return silent.length === peers
+    ? critical('peers-unreachable', title, text, advice)
+    : { ...warning('peers-unreachable', title, text, advice), impactsConnectivity: true };
+}
+
+function silenceOf({ name, silentMs, hasAnswered, isHeard }: SilentFact): string {
+  const text = hasAnswered ? `has not answered for ${duration(silentMs)}` : 'has never answered';
+  return `${name} ${text}${isHeard ? ', though packets come from it' : ''}`;
+}
+
+function some(texts: readonly string[]): string {
+  const rest = texts.length - NAMED_MAX;
+  return `${texts.slice(0, NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
+}
+
+function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+}
+
+function clockWarning({ clockAheadMs, lease }: HealthFacts): Found {
+  const offMs = Math.abs(clockAheadMs ?? 0);
+  if (offMs < SKEW_MS) return undefined;
+  const words = [
+    'clock-skew',
+    'The clock of this node is off',
+    `${duration(offMs)} ${(clockAheadMs ?? 0) > 0 ? 'behind' : 'ahead of'} the clock by which leases end`,
+    'let the nodes keep the time by NTP: timedatectl set-ntp true',
+  ] as const;
+  // From here on a lease seems to have ended before it is renewed.
+  return offMs < (lease?.marginMs ?? Number.POSITIVE_INFINITY)
+    ? warning(...words)
+    : critical(...words);
+}
+
+function storeWarnings(facts: HealthFacts): Found[] {
+  const { store, heldPeers, tableProblem, skippedLeases, unreadableLeases } = facts;
+  const skipped = skippedLeases.length;
   return [
+    skipped > 0
+      ? {
+          ...warning(
+            'leases-skipped',
+            `${skipped} lease${skipped > 1 ? 's' : ''} can't be used`,
+            some(skippedLeases.map(({ key, why }) => `${key}: ${why}`)),
+            'all nodes need one network config; "weft doctor" compares the leases',
+          ),
+          impactsConnectivity: true,
+        }
+      : undefined,
+    unreadableLeases > 0
+      ? warning(
+          'leases-unreadable',
+          'Not everything among the leases is one',
+          `${unreadableLeases} key${unreadableLeases > 1 ? 's' : ''} can't be read`,
+          '"weft doctor" names them; delete them from the store',
+        )
+      : undefined,
+    clockWarning(facts),
     store.ok
       ? undefined
       : warning(
@@ -297,11 +430,17 @@ const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
   'lease-lost': 10_000,
   'worker-away': 2_000,
   'firewall-missing': 10_000,
+  'forwarding-off': 10_000,
+  'address-taken': 10_000,
+  'leases-skipped': 10_000,
+  'leases-unreadable': 10_000,
+  'peers-unreachable': 5_000,
   'routes-refused': 10_000,
   'host-not-repaired': 10_000,
   'underlay-moved': 10_000,
   'overlay-address-taken': 2_000,
   'foreign-address': 2_000,
+  'route-shadowed': 5_000,
   'table-stale': 10_000,
   'peers-held': 5_000,
 };

@@ -5,6 +5,7 @@ import { programVersion } from '../../shared/version.ts';
 import type { BackendStatus } from '../backend/backend.ts';
 import type { Node } from '../node.ts';
 import { KeptHistogram } from './kept-histogram.ts';
+import type { SelfWatch } from './self-watch.ts';
 
 /** What a scrape gets. */
 export interface Exposition {
@@ -13,10 +14,14 @@ export interface Exposition {
 }
 
 /** The node's metrics; each call is one scrape. */
-export function metricsOf(node: Node): () => Promise<Exposition> {
+export function metricsOf(node: Node, watch: SelfWatch): () => Promise<Exposition> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   addState(registry, node);
+  addReach(registry, node);
+  gauge(registry, 'weft_healthy', '1 when weft status says healthy.', () =>
+    Number(watch.isHealthy()),
+  );
   addTable(registry, () => node.backend?.status());
   addLease(registry, node);
   addWorkers(registry, () => node.backend?.status());
@@ -93,6 +98,28 @@ function addState(registry: Registry, node: Node): void {
     const { firewall } = node.problems;
     return firewall === undefined ? undefined : Number(firewall === '');
   });
+}
+
+function addReach(registry: Registry, node: Node): void {
+  const summary = () => node.reach?.summary();
+  gauge(
+    registry,
+    'weft_peers_reachable',
+    'Peers that answer echoes through the overlay; absent where none are sent.',
+    () => summary()?.reachable,
+  );
+  gauge(
+    registry,
+    'weft_peers_unreachable',
+    'Peers of which three echoes in a row were lost; absent where none are sent.',
+    () => summary()?.silent.length,
+  );
+  gauge(
+    registry,
+    'weft_leases_skipped',
+    "Leases that can't be used and are not peers.",
+    () => node.skipped.length,
+  );
 }
 
 function addTable(registry: Registry, status: () => BackendStatus | undefined): void {

@@ -2,13 +2,23 @@
 import type { HealthWarning } from '../../api/health.ts';
 import { kindOf } from '../../cluster/kinds/all.ts';
 import type { Totals } from '../../memory/counters.ts';
+import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import type { BackendStatus } from '../backend/backend.ts';
 import type { Node } from '../node.ts';
-import { type HealthFacts, WarningBoard, warningsOf } from './health-warnings.ts';
+import type { ReachSummary } from '../reach/summary.ts';
+import {
+  breaksVerdict,
+  type HealthFacts,
+  type SilentFact,
+  WarningBoard,
+  warningsOf,
+} from './health-warnings.ts';
 import { everySecond, History } from './history.ts';
 
 /** What "the last minute" of the warnings is, in looks. */
 const MINUTE = 60;
+/** A peer that spoke this recently counts as heard. */
+const HEARD_MS = 30_000;
 
 /** What warnings compare with a minute ago. */
 interface Moment {
@@ -38,6 +48,11 @@ export class SelfWatch {
   /** Warnings that have lasted. */
   warnings(): HealthWarning[] {
     return this.board.visible();
+  }
+
+  /** Ready, and nothing has lasted that keeps pods from pods of any peer. */
+  isHealthy(): boolean {
+    return this.node.whyNotReady() === '' && !this.warnings().some(breaksVerdict);
   }
 
   private look(nowMs: number): void {
@@ -91,14 +106,36 @@ function factsOf(
     },
     workers: status?.workers ?? [],
     heldPeers: node.held,
+    reach: reachFacts(node, nowMs),
+    skippedLeases: node.skipped,
+    unreadableLeases: node.unreadable,
+    twins: node.twins,
+    clockAheadMs: node.clockAheadMs,
     firewallProblem: problems.firewall ?? '',
+    forwardingProblem: problems.forwarding,
     tableProblem: problems.table,
     routesProblem: problems.routes,
     hostProblem: problems.host,
     underlayMoved: problems.underlay,
     addressTaken: problems.addressTaken,
     addressForeign: problems.addressForeign,
+    shadowed: problems.shadowed,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,
   };
+}
+
+function reachFacts(node: Node, nowMs: number): HealthFacts['reach'] {
+  const summary = node.reach?.summary();
+  return summary && { peers: node.peers.length, silent: silentFacts(summary, node, nowMs) };
+}
+
+function silentFacts({ silent }: ReachSummary, { backend }: Node, nowMs: number): SilentFact[] {
+  const ledger = backend?.observation?.ledger;
+  return silent.map(({ peer, silentMs, hasAnswered }) => {
+    const name = `${formatAddress(peer.address)} (${formatPrefix(peer.subnet)})`;
+    const heardAt = ledger?.totalsOf(peer).lastHeardAt;
+    const isHeard = heardAt !== undefined && nowMs - heardAt.getTime() < HEARD_MS;
+    return { name, silentMs, hasAnswered, isHeard };
+  });
 }

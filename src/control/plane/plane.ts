@@ -13,6 +13,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { Observation } from '../observe/observation.ts';
 import { Books } from './books.ts';
 import type { PlaneContext } from './context.ts';
+import { LocalAddressTable } from './local-addresses.ts';
 import {
   closePorts,
   type FamilyPorts,
@@ -68,11 +69,13 @@ export class Plane {
   private table: TableStatus | null = null;
   /** those in force, with the shortcuts' marks */
   private peers: readonly Peer[] = [];
+  private readonly localAddresses: LocalAddressTable;
   private shortcutCheck: NodeJS.Timeout | undefined;
 
   constructor(context: PlaneContext) {
     const { addon, log, settings } = context;
     this.context = context;
+    this.localAddresses = new LocalAddressTable(log);
     this.observation = new Observation(settings.workers);
     this.books = new Books(settings.workers, this.observation.ledger);
     this.spare = new Supervisor(addon, log, settings.workers);
@@ -90,6 +93,8 @@ export class Plane {
     if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
     this.shortcuts = await openShortcuts(this.context);
     for (const shortcut of this.shortcuts) this.books.openShortcut(shortcut);
+    if (this.ports.some((family) => family.workers.some(({ icmpFd }) => icmpFd < 0)))
+      log.warn('no raw socket (CAP_NET_RAW): ICMP errors of the overlay do not reach senders');
     log.info({ offloads: this.offloads(), checksum: addon.checksumName() }, 'data plane opened');
   }
 
@@ -107,12 +112,14 @@ export class Plane {
       (next) => this.observation.ledger.assign(next),
     );
     await this.publish(peers);
+    this.localAddresses.setLinks(links.flatMap(({ ownSubnet, local }) => [ownSubnet.words, local]));
     const tasks = this.tasksOf(links);
     for (const shortcut of this.shortcuts) shortcut.begin(tasks[0] ?? []);
     supervisor.start(
       tasks.map((own, worker) => ({
         cpu: -1,
         table: memory,
+        localAddresses: this.localAddresses.memory,
         observation: this.observation.memoryOf(worker),
         encap: this.context.tunnel.encap,
         sourceCheck: settings.sourceCheck,
@@ -160,6 +167,11 @@ export class Plane {
   async apply(peers: readonly Peer[]): Promise<void> {
     // Workers first: whether a shortcut may be taken to new peers is found out behind that.
     await this.publish(this.shortcuts.reduce((all, shortcut) => shortcut.recall(all), peers));
+  }
+
+  /** These are the host's addresses now: what comes from the underlay must not have one of them as its source. */
+  guard(addresses: readonly Words[]): void {
+    this.localAddresses.setHost(addresses);
   }
 
   private async publish(peers: readonly Peer[]): Promise<void> {

@@ -26,6 +26,8 @@ export interface WorkerPorts {
   sendFds: number[];
   /** their ports */
   sendPorts: number[];
+  /** raw socket on which ICMP errors leave; -1 without permission for one */
+  icmpFd: number;
   features: number;
 }
 
@@ -75,7 +77,7 @@ interface Socket {
 }
 
 class Opener {
-  private readonly senders: number[] = [];
+  private readonly unnamed: number[] = [];
   private readonly named = new Map<string, number>();
   private readonly addon: Addon;
   private readonly store: FdStore;
@@ -89,7 +91,7 @@ class Opener {
 
   /** What the store has a copy of waits for the next try, so that a name never stands for two descriptors. */
   undo(): void {
-    for (const fd of this.senders) this.addon.close(fd);
+    for (const fd of this.unnamed) this.addon.close(fd);
     for (const [name, fd] of this.named) this.store.giveBack(name, fd);
   }
 
@@ -117,6 +119,7 @@ class Opener {
       udpFd: receiver.fd,
       sendFds: senders.map(({ fd }) => fd),
       sendPorts: senders.map(({ port }) => port),
+      icmpFd: this.openIcmp(),
       features,
     };
   }
@@ -149,8 +152,19 @@ class Opener {
     const { local } = this.wishes;
     const own = { address: addressBytes(local), port: 0, reusePort: false, gro: false };
     const socket = this.addon.openUdp({ ...this.receiverOptions(), ...own });
-    this.senders.push(socket.fd);
+    this.unnamed.push(socket.fd);
     return socket;
+  }
+
+  /** -1 without CAP_NET_RAW: forwarding does not need it. */
+  private openIcmp(): number {
+    try {
+      const fd = this.addon.openIcmp(this.wishes.family);
+      this.unnamed.push(fd);
+      return fd;
+    } catch {
+      return -1;
+    }
   }
 }
 
@@ -175,17 +189,28 @@ async function explain(error: unknown, device: string, port: number): Promise<We
 
 /** Closes all; what the store holds a copy of lives on there. */
 export function closePorts(addon: Addon, ports: readonly FamilyPorts[]): void {
-  const fds = ports.flatMap((p) => p.workers.flatMap((w) => [w.tunFd, w.udpFd, ...w.sendFds]));
-  for (const fd of new Set(fds)) addon.close(fd);
+  for (const { workers } of ports) {
+    for (const worker of workers) {
+      closeUnnamed(addon, worker);
+      addon.close(worker.udpFd);
+      addon.close(worker.tunFd);
+    }
+  }
+}
+
+/** Closes what the store has no copy of: the sockets that only send. */
+function closeUnnamed(addon: Addon, { udpFd, sendFds, icmpFd }: WorkerPorts): void {
+  for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
+  if (icmpFd >= 0) addon.close(icmpFd);
 }
 
 /** Closes the sending sockets; queues and receiving sockets wait in the store to be adopted by the next {@link openPorts}. */
 export function giveBackPorts(addon: Addon, store: FdStore, ports: readonly FamilyPorts[]): void {
   for (const { family, workers } of ports) {
-    workers.forEach(({ tunFd, udpFd, sendFds }, worker) => {
-      for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
-      store.giveBack(storeName('udp', family, worker), udpFd);
-      store.giveBack(storeName('tun', family, worker), tunFd);
+    workers.forEach((ports, worker) => {
+      closeUnnamed(addon, ports);
+      store.giveBack(storeName('udp', family, worker), ports.udpFd);
+      store.giveBack(storeName('tun', family, worker), ports.tunFd);
     });
   }
 }

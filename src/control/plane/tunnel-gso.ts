@@ -11,7 +11,7 @@ import { probeTunnel } from '../../host/tunnel-probe.ts';
 import type { Addon } from '../../memory/addon.ts';
 import { FEATURE } from '../../memory/layout.ts';
 import type { LinkTask } from '../../memory/worker-task.ts';
-import { formatAddress, type Mac, parseMac, type Words } from '../../shared/address.ts';
+import { familyOf, formatAddress, type Mac, parseMac, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { getOrMake } from '../../shared/memo.ts';
 import { type PlainLog, rarely } from '../../shared/repeats.ts';
@@ -113,7 +113,7 @@ export class TunnelGso implements Shortcut {
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
     const startedMs = Date.now();
     const addresses = uniqueAddresses(peers);
-    const found = await egressOf(addresses);
+    const found = await egressOf(addresses.map((to) => ({ to, from: this.sourceTo(to) })));
     const now = Date.now();
     this.lookAgainMs = now + (now - startedMs) / LOOK_SHARE;
     this.devices = new Map(
@@ -124,6 +124,11 @@ export class TunnelGso implements Shortcut {
       if (device !== undefined) await this.judge(device, peer, now);
     }
     return this.recall(peers);
+  }
+
+  /** What the helper's packets carry as their source. */
+  private sourceTo(address: Words): Words | undefined {
+    return this.links.find(({ family }) => family === familyOf(address))?.underlayAddress;
   }
 
   /** Workers hand over what goes this way, and count it. */

@@ -9,6 +9,7 @@ import { matrixOf, peerNodes } from './matrix.ts';
 import type { Question, Row } from './protocol.ts';
 import { OwnRow } from './row.ts';
 import { ReachServer } from './server.ts';
+import { type ReachSummary, summaryOf } from './summary.ts';
 
 /** Nodes that are asked at the same time. */
 const ASKED_AT_ONCE = 16;
@@ -69,6 +70,12 @@ export class Reach {
     this.server.stop();
     this.row.stop();
     this.echo.close();
+  }
+
+  /** Who answers the background echoes; undefined where none are sent. */
+  summary(): ReachSummary | undefined {
+    const { probeMs, peers } = this.context;
+    return probeMs > 0 ? summaryOf(peers(), this.row) : undefined;
   }
 
   /** Never older than some seconds; whoever asks meanwhile shares the work. */

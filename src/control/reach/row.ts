@@ -3,7 +3,10 @@ import type { Peer } from '../../cluster/peers.ts';
 import type { EchoSender } from './echo.ts';
 
 const PAYLOAD_BYTES = 56;
+/** Of a round, for which somebody waits. */
 const TIMEOUT_MS = 500;
+/** Of a background echo: a machine that is too busy to answer at once is not cut off. */
+const PATIENT_TIMEOUT_MS = 1_500;
 /** A single lost packet is no cut. */
 const TRIES = 3;
 /** After this no echo is begun: who asks waits little longer (server.ts), also when most of a large cluster is silent. */
@@ -14,8 +17,14 @@ const FRESH_MS = 3_000;
 const RECENT = 10;
 /** Peers that a round looks at: five seconds' worth of echoes. */
 export const ROUND_PEERS_MAX = 1_000;
-/** Background echoes of one node are at least this far apart, however many peers there are. */
-const SPACING_MS_MIN = 50;
+/** Background echoes of one node are at least this far apart, however many peers there are and however many of them are silent. */
+export const SPACING_MS_MIN = 50;
+/** After a lost echo the next one is due this early; but a peer that answers none of {@link RECENT} waits for its turn like everybody. */
+const AGAIN_MS = 500;
+/** How late a new peer may be noticed. */
+const LOOK_MS = 1_000;
+/** A peer that has never answered may still be starting. */
+const GRACE_MS = 15_000;
 
 export type CellState = 'ok' | 'lost' | 'unknown';
 
@@ -28,43 +37,106 @@ export interface RowCell {
   lossRatio: number | null;
 }
 
+/** What the background echoes say about one peer. */
+export interface Standing {
+  /** as in the row; but a peer that has never answered is unknown for {@link GRACE_MS} */
+  state: CellState;
+  /** newest round trip; null: not answered */
+  rttMs: number | null;
+  /** since its last answer; of a peer that has never answered, since it was learned of */
+  silentMs: number;
+  hasAnswered: boolean;
+}
+
 interface Record {
   state: CellState;
   rttMs: number | null;
   /** newest last */
   recent: boolean[];
+  /** of the last answer, on the monotonic clock; undefined: none yet */
+  answeredAtMs: number | undefined;
 }
 
 export class OwnRow {
   private readonly peers: () => readonly Peer[];
   private readonly echo: Pick<EchoSender, 'send'>;
   private readonly records = new Map<string, Record>();
+  private readonly clock: () => number;
+  private readonly learnedAtMs = new Map<string, number>();
+  /** peers whose next echo does not wait for their turn, by id: they are new, or one was lost */
+  private readonly doubts = new Map<string, { peer: Peer; dueAtMs: number }>();
   private round: Promise<void> | undefined;
   private roundAtMs = Number.NEGATIVE_INFINITY;
   private timer: NodeJS.Timeout | undefined;
+  private known: readonly Peer[] | undefined;
   private next = 0;
+  private nextAtMs = Number.NEGATIVE_INFINITY;
+  private wasDoubt = false;
 
-  constructor(peers: () => readonly Peer[], echo: Pick<EchoSender, 'send'>) {
+  /** `clock`: monotonic, ms. */
+  constructor(
+    peers: () => readonly Peer[],
+    echo: Pick<EchoSender, 'send'>,
+    clock: () => number = () => performance.now(),
+  ) {
     this.peers = peers;
     this.echo = echo;
+    this.clock = clock;
   }
 
-  /** One echo to each peer every `periodMs`, evenly spread; with many peers less often. */
+  /** One echo to each peer every `periodMs`, evenly spread, with many peers less often; sooner where there is doubt. */
   keepProbing(periodMs: number): void {
     const step = (): void => {
-      const peers = this.peers();
-      const peer = peers[this.next % Math.max(1, peers.length)];
-      this.next = (this.next + 1) % Math.max(1, peers.length);
-      if (this.next === 0) this.forget();
-      if (peer && this.round === undefined) void this.probe(peer);
-      const spacingMs = Math.max(SPACING_MS_MIN, periodMs / Math.max(1, peers.length));
-      this.timer = setTimeout(step, spacingMs).unref();
+      if (this.round === undefined) this.probeNext(periodMs);
+      this.timer = setTimeout(step, this.waitMs()).unref();
     };
     step();
   }
 
+  /** At most one echo. Doubts and turns alternate where both are due: many silent peers do not keep the others waiting. */
+  probeNext(periodMs: number): void {
+    this.learn();
+    const nowMs = this.clock();
+    const isTurn = nowMs >= this.nextAtMs;
+    const doubted = isTurn && this.wasDoubt ? undefined : this.takeDoubt(nowMs);
+    this.wasDoubt = doubted !== undefined;
+    if (doubted) return void this.probe(doubted, PATIENT_TIMEOUT_MS);
+    if (!isTurn) return;
+    const peers = this.peers();
+    const count = Math.max(1, peers.length);
+    const peer = peers[this.next % count];
+    this.next = (this.next + 1) % count;
+    this.nextAtMs = nowMs + periodMs / count;
+    if (peer) void this.probe(peer, PATIENT_TIMEOUT_MS);
+  }
+
+  private takeDoubt(nowMs: number): Peer | undefined {
+    for (const [id, { peer, dueAtMs }] of this.doubts) {
+      if (dueAtMs > nowMs) continue;
+      this.doubts.delete(id);
+      return peer;
+    }
+    return undefined;
+  }
+
+  private waitMs(): number {
+    let atMs = this.nextAtMs;
+    for (const { dueAtMs } of this.doubts.values()) atMs = Math.min(atMs, dueAtMs);
+    return Math.min(LOOK_MS, Math.max(SPACING_MS_MIN, atMs - this.clock()));
+  }
+
   stop(): void {
     clearTimeout(this.timer);
+  }
+
+  standingOf(peer: Peer): Standing {
+    const id = idOf(peer);
+    const nowMs = this.clock();
+    const { state = 'unknown', rttMs = null, answeredAtMs } = this.records.get(id) ?? {};
+    const silentMs = nowMs - (answeredAtMs ?? this.learnedAtMs.get(id) ?? nowMs);
+    const hasAnswered = answeredAtMs !== undefined;
+    const isEarly = !hasAnswered && silentMs < GRACE_MS;
+    return { state: isEarly ? 'unknown' : state, rttMs, silentMs, hasAnswered };
   }
 
   /** The cells after a round that is at most some seconds old; whoever asks meanwhile shares it. */
@@ -88,35 +160,57 @@ export class OwnRow {
   }
 
   private async run(): Promise<void> {
-    this.forget();
+    this.learn();
     const peers = this.peers().slice(0, ROUND_PEERS_MAX);
     const untilMs = performance.now() + ROUND_MS;
     await Promise.all(
       peers.map(async (peer) => {
         for (let i = 0; i < TRIES && performance.now() < untilMs; i++)
-          if (await this.probe(peer)) return;
+          if (await this.probe(peer, TIMEOUT_MS)) return;
       }),
     );
     this.roundAtMs = performance.now();
   }
 
-  private async probe(peer: Peer): Promise<boolean> {
-    const options = { payloadBytes: PAYLOAD_BYTES, timeoutMs: TIMEOUT_MS };
+  private async probe(peer: Peer, timeoutMs: number): Promise<boolean> {
+    const options = { payloadBytes: PAYLOAD_BYTES, timeoutMs };
     const result = await this.echo.send(peer.subnet.words, options);
     const answered = result.state === 'answered';
-    const earlier = this.records.get(idOf(peer));
+    const id = idOf(peer);
+    // It may have gone meanwhile.
+    if (!this.learnedAtMs.has(id)) return answered;
+    const earlier = this.records.get(id);
     const recent = [...(earlier?.recent ?? []), answered].slice(-RECENT);
     const isCut = recent.length >= TRIES && !recent.slice(-TRIES).includes(true);
     const state = answered ? 'ok' : isCut ? 'lost' : (earlier?.state ?? 'unknown');
     const rttMs = answered ? result.rttMs : null;
-    this.records.set(idOf(peer), { state, rttMs, recent });
+    const answeredAtMs = answered ? this.clock() : earlier?.answeredAtMs;
+    this.records.set(id, { state, rttMs, recent, answeredAtMs });
+    const isSilent = recent.length === RECENT && !recent.includes(true);
+    if (answered || isSilent) this.doubts.delete(id);
+    else this.doubts.set(id, { peer, dueAtMs: this.clock() + AGAIN_MS });
     return answered;
   }
 
-  /** Of peers that are gone. */
-  private forget(): void {
-    const wanted = new Set(this.peers().map(idOf));
-    for (const id of this.records.keys()) if (!wanted.has(id)) this.records.delete(id);
+  /** Notices who is new and who is gone: lists are never changed in place. */
+  private learn(): void {
+    const peers = this.peers();
+    if (peers === this.known) return;
+    this.known = peers;
+    const nowMs = this.clock();
+    const wanted = new Set(peers.map(idOf));
+    for (const id of this.learnedAtMs.keys()) {
+      if (wanted.has(id)) continue;
+      this.learnedAtMs.delete(id);
+      this.records.delete(id);
+      this.doubts.delete(id);
+    }
+    for (const peer of peers) {
+      const id = idOf(peer);
+      if (this.learnedAtMs.has(id)) continue;
+      this.learnedAtMs.set(id, nowMs);
+      this.doubts.set(id, { peer, dueAtMs: nowMs });
+    }
   }
 }
 

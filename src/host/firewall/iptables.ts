@@ -1,36 +1,64 @@
-/** flannel's rules for iptables, with its text: e2e tests and other tools compare it. */
-import { formatPrefix, type Prefix } from '../../shared/address.ts';
+/** The rules for iptables. flannel's have its text: e2e tests and other tools compare it. */
+import type { Prefix } from '../../shared/address.ts';
 import { type Exec, isMissingCommand } from '../exec.ts';
+import {
+  type AddressMatch,
+  forwardRules,
+  guardRules,
+  masqueradeRules,
+  type Rule,
+} from './rules.ts';
 import {
   type Firewall,
   type FirewallFamily,
   type FirewallWishes,
+  guardComment,
   isAbout,
   KUBE_MARK,
-  MULTICAST,
   ownPrefixes,
 } from './wishes.ts';
 
-/** Our chain, where it is jumped to from, and the comment on every rule. */
+/** Our chain, where it is jumped to from, and what is in it. */
 interface Place {
-  table: 'nat' | 'filter';
+  table: 'nat' | 'filter' | 'mangle';
   parent: string;
   chain: string;
+  /** where the jump goes among others' rules: last or first */
+  jump: '-A' | '-I';
+  /** on the jump, and on rules that have none of their own */
   comment: string;
+  rules(family: FirewallFamily, wishes: FirewallWishes): Rule[];
+  ruleComment?(family: FirewallFamily): string;
 }
 
 const MASQUERADE: Place = {
   table: 'nat',
   parent: 'POSTROUTING',
   chain: 'FLANNEL-POSTRTG',
+  jump: '-A',
   comment: 'flanneld masq',
+  rules: masqueradeRules,
 };
 const FORWARD: Place = {
   table: 'filter',
   parent: 'FORWARD',
   chain: 'FLANNEL-FWD',
+  jump: '-A',
   comment: 'flanneld forward',
+  rules: forwardRules,
 };
+/** In mangle, because there nobody accepts packets before we have seen them. */
+const GUARD: Place = {
+  table: 'mangle',
+  parent: 'FORWARD',
+  chain: 'WEFT-GUARD',
+  jump: '-I',
+  comment: 'weft guard',
+  rules: guardRules,
+  ruleComment: guardComment,
+};
+/** In the order of writing: nothing is masqueraded unguarded. */
+const PLACES = [GUARD, MASQUERADE, FORWARD];
 const TOOL = { 4: 'iptables', 6: 'ip6tables' } as const;
 
 /** kube-proxy decided already; one such rule at the head serves all. */
@@ -50,6 +78,7 @@ interface Found {
 }
 
 export class IptablesFirewall implements Firewall {
+  readonly flavour = 'iptables';
   private readonly wishes: FirewallWishes;
   private readonly run: Exec;
   /** what each place looked like after we wrote it */
@@ -60,28 +89,37 @@ export class IptablesFirewall implements Firewall {
     this.run = run;
   }
 
+  /** A place that the host refuses does not keep the others from being written. */
   async ensure(): Promise<string> {
     const changed: string[] = [];
+    const failures: unknown[] = [];
     for (const family of this.wishes.families) {
-      for (const place of [MASQUERADE, FORWARD]) {
-        if (await this.ensurePlace(family, place))
-          changed.push(`${TOOL[family.family]} ${place.chain}`);
+      for (const place of PLACES) {
+        try {
+          if (await this.ensurePlace(family, place))
+            changed.push(`${TOOL[family.family]} ${place.chain}`);
+        } catch (error) {
+          failures.push(error);
+        }
       }
     }
+    if (failures.length > 0) throw failures[0];
     return changed.join(', ');
   }
 
   private async ensurePlace(family: FirewallFamily, place: Place): Promise<boolean> {
     const tool = TOOL[family.family];
     const id = `${tool} ${place.chain}`;
-    const isWished = place === MASQUERADE ? this.wishes.masquerade : this.wishes.forward;
+    const rules = place.rules(family, this.wishes);
     const look = async (): Promise<Found> =>
       lookAt(tool, place, ownPrefixes(family, this.wishes), this.run);
     const found = await look();
-    if (!isWished) return remove(tool, place, found, this.run);
+    if (rules.length === 0) return remove(tool, place, found, this.run);
     if (this.written.get(id) === ownPart(found)) return false;
-    const rules = place === MASQUERADE ? await this.masqueradeRules(family) : forwardRules(family);
-    await this.write(tool, place, found, rules);
+    const random = place === MASQUERADE ? await this.randomPorts(tool) : '';
+    const comment = place.ruleComment?.(family) ?? place.comment;
+    const texts = rules.map((rule) => textOf(rule, comment, random));
+    await this.write(tool, place, found, texts);
     this.written.set(id, ownPart(await look()));
     return true;
   }
@@ -93,12 +131,14 @@ export class IptablesFirewall implements Firewall {
     { jumps, direct, rules: stale, mark, exists }: Found,
     rules: readonly string[],
   ): Promise<void> {
-    const { table, parent, chain, comment } = place;
+    const { table, parent, chain, jump, comment } = place;
     const lines = [
       `*${table}`,
       ...(exists ? [] : [`:${chain} - [0:0]`]), // naming one that exists would empty it
       ...[...direct, ...jumps.slice(1), ...stale].map((line) => line.replace(/^-A/, '-D')),
-      ...(jumps.length > 0 ? [] : [`-A ${parent} -m comment --comment "${comment}" -j ${chain}`]),
+      ...(jumps.length > 0
+        ? []
+        : [`${jump} ${parent} -m comment --comment "${comment}" -j ${chain}`]),
       ...(place === MASQUERADE && mark === 0 ? [`-I ${chain} 1 ${MARK_RULE}`] : []),
       ...rules.map((rule) => `-A ${chain} ${rule}`),
       'COMMIT',
@@ -106,30 +146,37 @@ export class IptablesFirewall implements Firewall {
     await this.run(`${tool}-restore`, ['--noflush', '--wait'], `${lines.join('\n')}\n`);
   }
 
-  private async masqueradeRules({ family, network, subnet }: FirewallFamily): Promise<string[]> {
-    const [n, p] = [formatPrefix(network), formatPrefix(subnet)];
-    const comment = `-m comment --comment "${MASQUERADE.comment}"`;
-    const isRandom = this.wishes.fullyRandom && (await knowsRandomFully(TOOL[family], this.run));
-    const masquerade = `-j MASQUERADE${isRandom ? ' --random-fully' : ''}`;
-    return [
-      `-s ${p} -d ${n} ${comment} -j RETURN`,
-      `-s ${n} -d ${p} ${comment} -j RETURN`,
-      `! -s ${n} -d ${p} ${comment} -j RETURN`,
-      `-s ${n} ! -d ${MULTICAST[family]} ${comment} ${masquerade}`,
-      `! -s ${n} -d ${n} ${comment} ${masquerade}`,
-    ];
+  private async randomPorts(tool: string): Promise<string> {
+    const isRandom = this.wishes.fullyRandom && (await knowsRandomFully(tool, this.run));
+    return isRandom ? ' --random-fully' : '';
   }
+}
+
+const TARGETS = { accept: 'ACCEPT', return: 'RETURN', masquerade: 'MASQUERADE', drop: 'DROP' };
+
+/** A rule in the order of words that -S has. `random`: what follows MASQUERADE. */
+function textOf(rule: Rule, comment: string, random: string): string {
+  const { from, to, notIn, notOut, destination, verdict } = rule;
+  return [
+    ...address('-s', from),
+    ...address('-d', to),
+    ...(notIn === undefined ? [] : [`! -i ${notIn.replace(/\*$/, '+')}`]),
+    ...(notOut === undefined ? [] : [`! -o ${notOut}`]),
+    ...(destination ? [`-p ${destination.protocol} --dport ${destination.port}`] : []),
+    `-m comment --comment "${comment}"`,
+    `-j ${TARGETS[verdict]}${verdict === 'masquerade' ? random : ''}`,
+  ].join(' ');
+}
+
+function address(flag: string, match: AddressMatch | undefined): string[] {
+  if (!match) return [];
+  const { not, text, mask } = match;
+  return [`${not ? '! ' : ''}${flag} ${mask === undefined ? text : `${text}/${mask}`}`];
 }
 
 /** What must not change without us. */
 function ownPart({ others, ...own }: Found): string {
   return JSON.stringify(own);
-}
-
-function forwardRules({ network }: FirewallFamily): string[] {
-  const n = formatPrefix(network);
-  const tail = `-m comment --comment "${FORWARD.comment}" -j ACCEPT`;
-  return [`-s ${n} ${tail}`, `-d ${n} ${tail}`];
 }
 
 /** --random-fully came with iptables 1.6.2. */
@@ -186,7 +233,7 @@ async function remove(tool: string, place: Place, found: Found, run: Exec): Prom
 export async function removeIptables(run: Exec): Promise<string[]> {
   const removed: string[] = [];
   for (const tool of Object.values(TOOL)) {
-    for (const place of [MASQUERADE, FORWARD]) {
+    for (const place of PLACES) {
       try {
         if (await remove(tool, place, await lookAt(tool, place, 'any', run), run))
           removed.push(`${tool} ${place.table} ${place.chain}`);

@@ -1,16 +1,23 @@
 /**
- * flannel's rules for nftables, in tables of their own. One rule differs from flannel's text: there the fourth hides the sixth, so that
- * a host's traffic to remote pods is never masqueraded; here the order means the same as in the iptables flavour.
+ * The rules for nftables: flannel's, and the guard as one more chain in its tables. One of flannel's rules differs from its text: there
+ * the fourth hides the sixth, so that a host's traffic to remote pods is never masqueraded; here the order means the same as in the
+ * iptables flavour.
  */
-import { formatPrefix } from '../../shared/address.ts';
 import { type Exec, isMissingCommand } from '../exec.ts';
+import {
+  type AddressMatch,
+  forwardRules,
+  guardRules,
+  masqueradeRules,
+  type Rule,
+} from './rules.ts';
 import {
   type Firewall,
   type FirewallFamily,
   type FirewallWishes,
+  guardComment,
   isAbout,
   KUBE_MARK,
-  MULTICAST,
   ownPrefixes,
 } from './wishes.ts';
 
@@ -20,9 +27,12 @@ const TABLES = {
 } as const;
 
 /** A table's rules as nft prints them, by chain. */
-type Listing = Record<'forward' | 'postrtg', string[]>;
+type Listing = Record<ChainName, string[]>;
+type ChainName = 'guard' | 'forward' | 'postrtg';
+const CHAINS: readonly ChainName[] = ['guard', 'forward', 'postrtg'];
 
 export class NftablesFirewall implements Firewall {
+  readonly flavour = 'nftables';
   private readonly wishes: FirewallWishes;
   private readonly run: Exec;
   /** our rules in each table after we wrote them */
@@ -51,18 +61,15 @@ export class NftablesFirewall implements Firewall {
     return isAbout(rule, ownPrefixes(family, this.wishes));
   }
 
-  private ownPart({ forward, postrtg }: Listing, family: FirewallFamily): string {
+  private ownPart(found: Listing, family: FirewallFamily): string {
     const isOurs = (rule: string): boolean => this.isOurs(rule, family) || isMark(rule);
-    return JSON.stringify([forward.filter(isOurs), postrtg.filter(isOurs)]);
+    return JSON.stringify(CHAINS.map((name) => found[name].filter(isOurs)));
   }
 
   /** One transaction: nobody ever sees half of it. Another daemon's rules stay, behind ours. */
   private async write(family: FirewallFamily, found: Listing | undefined): Promise<void> {
     const isForeign = (rule: string): boolean => !this.isOurs(rule, family) && !isMark(rule);
-    const others: Listing = {
-      forward: found?.forward.filter(isForeign) ?? [],
-      postrtg: found?.postrtg.filter(isForeign) ?? [],
-    };
+    const others = listing((name) => found?.[name].filter(isForeign) ?? []);
     const random = this.textOf(family, others, ' fully-random');
     const isRandom = this.wishes.fullyRandom && (await this.isAccepted(random));
     await this.run('nft', ['-f', '-'], isRandom ? random : this.textOf(family, others, ''));
@@ -77,20 +84,29 @@ export class NftablesFirewall implements Firewall {
 
   private textOf(wish: FirewallFamily, others: Listing, random: string): string {
     const { family, name } = TABLES[wish.family];
-    const forward = [...(this.wishes.forward ? forwardRules(family, wish) : []), ...others.forward];
-    const own = this.wishes.masquerade ? masqueradeRules(family, wish, random) : [];
-    const postrtg = [...own, ...others.postrtg];
+    const spell = (rules: readonly Rule[], ending = ''): string[] =>
+      rules.map((rule) => textOf(family, rule, random) + ending);
+    const own: Listing = {
+      guard: spell(guardRules(wish, this.wishes), ` comment "${guardComment(wish)}"`),
+      forward: spell(forwardRules(wish, this.wishes)),
+      postrtg: spell(masqueradeRules(wish, this.wishes)),
+    };
+    const all = listing((chain) => [...own[chain], ...others[chain]]);
+    if (all.postrtg.length > 0) all.postrtg.unshift(MARK_RULE);
     return [
       `table ${family} ${name}`, // so that there is one to delete
       `delete table ${family} ${name}`,
       `table ${family} ${name} {`,
       `comment "rules for ${name}"`,
-      ...chain('forward', forward),
-      ...chain('postrtg', postrtg.length > 0 ? [MARK_RULE, ...postrtg] : []),
+      ...CHAINS.flatMap((chain) => chainText(chain, all[chain])),
       '}',
       '',
     ].join('\n');
   }
+}
+
+function listing(rulesOf: (name: ChainName) => string[]): Listing {
+  return { guard: rulesOf('guard'), forward: rulesOf('forward'), postrtg: rulesOf('postrtg') };
 }
 
 const MARK_RULE = `meta mark ${KUBE_MARK} return`;
@@ -99,11 +115,15 @@ function isMark(rule: string): boolean {
   return rule.startsWith('meta mark');
 }
 
-function chain(name: keyof Listing, rules: readonly string[]): string[] {
+function chainText(name: ChainName, rules: readonly string[]): string[] {
   return rules.length === 0 ? [] : [`chain ${name} {`, ...HEADS[name], ...rules, '}'];
 }
 
 const HEADS = {
+  guard: [
+    'comment "chain to keep pods from the ports of nodes"',
+    'type filter hook forward priority mangle; policy accept;',
+  ],
   forward: [
     'comment "chain to accept flannel traffic"',
     'type filter hook forward priority filter; policy accept;',
@@ -114,40 +134,41 @@ const HEADS = {
   ],
 } as const;
 
-function forwardRules(family: string, { network }: FirewallFamily): string[] {
-  const n = formatPrefix(network);
-  return [`${family} saddr ${n} accept`, `${family} daddr ${n} accept`];
+/** `random`: what follows masquerade. What is dropped is counted. */
+function textOf(family: string, rule: Rule, random: string): string {
+  const { from, to, notIn, notOut, destination, verdict } = rule;
+  return [
+    ...(notIn === undefined ? [] : [`iifname != "${notIn}"`]),
+    ...(notOut === undefined ? [] : [`oifname != "${notOut}"`]),
+    ...address(`${family} saddr`, from),
+    ...address(`${family} daddr`, to),
+    ...(destination ? [`${destination.protocol} dport ${destination.port}`] : []),
+    ...(verdict === 'drop' ? ['counter'] : []),
+    verdict + (verdict === 'masquerade' ? random : ''),
+  ].join(' ');
 }
 
-function masqueradeRules(
-  family: string,
-  { family: version, network, subnet }: FirewallFamily,
-  random: string,
-): string[] {
-  const [n, p] = [formatPrefix(network), formatPrefix(subnet)];
-  return [
-    `${family} saddr ${p} ${family} daddr ${n} return`,
-    `${family} saddr ${n} ${family} daddr ${p} return`,
-    `${family} saddr != ${n} ${family} daddr ${p} return`,
-    `${family} saddr ${n} ${family} daddr != ${MULTICAST[version]} masquerade${random}`,
-    `${family} saddr != ${n} ${family} daddr ${n} masquerade${random}`,
-  ];
+function address(field: string, match: AddressMatch | undefined): string[] {
+  if (!match) return [];
+  const { not, text, mask } = match;
+  if (mask !== undefined) return [`${field} & ${mask} == ${text}`];
+  return [`${field} ${not ? '!= ' : ''}${text}`];
 }
 
 /** undefined when there is no such table. */
 async function list(version: 4 | 6, run: Exec): Promise<Listing | undefined> {
   const { family, name } = TABLES[version];
-  const text = await run('nft', ['list', 'table', family, name]).catch((error) => {
+  // Stateless: a counter that moves is no change.
+  const text = await run('nft', ['--stateless', 'list', 'table', family, name]).catch((error) => {
     if (isMissingCommand(error)) throw error;
     return undefined;
   });
   if (text === undefined) return undefined;
-  const rulesOf = (name: keyof Listing): string[] => {
+  return listing((name) => {
     const body = new RegExp(`chain ${name} \\{([^}]*)\\}`).exec(text)?.[1] ?? '';
     const lines = body.split('\n').map((line) => line.trim());
     return lines.filter((line) => line !== '' && !/^(comment|type) /.test(line));
-  };
-  return { forward: rulesOf('forward'), postrtg: rulesOf('postrtg') };
+  });
 }
 
 export async function removeNftables(run: Exec): Promise<string[]> {

@@ -7,6 +7,16 @@ export interface FirewallFamily {
   network: Prefix;
   /** this node's share */
   subnet: Prefix;
+  /** the overlay's device; absent where the backend has none */
+  device?: string;
+}
+
+/** A port at which nodes listen to each other, and pods have no business. */
+export interface GuardedPort {
+  protocol: 'udp' | 'tcp';
+  port: number;
+  /** nodes listen on their underlay addresses; else in the overlay only */
+  underlay: boolean;
 }
 
 export interface FirewallWishes {
@@ -16,11 +26,17 @@ export interface FirewallWishes {
   fullyRandom: boolean;
   /** accept the overlay's traffic in FORWARD */
   forward: boolean;
+  /** drop what pods send there */
+  guarded: readonly GuardedPort[];
   /** networks and subnets of an earlier run: rules about them are ours too */
   previous?: readonly Prefix[];
 }
 
+export type Flavour = 'iptables' | 'nftables';
+
 export interface Firewall {
+  /** Which tool writes the rules; undefined until one was found. */
+  readonly flavour: Flavour | undefined;
   /**
    * Installs the rules or heals them, order included; changes nothing when all is in place. Returns what it changed, '' if nothing.
    * Throws WeftError ERR_COMMAND or ERR_COMMAND_MISSING with what is missing.
@@ -33,7 +49,7 @@ export interface Firewall {
  * flannel's kind on this host, whose rules are about its own network.
  */
 export function isAbout(line: string, prefixes: readonly Prefix[]): boolean {
-  const words = line.split(/\s+/);
+  const words = line.split(/[\s"]+/);
   return prefixes.some((prefix) => words.includes(formatPrefix(prefix)));
 }
 
@@ -43,6 +59,11 @@ export function ownPrefixes(
   { previous = [] }: FirewallWishes,
 ): Prefix[] {
   return [network, subnet, ...previous];
+}
+
+/** The comment on a guard rule; it names the network, because not every one of these rules matches by it. */
+export function guardComment({ network }: FirewallFamily): string {
+  return `weft guard of ${formatPrefix(network)}`;
 }
 
 /** Traffic that is never masqueraded on its way out. */

@@ -1,5 +1,6 @@
 /** One node of a mesh: a whole worker, the far end of its TUN and its place in the underlay. */
 import type { Peer } from '../../../src/cluster/peers.ts';
+import { fillLocalAddresses } from '../../../src/control/plane/local-addresses.ts';
 import { fillHalf } from '../../../src/control/plane/shared-table.ts';
 import type { Encapsulations } from '../../../src/dataplane/encap/encapsulations.ts';
 import { createForwarder, type Forwarder } from '../../../src/dataplane/worker.ts';
@@ -14,6 +15,7 @@ import {
 } from '../../../src/memory/counters.ts';
 import { DROP, DROP_NAMES, type DropName } from '../../../src/memory/drops.ts';
 import { STAT_NAMES } from '../../../src/memory/layout.ts';
+import { LOCAL_ADDRESSES_BYTES } from '../../../src/memory/local-addresses.ts';
 import { halfAt, TABLE_BYTES } from '../../../src/memory/table.ts';
 import {
   CONTROL_WORDS,
@@ -24,6 +26,7 @@ import {
 } from '../../../src/memory/worker-task.ts';
 import type { Mac, Prefix, Words } from '../../../src/shared/address.ts';
 import { FarEnd, openLoopback, type TunPacket } from '../far-end.ts';
+import { checkSource } from '../inner-source.ts';
 import { prefix, words } from '../rig.ts';
 import { addonOn, type Underlay } from './underlay.ts';
 
@@ -33,11 +36,14 @@ const TUNNEL_MTU = 1450;
 export interface Identity {
   number: number;
   name: string;
+  family: 4 | 6;
   /** in the made-up underlay */
   address: Words;
   subnet: Prefix;
   /** the device's own address */
   device: Words;
+  /** of another of its devices */
+  extra: Words;
   mac: Mac;
   /** of its only pod */
   pod: string;
@@ -48,9 +54,11 @@ export function identityOf(number: number, family: 4 | 6): Identity {
   return {
     number,
     name: `node${number}`,
+    family,
     address: words(is4 ? `192.0.2.${number}` : `2001:db8::${number}`),
     subnet: prefix(is4 ? `10.244.${number}.0/24` : `fd00:244:0:${number}::/64`),
     device: words(is4 ? `10.244.${number}.0` : `fd00:244:0:${number}::`),
+    extra: words(is4 ? `203.0.113.${number}` : `2001:db8:1::${number}`),
     mac: { high: 0x02000000, low: number },
     pod: is4 ? `10.244.${number}.2` : `fd00:244:0:${number}::2`,
   };
@@ -72,6 +80,8 @@ export class MeshNode {
   readonly socket: { fd: number; port: number };
   /** packets that the pods' side has read */
   podReads = 0;
+  /** ICMP errors that left */
+  icmpReads = 0;
   /** datagrams that the fabric has taken from it */
   collected = 0;
   private readonly addon: Addon;
@@ -110,6 +120,8 @@ export class MeshNode {
   private task<E extends { kind: string }>(plan: NodePlan<E>): WorkerTask<E> {
     const table = new SharedArrayBuffer(TABLE_BYTES);
     fillHalf(new Int32Array(table), halfAt(0), plan.peers);
+    const localAddresses = new SharedArrayBuffer(LOCAL_ADDRESSES_BYTES);
+    fillLocalAddresses(new Int32Array(localAddresses), this.localAddresses);
     return {
       index: 0,
       cpu: -1,
@@ -117,6 +129,7 @@ export class MeshNode {
       control: new SharedArrayBuffer(CONTROL_WORDS * 4),
       counters: this.counters.buffer as SharedArrayBuffer,
       table,
+      localAddresses,
       observation: createObservationMemory(),
       encap: plan.encap,
       sourceCheck: plan.sourceCheck,
@@ -132,6 +145,7 @@ export class MeshNode {
       udpFd: this.socket.fd,
       sendFds: [this.socket.fd],
       sendPorts: [this.socket.port],
+      icmpFd: this.farEnd.icmpFd,
       tapFd: -1,
       tapMac: { high: 0, low: 0 },
       features,
@@ -145,13 +159,21 @@ export class MeshNode {
     };
   }
 
-  /** One breath. Returns what it wrote to the TUN. */
+  /** What this host has: no packet that it writes to the TUN comes from there. */
+  get localAddresses(): readonly Words[] {
+    const { address, device, extra } = this.identity;
+    return [address, device, extra];
+  }
+
+  /** One breath. Returns what it wrote to the TUN, and throws when somebody else's packet says that it comes from this host. */
   breathe(): TunPacket[] {
     this.forwarder.breath.take();
     const packets: TunPacket[] = [];
     for (let batch = this.farEnd.takeTun(); batch.length > 0; batch = this.farEnd.takeTun())
       packets.push(...batch);
+    for (const { packet } of packets) checkSource(packet, this.localAddresses);
     this.podReads += packets.length;
+    this.icmpReads += this.farEnd.takeIcmp().length;
     return packets;
   }
 

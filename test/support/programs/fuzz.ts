@@ -1,6 +1,7 @@
 /**
- * Feeds mutated real frames to a whole worker, both directions, and checks after each batch that every packet was counted once, in
- * the totals and for the peer, and that what was captured of them is in order.
+ * Feeds mutated real frames to a whole worker, both directions, some in the name of the node itself or of nobody, and checks after each
+ * batch that every packet was counted once, in the totals and for the peer, that none with such a source came through, and that what was
+ * captured of them is in order.
  * Arguments: packets per direction, seed. Exits 0 and prints the totals, or throws.
  */
 import {
@@ -13,6 +14,9 @@ import {
 } from '../../../src/memory/capture.ts';
 import { LAYOUT } from '../../../src/memory/layout.ts';
 import { PEER_COUNTER } from '../../../src/memory/peer-counters.ts';
+import { familyOf, formatAddress } from '../../../src/shared/address.ts';
+import { VXLAN_ENCAP_BYTES } from '../../../src/wire/vxlan.ts';
+import { checkSource, ODD_SOURCES, withSource } from '../inner-source.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
 import { readDatagrams } from '../pcap.ts';
@@ -40,11 +44,22 @@ function innerPackets(family: 4 | 6): Uint8Array[] {
   ];
 }
 
-function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
-  for (let i = 0; i < BATCH; i++) rig.stageUdp(i, mutate(random, random.pick(outer)));
+/** One of the frames, every eighth with an inner source that nobody may have. */
+function frameFrom(rig: Rig, outer: Uint8Array[], headerBytes: number): Uint8Array {
+  const frame = random.pick(outer);
+  if (random.below(8) !== 0) return frame;
+  const own = rig.ownAddresses.filter((address) => familyOf(address) === rig.family);
+  const source = random.pick([...own.map(formatAddress), ...ODD_SOURCES[rig.family]]);
+  const inner = withSource(frame.subarray(headerBytes), source);
+  return Uint8Array.of(...frame.subarray(0, headerBytes), ...inner);
+}
+
+function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[], headerBytes: number): void {
+  for (let i = 0; i < BATCH; i++)
+    rig.stageUdp(i, mutate(random, frameFrom(rig, outer, headerBytes)));
   rig.addon.udpSend(rig.farEngine, 0, BATCH);
   rig.forwarder.breath.take();
-  rig.takeTun();
+  for (const { packet } of rig.takeTun()) checkSource(packet, rig.ownAddresses);
   for (let i = 0; i < BATCH; i++) {
     const { gso, gsoSize, csumStart, csumOffset } = lyingOffload(random);
     rig.stageTun(i, mutate(random, random.pick(inner)), gso, gsoSize, csumStart, csumOffset);
@@ -52,7 +67,8 @@ function runBatch(rig: Rig, outer: Uint8Array[], inner: Uint8Array[]): void {
   rig.addon.tunSend(rig.farEngine, 0, BATCH);
   rig.forwarder.breath.take();
   rig.addon.udpReceive(rig.farEngine, 0);
-  rig.takeTun();
+  for (const { packet } of rig.takeTun()) checkSource(packet, rig.ownAddresses);
+  rig.takeIcmp();
 }
 
 /** Another side and filter than before, or none. */
@@ -110,7 +126,7 @@ for (const [kind, family] of [
   for (let sent = 0; sent < packets / 3; sent += BATCH) {
     const session = 1 + sent / BATCH;
     orderCapture(capture, session);
-    runBatch(rig, outer, inner);
+    runBatch(rig, outer, inner, kind === 'vxlan' ? VXLAN_ENCAP_BYTES : 0);
     checkCapture(capture, session);
     checkPeer(rig);
     if (!rig.isBalanced())

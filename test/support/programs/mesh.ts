@@ -7,7 +7,9 @@
 import { loadAddon } from '../../../src/memory/addon.ts';
 import type { CounterName } from '../../../src/memory/counters.ts';
 import { formatAddress } from '../../../src/shared/address.ts';
+import { ODD_SOURCES, withSource } from '../inner-source.ts';
 import { FLANNEL_UDP, Mesh, VXLAN } from '../mesh/mesh.ts';
+import type { MeshNode } from '../mesh/node.ts';
 import { toyOf } from '../mesh/toy.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
@@ -43,15 +45,26 @@ const KINDS: Readonly<Record<string, () => Mesh>> = {
   }),
 };
 
-/** A packet from a pod of this node, or now and then of another, right in every field. */
+/** A pod of this node; now and then one of another, an address of the receiver itself, or one that nobody has. */
+function sourceOf(random: Random, from: MeshNode, other: MeshNode, to: MeshNode): string {
+  const kind = random.below(8);
+  if (kind === 0) return other.identity.pod;
+  if (kind === 1) return formatAddress(random.pick(to.localAddresses));
+  if (kind === 2) return random.pick(ODD_SOURCES[to.identity.family]);
+  return from.identity.pod;
+}
+
+/** A packet right in every field, but for its source. */
 function goodPacket(mesh: Mesh, random: Random, from: number): Uint8Array {
-  const sender = random.below(8) === 0 ? random.pick(mesh.nodes) : mesh.node(from);
-  const source = sender.identity.pod;
-  const destination = random.pick(mesh.nodes).identity.pod;
+  const to = random.pick(mesh.nodes);
+  const source = mesh.node(from).identity.pod;
+  const destination = to.identity.pod;
   const payload = pattern(random.below(2) === 0 ? random.below(100) : random.below(9000), 3);
-  return random.below(2) === 0
-    ? udpPacket({ source, destination, payload })
-    : tcpPacket({ source, destination, payload, seq: 1 + random.below(1000) });
+  const packet =
+    random.below(2) === 0
+      ? udpPacket({ source, destination, payload })
+      : tcpPacket({ source, destination, payload, seq: 1 + random.below(1000) });
+  return withSource(packet, sourceOf(random, mesh.node(from), random.pick(mesh.nodes), to));
 }
 
 function writePackets(mesh: Mesh, random: Random): void {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { judgeMtu, judgePort, type MtuChain } from '../../../src/cli/doctor/device-checks.ts';
 import { forwardChains, judgeForward, portBlock } from '../../../src/cli/doctor/firewall-checks.ts';
 import {
+  judgeAcceptLocal,
   judgeCapabilities,
   judgeReversePath,
   judgeTun,
@@ -15,8 +16,15 @@ import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
 import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
 import { judgeClock, judgeLease, judgeNoLease } from '../../../src/cli/doctor/store-checks.ts';
-import { judgeInterface, judgeNat } from '../../../src/cli/doctor/underlay-checks.ts';
+import {
+  foreignRoutes,
+  judgeInterface,
+  judgeNat,
+  judgeNetworkOverlap,
+  judgeSubnetOverlap,
+} from '../../../src/cli/doctor/underlay-checks.ts';
 import { slowChecksum } from '../../support/packets.ts';
+import { prefix } from '../../support/rig.ts';
 
 test('ids are unique and kebab-case', () => {
   const ids = CHECKS.map(({ id }) => id);
@@ -34,6 +42,14 @@ test('node, tun, capabilities, reverse path', () => {
   assert.equal(judgeReversePath(0, { eth0: 0, 'flannel.1': 2 }).status, 'ok');
   assert.equal(judgeReversePath(2, { eth0: 1 }).status, 'ok', 'loose for all is the larger value');
   assert.match(judgeReversePath(1, { eth0: 0 }).fix ?? '', /all.*eth0/);
+});
+
+test('accept_local for devices to come is a warning that names them and what to set', () => {
+  assert.equal(judgeAcceptLocal([]).status, 'ok');
+  const finding = judgeAcceptLocal(['default', 'flannel.1']);
+  assert.equal(finding.status, 'warn');
+  assert.match(finding.text, /default, flannel\.1/);
+  assert.match(finding.fix ?? '', /default\/accept_local=0 .*flannel\.1\/accept_local=0/);
 });
 
 test('settings: unknown variables and bad flags are told', () => {
@@ -102,6 +118,16 @@ test('FORWARD: a chain that drops must itself accept the overlay', () => {
   assert.match(judgeForward(forwardChains(elsewhere), networks).text, /ip filter FORWARD/);
   assert.equal(portBlock('\t\tudp dport 8472 counter drop', 8472), 'udp dport 8472 counter drop');
   assert.equal(portBlock('\t\tudp dport 84720 drop', 8472), undefined);
+  const iptables = '-A INPUT -p udp -m udp --dport 8472 -j DROP';
+  assert.equal(portBlock(iptables, 8472), iptables);
+});
+
+test("weft's guard against pods is no rule that drops what peers send", () => {
+  const table = (chain: string): string =>
+    `table ip t {\n\tchain ${chain} {\n\t\tudp dport 8472 drop\n\t}\n}`;
+  for (const chain of ['guard', 'WEFT-GUARD'])
+    assert.equal(portBlock(table(chain), 8472), undefined, chain);
+  assert.notEqual(portBlock(`${table('guard')}\n${table('input')}`, 8472), undefined);
 });
 
 test('interface, NAT, clock, lease', () => {
@@ -139,6 +165,27 @@ test('paths, UDP shapes, the overlay', () => {
   const peer = { key: 'k', publicIp: '10.0.0.2', overlay: '10.244.2.0' };
   const probe = { peers: [{ peer, underlay: true, overlay: false }], suspects: [], problem: '' };
   assert.match(judgeOverlay(probe, 8472).fix ?? '', /UDP 8472 in both directions/);
+});
+
+test('routes of the host: none may lie in Network; where Network holds the nodes, none in a leased subnet', () => {
+  const own = prefix('10.16.0.0/20');
+  const routes = [
+    { dst: 'default', dev: 'eth0' },
+    { dst: '10.0.0.0/8', dev: 'flannel.1', protocol: '86' },
+    { dst: '10.16.0.0/20', dev: 'cni0' },
+    { dst: '10.1.0.0/16', dev: 'eth0' },
+  ];
+  const foreign = foreignRoutes(routes, own, ['flannel.1']);
+  assert.deepEqual(
+    foreign.map(({ text }) => text),
+    ['10.1.0.0/16 dev eth0'],
+  );
+  assert.match(judgeNetworkOverlap(prefix('10.0.0.0/8'), foreign).text, /10\.1\.0\.0\/16 dev eth0/);
+  assert.equal(judgeNetworkOverlap(prefix('10.244.0.0/16'), foreign).status, 'ok');
+  const leased = [prefix('10.1.16.0/20'), prefix('10.16.16.0/20')];
+  assert.equal(judgeSubnetOverlap(leased, foreign).status, 'ok', 'the route is less special');
+  const stale = foreignRoutes([{ dst: '10.16.16.0/20', dev: 'br-old' }], own, []);
+  assert.match(judgeSubnetOverlap(leased, stale).text, /10\.16\.16\.0\/20 dev br-old/);
 });
 
 test('ICMP: requests have a right checksum, answers and named MTUs are read, junk is not', () => {

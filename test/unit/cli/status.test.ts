@@ -11,7 +11,7 @@ const NOW = Date.parse('2026-01-01T00:01:00.000Z');
 const START = '2026-01-01T00:00:00.000Z';
 
 const status: Screen = {
-  healthy: false,
+  healthy: true,
   notReady: null,
   firewall: { ok: false, problem: 'no nft' },
   version: '1.2.3',
@@ -21,8 +21,8 @@ const status: Screen = {
   devices: [{ device: 'flannel.1', mtu: 1450 }],
   lease: { key: '10.5.1.0-24', state: 'held', expiresAt: null },
   store: { name: 'file:/s', ok: false, message: 'gone', lastEventAt: START },
-  peers: { total: 3, held: 2 },
-  reach: { up: 2, rttMs: [0.25, 1.5] },
+  peers: { total: 3, held: 2, skipped: 1 },
+  reach: { reachable: 2, unreachable: 1, unknown: 0, rttMs: { least: 0.25, most: 1.5 } },
   offloads: ['batch'],
   workers: [
     { state: 'stuck', restarts: 1 },
@@ -54,11 +54,14 @@ const status: Screen = {
 
 test('status says what is wrong, for how long, and what to do', () => {
   const text = renderStatus(status, PLAIN, NOW, 100);
-  assert.match(text, /^✗ NOT HEALTHY: the store is away, 1 warning {3}weft 1\.2\.3, up 60s\n/);
+  assert.match(text, /^! healthy, 1 warning {3}weft 1\.2\.3, up 60s\n/);
   assert.match(text, /! The store does not answer for 60s\n {4}file:.*\n {4}→ look at the store/);
-  assert.match(text, /store {5}file:\/s {2}AWAY: gone, last change 60s ago/);
+  assert.match(text, /store {5}file:\/s {2}UNAVAILABLE: gone, last change 60s ago/);
   assert.match(text, /workers {3}1 stuck, 1 running, 1 restart\n/);
-  assert.match(text, /peers {5}2\/3 up, round trip 0\.25 to 1\.50 ms, 2 kept/);
+  assert.match(
+    text,
+    /peers {5}2\/3 up, round trip 0\.25 to 1\.50 ms, 1 unreachable, 2 kept .*, 1 lease skipped\n/,
+  );
   assert.match(text, /firewall {2}NOT IN PLACE: no nft/);
   assert.match(text, /sent {7}1\.23k packets\/s {3}1\.00 Mbit\/s {3}5 packets, 2\.0 KiB/);
 });
@@ -74,10 +77,35 @@ test('status: the three most frequent drop reasons, each with advice', () => {
 
 test('status: a node that only starts has no lease to tell of, a healthy one no warnings', () => {
   const { health: _, drops: __, ...rest } = status;
-  const starting = { ...rest, node: null, lease: null, notReady: 'waiting for a lease' };
+  const starting = {
+    ...rest,
+    healthy: false,
+    node: null,
+    lease: null,
+    notReady: 'waiting for a lease',
+  };
   assert.match(renderStatus(starting, PLAIN, NOW, 100), /NOT HEALTHY: waiting for a lease/);
-  const well = { ...rest, healthy: true, firewall: { ok: true, problem: '' } };
-  assert.match(renderStatus(well, PLAIN, NOW, 100), /^● healthy {3}weft/);
+  const firewall = { ok: true, problem: '', kind: 'nftables' } as const;
+  const well = renderStatus({ ...rest, healthy: true, firewall }, PLAIN, NOW, 100);
+  assert.match(well, /^● healthy {3}weft/);
+  assert.match(well, /\nfirewall {2}rules in place, by nftables\n/);
+});
+
+test('status: some peers that do not answer are another verdict than a node that is broken itself', () => {
+  const [known] = status.health ?? [];
+  assert.ok(known);
+  const silent = { ...known, title: '1 of 3 peers unreachable', impactsConnectivity: true };
+  const degraded = { ...status, healthy: false, health: [silent, known] };
+  assert.match(
+    renderStatus(degraded, PLAIN, NOW, 100),
+    /^! DEGRADED: 1 of 3 peers unreachable, 2 warnings {3}weft/,
+  );
+  const off = { ...silent, severity: 'critical' as const, title: 'IP forwarding is off' };
+  const broken = { ...degraded, health: [off, silent] };
+  assert.match(
+    renderStatus(broken, PLAIN, NOW, 100),
+    /^✗ NOT HEALTHY: IP forwarding is off, 2 warnings {3}weft/,
+  );
 });
 
 test('status: texts are wrapped to the width, colours take no room', () => {

@@ -161,7 +161,7 @@ test('a frame fills the screen exactly, whatever its size', () => {
     }
   }
   const frame = renderTop(shown(model), { columns: 100, rows: 40 }, PLAIN);
-  assert.match(frame, /^weft top {2}● healthy .* LIVE\n✗ Something: is very much/);
+  assert.match(frame, /^weft top {2}! healthy .* LIVE\n✗ Something: is very much/);
   assert.match(frame, /\nand \d+ more\n/);
   assert.match(frame, /space pause {3}s sort {3}q quit$/);
 });

@@ -41,7 +41,10 @@ test('egress: answers are kept when ip fails for some; our own address is no way
   const failing = async (): Promise<string> => {
     throw new Error('ip: exit code 2', { cause: { stdout: answers } });
   };
-  const devices = await egressOf([words('192.0.2.1'), words('198.18.0.1')], failing);
+  const devices = await egressOf(
+    [{ to: words('192.0.2.1'), from: words('192.0.2.9') }, { to: words('198.18.0.1') }],
+    failing,
+  );
   assert.deepEqual([...devices], [['192.0.2.1', { device: 'eth0', isDirect: true }]]);
   assert.equal((await egressOf([], failing)).size, 0);
 });

@@ -156,6 +156,47 @@ test('a registry that breaks down leaves the table as it is, and what vanished m
   assert.ok(host.inForce.includes('node-2'), 'the doubt lasts for the grace time');
 });
 
+test('leases that did not become peers are known with the reason, and who has our own address', async (t) => {
+  const { daemon, registry } = setUp(t);
+  await daemon.start();
+  const twin = { ...toyLease(9), attributes: toyLease(1).attributes };
+  registry.put(toyLease(2), toyLease(3, { backendType: 'udp' }), twin);
+  await settle();
+  assert.deepEqual(
+    daemon.peers.map(({ key }) => key),
+    ['node-2'],
+  );
+  assert.deepEqual(
+    daemon.skipped.map(({ key }) => key),
+    ['node-3'],
+  );
+  assert.deepEqual(daemon.twins, ['node-9']);
+  registry.remove('node-3', 'node-9');
+  await settle();
+  assert.deepEqual([daemon.skipped, daemon.twins], [[], []]);
+});
+
+test("the registry's clock is compared each minute; one that can't be read is not known", async (t) => {
+  const { daemon, registry, clock } = setUp(t);
+  await daemon.start();
+  await settle();
+  assert.equal(daemon.clockAheadMs, 0);
+  registry.clockAheadMs = -7_200_000;
+  await clock.move(60_000);
+  assert.equal(daemon.clockAheadMs, -7_200_000);
+  registry.failure = new Error('gone');
+  await clock.move(60_000);
+  assert.equal(daemon.clockAheadMs, undefined);
+});
+
+test('settings by which the kernel does not forward are a problem', async (t) => {
+  const { daemon, host } = setUp(t);
+  await daemon.start();
+  assert.equal(daemon.problems.forwarding, '');
+  host.forwardingProblem = () => 'net/ipv4/ip_forward=0';
+  assert.equal(daemon.problems.forwarding, 'net/ipv4/ip_forward=0');
+});
+
 test('a list that comes after the end changes nothing', async (t) => {
   const { daemon, registry, host, stop } = setUp(t);
   await daemon.start();

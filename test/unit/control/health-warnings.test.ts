@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import {
+  breaksVerdict,
   type HealthFacts,
+  type SilentFact,
   WarningBoard,
   warningsOf,
 } from '../../../src/control/observe/health-warnings.ts';
@@ -21,18 +23,29 @@ const fine: HealthFacts = {
   lease,
   workers: [{ state: 'running', restarts: 3 }],
   heldPeers: 0,
+  reach: { peers: 2, silent: [] },
+  skippedLeases: [],
+  unreadableLeases: 0,
+  twins: [],
+  clockAheadMs: 59_000,
   firewallProblem: '',
+  forwardingProblem: '',
   tableProblem: '',
   routesProblem: '',
   hostProblem: '',
   underlayMoved: '',
   addressTaken: '',
   addressForeign: '',
+  shadowed: '',
   mtu: undefined,
   recent: { drops: {}, socketDrops: 0, restarts: 0, sentPackets: 1000 },
 };
 const codes = (changes: Partial<HealthFacts>): string[] =>
   warningsOf({ ...fine, ...changes }).map(({ code }) => code);
+const silent = (n: number, changes: Partial<SilentFact> = {}): SilentFact => ({
+  ...{ name: `192.0.2.${n} (10.5.${n}.0/24)`, silentMs: 25_400, hasAnswered: true, isHeard: false },
+  ...changes,
+});
 const drops = (counts: Record<string, number>): Partial<HealthFacts> => ({
   recent: { ...fine.recent, drops: counts },
 });
@@ -54,6 +67,12 @@ test('each state has its code', () => {
     ['worker-away', { workers: [{ state: 'restarting', restarts: 1 }] }],
     ['worker-restarts', { recent: { ...fine.recent, restarts: 2 } }],
     ['peers-held', { heldPeers: 4 }],
+    ['peers-unreachable', { reach: { peers: 2, silent: [silent(2)] } }],
+    ['leases-skipped', { skippedLeases: [{ key: '10.5.9.0-24', why: 'no VtepMAC' }] }],
+    ['leases-unreadable', { unreadableLeases: 2 }],
+    ['address-taken', { twins: ['10.5.9.0-24'] }],
+    ['clock-skew', { clockAheadMs: -61_000 }],
+    ['forwarding-off', { forwardingProblem: 'net/ipv4/ip_forward=0' }],
     ['firewall-missing', { firewallProblem: 'no nft' }],
     ['table-stale', { tableProblem: 'too many peers' }],
     ['routes-refused', { routesProblem: 'File exists' }],
@@ -61,6 +80,7 @@ test('each state has its code', () => {
     ['underlay-moved', { underlayMoved: 'wg0 would be the underlay now' }],
     ['overlay-address-taken', { addressTaken: '10.244.2.0/32 on flannel0' }],
     ['foreign-address', { addressForeign: 'flannel.1 has 192.0.2.9/24' }],
+    ['route-shadowed', { shadowed: 'packets to 10.244.7.0/24 follow another route' }],
     ['mtu-mismatch', { mtu: { outer: 1500, underlay: 1400 } }],
     ['drops-spoofed', drops({ inForeignSource: 60 })],
     ['drops-unknown-peer', drops({ inUnknownPeer: 60 })],
@@ -75,6 +95,36 @@ test('each state has its code', () => {
     assert.deepEqual(codes(changes), [code]);
     assert.ok(page.includes(`| ${code} |`), `${code} is on the page`);
   }
+});
+
+test('who does not answer is named, three at most, and for how long', () => {
+  const told = (...peers: SilentFact[]) =>
+    warningsOf({ ...fine, reach: { peers: 9, silent: peers } });
+  const [one] = told(silent(2));
+  assert.equal(one?.title, '1 of 9 peers unreachable');
+  assert.equal(one?.text, '192.0.2.2 (10.5.2.0/24) has not answered for 25 s');
+  assert.ok(one?.impactsConnectivity);
+  const [many] = told(...[2, 3, 4, 5, 6, 7, 8].map((n) => silent(n)));
+  assert.match(many?.text ?? '', /^192\.0\.2\.2 [^;]*;[^;]*; 192\.0\.2\.4 [^;]*; and 4 more$/);
+  const [never] = told(silent(2, { hasAnswered: false, isHeard: true }));
+  assert.match(never?.text ?? '', /has never answered, though packets come from it$/);
+  assert.match(never?.advice ?? '', /one direction/);
+});
+
+test('the verdict breaks by what keeps pods apart; not by an unavailable store, nor by what strangers send', () => {
+  const breaks = (changes: Partial<HealthFacts>): boolean =>
+    warningsOf({ ...fine, ...changes }).some(breaksVerdict);
+  const [all, some] = [[silent(2), silent(3)], [silent(2)]];
+  assert.ok(breaks({ reach: { peers: 2, silent: some } }));
+  assert.ok(breaks({ reach: { peers: 2, silent: all } }));
+  assert.ok(breaks({ skippedLeases: [{ key: 'k', why: 'w' }] }));
+  assert.ok(breaks({ twins: ['k'] }));
+  assert.ok(breaks({ forwardingProblem: 'x=0' }));
+  assert.ok(breaks({ clockAheadMs: lease.marginMs }));
+  assert.ok(!breaks({ clockAheadMs: lease.marginMs - 1 }));
+  assert.ok(!breaks({ store: { name: 's', ok: false, message: 'gone' } }));
+  assert.ok(!breaks({ unreadableLeases: 3, heldPeers: 2 }));
+  assert.ok(!breaks(drops({ inUnknownPeer: 1e6, inForeignSource: 1e6 })));
 });
 
 test('a renewal that is merely due is no news, one that keeps failing is', () => {

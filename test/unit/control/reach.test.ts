@@ -7,6 +7,7 @@ import { after, before, describe, it, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { askRow } from '../../../src/control/reach/client.ts';
+import type { EchoSender } from '../../../src/control/reach/echo.ts';
 import { matrixOf, peerNodes, selfNode } from '../../../src/control/reach/matrix.ts';
 import {
   formatQuestion,
@@ -16,8 +17,9 @@ import {
   parseRow,
   type Row,
 } from '../../../src/control/reach/protocol.ts';
-import { OwnRow, type RowCell } from '../../../src/control/reach/row.ts';
+import { OwnRow, type RowCell, SPACING_MS_MIN } from '../../../src/control/reach/row.ts';
 import { QUESTIONS_PER_WINDOW, ReachServer, WINDOW_MS } from '../../../src/control/reach/server.ts';
+import { summaryOf } from '../../../src/control/reach/summary.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
 import { until } from '../../support/until.ts';
 
@@ -208,6 +210,158 @@ describe('rounds (the echo sender is a stand-in)', () => {
     assert.equal(asked.length, 0);
     peers = [peer(3)];
     assert.equal((await row.freshCells())[0]?.state, 'unknown');
+  });
+});
+
+describe('background echoes (the sender and the clock are stand-ins)', () => {
+  const PERIOD_MS = 10_000;
+  const one = (n: number): Peer => peer(n, 4, `10.${n >> 8}.${n & 255}.0/24`);
+  const numberOf = (address: Words): number => (address[3] >>> 8) & 0xffff;
+
+  class Cluster {
+    nowMs = 0;
+    silent = new Set<number>();
+    /** when each echo was sent, and to whom */
+    readonly sent: { atMs: number; to: number }[] = [];
+    private readonly waiting: { atMs: number; done: () => void }[] = [];
+    peers: Peer[];
+    readonly row: OwnRow;
+
+    constructor(peers: Peer[]) {
+      this.peers = peers;
+      const send: EchoSender['send'] = async (address, { timeoutMs }) => {
+        const to = numberOf(address);
+        this.sent.push({ atMs: this.nowMs, to });
+        if (!this.silent.has(to)) return { state: 'answered', rttMs: 1, ttl: 64, payloadBytes: 56 };
+        const atMs = this.nowMs + timeoutMs;
+        await new Promise<void>((done) => this.waiting.push({ atMs, done }));
+        return { state: 'lost' };
+      };
+      this.row = new OwnRow(
+        () => this.peers,
+        { send },
+        () => this.nowMs,
+      );
+    }
+
+    /** Until it holds or the time is over; how long that took. */
+    async run(limitMs: number, holds: () => boolean = () => false): Promise<number> {
+      const startMs = this.nowMs;
+      for (; this.nowMs - startMs < limitMs && !holds(); this.nowMs += SPACING_MS_MIN) {
+        this.row.probeNext(PERIOD_MS);
+        while ((this.waiting[0]?.atMs ?? this.nowMs + 1) <= this.nowMs)
+          this.waiting.shift()?.done();
+        await new Promise(setImmediate);
+      }
+      return this.nowMs - startMs;
+    }
+
+    states(): string[] {
+      return this.peers.map((peer) => this.row.standingOf(peer).state);
+    }
+
+    sentTo(to: number): number[] {
+      return this.sent.flatMap((echo) => (echo.to === to ? echo.atMs : []));
+    }
+  }
+
+  it('new peers get an echo at once, then each its turn', async () => {
+    const cluster = new Cluster([one(1), one(2)]);
+    await cluster.run(1_000);
+    assert.deepEqual(cluster.states(), ['ok', 'ok']);
+    cluster.sent.length = 0;
+    await cluster.run(60_000);
+    assert.equal(cluster.sent.length, 12);
+  });
+
+  it('a peer that falls silent is lost within 16 s, whenever it does', async () => {
+    for (const offsetMs of [0, 50, 2_500, 4_950, 5_000, 7_300, 9_950]) {
+      const cluster = new Cluster([one(1), one(2)]);
+      await cluster.run(20_000 + offsetMs);
+      cluster.silent.add(2);
+      const tookMs = await cluster.run(60_000, () => cluster.states()[1] === 'lost');
+      assert.ok(tookMs <= 16_000, `${tookMs} ms`);
+      assert.equal(cluster.states()[0], 'ok');
+      const { silentMs, hasAnswered } = cluster.row.standingOf(cluster.peers[1] as Peer);
+      assert.ok(hasAnswered && silentMs >= tookMs && silentMs <= tookMs + PERIOD_MS);
+    }
+  });
+
+  it('one lost echo is not a cut: the next follows soon', async () => {
+    const cluster = new Cluster([one(1)]);
+    await cluster.run(5_000);
+    cluster.silent.add(1);
+    await cluster.run(60_000, () => cluster.sent.length === 3);
+    cluster.silent.clear();
+    assert.equal(cluster.states()[0], 'ok');
+    await cluster.run(3_000);
+    const [before = 0, again = 0] = cluster.sentTo(1).slice(-2);
+    assert.equal(again - before, 2_000);
+    cluster.sent.length = 0;
+    await cluster.run(30_000);
+    assert.equal(cluster.sent.length, 3, 'then it has its turn again and no more');
+  });
+
+  it('a peer that answers again is reachable at its next echo', async () => {
+    const cluster = new Cluster([one(1)]);
+    await cluster.run(5_000);
+    cluster.silent.add(1);
+    await cluster.run(120_000);
+    assert.equal(cluster.states()[0], 'lost');
+    cluster.silent.clear();
+    assert.ok((await cluster.run(60_000, () => cluster.states()[0] === 'ok')) <= PERIOD_MS);
+  });
+
+  it('a peer that never answers is unknown for a while, then lost', async () => {
+    const cluster = new Cluster([one(1)]);
+    await cluster.run(5_000);
+    cluster.silent.add(2);
+    cluster.peers = [one(1), one(2)];
+    await cluster.run(10_000);
+    assert.deepEqual(cluster.states(), ['ok', 'unknown']);
+    await cluster.run(6_000);
+    assert.deepEqual(cluster.states(), ['ok', 'lost']);
+  });
+
+  it('a peer that leaves is forgotten, with the echo that was under way', async () => {
+    const cluster = new Cluster([one(1), one(2)]);
+    cluster.silent.add(2);
+    await cluster.run(30_000);
+    cluster.peers = [one(1)];
+    cluster.sent.length = 0;
+    await cluster.run(30_000);
+    assert.deepEqual(cluster.sentTo(2), []);
+    assert.deepEqual(summaryOf(cluster.peers, cluster.row).silent, []);
+  });
+
+  it('a thousand silent peers are at most twenty echoes a second, and hide nobody', async () => {
+    const numbers = Array.from({ length: 1_100 }, (_, i) => i + 1);
+    const cluster = new Cluster(numbers.map(one));
+    cluster.silent = new Set(numbers.slice(100));
+    await cluster.run(600_000);
+    const bySecond = new Map<number, number>();
+    for (const { atMs } of cluster.sent) {
+      const at = Math.floor(atMs / 1_000);
+      bySecond.set(at, (bySecond.get(at) ?? 0) + 1);
+    }
+    assert.ok(Math.max(...bySecond.values()) <= 20);
+    const { reachable, silent, unknown } = summaryOf(cluster.peers, cluster.row);
+    assert.deepEqual([reachable, silent.length, unknown], [100, 1_000, 0]);
+    assert.ok(cluster.sentTo(1).length > 5, 'those that answer keep their turns');
+  });
+
+  it('in sum: who answers, who does not, and the round trips', async () => {
+    const cluster = new Cluster([one(1), one(2), one(3)]);
+    assert.equal(summaryOf(cluster.peers, cluster.row).unknown, 3);
+    await cluster.run(20_000);
+    cluster.silent.add(3);
+    await cluster.run(30_000);
+    const { reachable, silent, unknown, rttMs } = summaryOf(cluster.peers, cluster.row);
+    assert.deepEqual([reachable, unknown, rttMs], [2, 0, { least: 1, most: 1 }]);
+    assert.deepEqual(
+      silent.map(({ peer }) => peer),
+      [cluster.peers[2]],
+    );
   });
 });
 

@@ -1,8 +1,9 @@
 /** The keeper of firewall rules: what makes a node not ready, with a fake firewall. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
 import { createLog } from '../../../src/control/log/log.ts';
-import { RuleKeeper } from '../../../src/control/rules.ts';
+import { guardedPorts, RuleKeeper } from '../../../src/control/rules.ts';
 import { exec } from '../../../src/host/exec.ts';
 
 const quiet = createLog('json', 'error');
@@ -14,7 +15,7 @@ test('A-32 rules that can not be installed make a node not ready, and it becomes
     if (failure) throw failure;
     return '';
   };
-  const keeper = new RuleKeeper({ ensure }, false, quiet);
+  const keeper = new RuleKeeper({ flavour: 'iptables', ensure }, false, quiet);
   assert.notEqual(keeper.problem, '');
   await keeper.start(10);
   assert.match(keeper.problem, /denied/);
@@ -26,9 +27,24 @@ test('A-32 rules that can not be installed make a node not ready, and it becomes
 test('a missing tool matters only to masquerading, because plugins are told to leave that to us (fake firewall)', async () => {
   const ensure = (): Promise<string> => exec('iptables-of-nowhere', ['-S']);
   for (const masquerades of [false, true]) {
-    const keeper = new RuleKeeper({ ensure }, masquerades, quiet);
+    const keeper = new RuleKeeper({ flavour: 'iptables', ensure }, masquerades, quiet);
     await keeper.start(60_000);
     keeper.stop();
     assert.equal(keeper.problem === '', !masquerades);
   }
+});
+
+test('guarded are the ports of the encapsulation, as configured, and of reachability, where it is on', () => {
+  const ports = (backend: object, reachPort = 8474): string[] => {
+    const config = parseNetworkConfig(
+      JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }),
+    );
+    return guardedPorts(config, { reachPort }).map(
+      ({ protocol, port, underlay }) => `${protocol} ${port}${underlay ? ' underlay' : ''}`,
+    );
+  };
+  assert.deepEqual(ports({ Type: 'vxlan' }), ['udp 8472 underlay', 'tcp 8474']);
+  assert.deepEqual(ports({ Type: 'vxlan', Port: 4789 }, 0), ['udp 4789 underlay']);
+  assert.deepEqual(ports({ Type: 'udp' }, 9000), ['udp 8285 underlay', 'tcp 9000']);
+  assert.deepEqual(ports({ Type: 'host-gw' }), [], 'nothing is encapsulated');
 });

@@ -13,6 +13,7 @@ const BROKEN = path.join(import.meta.dirname, '../../support/fake-broken-worker.
 const spec = (port = 0): TaskSpec => ({
   cpu: -1,
   table: new SharedArrayBuffer(4),
+  localAddresses: new SharedArrayBuffer(4),
   observation: createObservationMemory(),
   encap: { kind: 'udp', port },
   sourceCheck: 'lease',

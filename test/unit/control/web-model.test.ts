@@ -48,6 +48,12 @@ test('peers: both families of a node are one, with all that is promised of them'
   assert.equal(joined?.['sent'], 0);
 });
 
+test('peers: one family that does not answer makes the node one that does not', () => {
+  const [four, six] = peersShape.parse({ peers }).peers;
+  const [joined] = joinPeers({ atMs: 1, peers: [four, { ...six, reach: 'lost' }] });
+  assert.equal(joined?.['state'], 'lost');
+});
+
 test('status: drops and the verdict', () => {
   const rows = dropRows({ atMs: 2_000, status }, { atMs: 1_000, status }, DROP_REASONS);
   assert.deepEqual(
@@ -55,6 +61,14 @@ test('status: drops and the verdict', () => {
     ['outNoRoute'],
   );
   assert.deepEqual(verdictOf(status), { state: 'warn', text: 'forwarding, 1 warning' });
+  const silent = { ...warning, title: '1 of 2 peers unreachable', impactsConnectivity: true };
+  const degraded = strict({ ...statusShape.parse(whole), healthy: false, health: [silent] });
+  assert.deepEqual(verdictOf(degraded), {
+    state: 'warn',
+    text: 'degraded: 1 of 2 peers unreachable',
+  });
+  const broken = strict({ ...degraded, health: [{ ...silent, severity: 'critical' }] });
+  assert.equal(verdictOf(broken).state, 'bad');
 });
 
 test('a page that lacks a key of a peer is found', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DropName } from '../../../src/memory/drops.ts';
+import { ODD_SOURCES, withSource } from '../../support/inner-source.ts';
 import {
   hasGoodChecksum,
   ipPacket,
@@ -10,7 +11,7 @@ import {
   tcpPacket,
   udpPacket,
 } from '../../support/packets.ts';
-import { Rig, type RigOptions } from '../../support/rig.ts';
+import { LOCAL_ADDRESSES, Rig, type RigOptions } from '../../support/rig.ts';
 
 const OURS = [2, 0, 0, 0, 0, 1];
 const THEIRS = [2, 0, 0, 0, 0, 2];
@@ -128,6 +129,48 @@ for (const [name, payload, expected, options] of table) {
   test(`VX-3 ${name}: ${expected}`, () => verdict(payload, expected, options));
 }
 
+/** What a peer's pod sends in the name of `source`. */
+function claim(source: string): Uint8Array {
+  const [pod, destination, type] = source.includes(':')
+    ? (['fd00:244:0:2::2', 'fd00:244:0:1::2', 0x86dd] as const)
+    : (['10.244.2.2', '10.244.1.2', 0x0800] as const);
+  return frame({ packet: withSource(udpPacket({ source: pod, destination }), source), type });
+}
+
+for (const family of [4, 6] as const) {
+  const is4 = family === 4;
+  const own = [LOCAL_ADDRESSES[is4 ? 0 : 1], is4 ? '10.244.1.0' : 'fd00:244:0:1::'];
+  for (const sourceCheck of ['lease', 'vtep', 'off'] as const) {
+    test(`--source-check=${sourceCheck}, IPv${family}: nobody sends in the name of this host or of nobody`, () => {
+      for (const source of [...own, ...ODD_SOURCES[family]])
+        verdict(claim(source), 'inForeignSource', { family, sourceCheck });
+    });
+  }
+
+  test(`IPv${family}: the addresses of a peer's host are its own to use`, () => {
+    for (const source of is4
+      ? ['10.244.2.0', '10.244.2.2', '198.51.100.7', '192.0.2.78']
+      : ['fd00:244:0:2::', 'fd00:244:0:2::2', '2001:db8::7', 'fec0::1'])
+      verdict(claim(source), 'accepted', { family });
+  });
+
+  test(`IPv${family}: an address that this host gets later is its own from then on, and free when it is gone`, () => {
+    const rig = new Rig({ family });
+    const late = is4 ? '198.51.100.7' : '2001:db8::7';
+    const arrives = (): number => {
+      rig.inbound(claim(late));
+      return rig.takeTun().length;
+    };
+    assert.equal(arrives(), 1);
+    rig.setLocalAddresses([late]);
+    assert.equal(arrives(), 0);
+    assert.equal(rig.drops('inForeignSource'), 1);
+    rig.setLocalAddresses([]);
+    assert.equal(arrives(), 1);
+    rig.close();
+  });
+}
+
 test('ECN (RFC 6040): a congestion mark is carried over, or the packet dropped if it does not know ECN', () => {
   verdict(frame(), 'inEcn', {}, 3);
   const rig = new Rig();
@@ -192,7 +235,7 @@ test('UDP-5 no route: the sender gets ICMP unreachable with right checksums', ()
     payload: pattern(30),
   });
   rig.outbound(offender);
-  const answer = rig.takeTun()[0]?.packet as Uint8Array;
+  const answer = rig.takeIcmp()[0] as Uint8Array;
   assert.deepEqual([answer[9], answer[20], answer[21]], [1, 3, 0]);
   assert.deepEqual([...answer.subarray(12, 20)], [10, 244, 1, 0, 10, 244, 1, 2]);
   assert.equal(slowChecksum(answer.subarray(0, 20)), 0);
@@ -204,7 +247,7 @@ test('UDP-5 no route: the sender gets ICMP unreachable with right checksums', ()
 test('ICMPv6 unreachable has a right checksum', () => {
   const rig = new Rig({ family: 6 });
   rig.outbound(udpPacket({ source: 'fd00:244:0:1::2', destination: 'fd00:244:0:9::2' }));
-  const answer = rig.takeTun()[0]?.packet as Uint8Array;
+  const answer = rig.takeIcmp()[0] as Uint8Array;
   assert.deepEqual([answer[6], answer[40], answer[41]], [58, 1, 0]);
   assert.ok(hasGoodChecksum(answer));
   rig.close();
@@ -223,10 +266,10 @@ test('ICMP errors are never answered, and answers are rate-limited', () => {
       checksumAt: -1,
     }),
   );
-  assert.equal(rig.takeTun().length, 0);
+  assert.equal(rig.takeIcmp().length, 0);
   for (let i = 0; i < 2000; i++) {
     rig.outbound(udpPacket({ source: '10.244.1.2', destination: '10.244.9.9' }));
-    rig.takeTun();
+    rig.takeIcmp();
   }
   assert.ok(rig.count('icmpLimited') > 0);
   assert.equal(rig.count('icmpLimited') + rig.count('icmpSent'), 2000);
@@ -237,11 +280,13 @@ test('UDP-2 flannel-UDP: TTL 1 ends here and the sender is told', () => {
   const rig = new Rig({ kind: 'udp' });
   rig.outbound(udpPacket({ source: '10.244.1.2', destination: '10.244.2.2', ttl: 1 }));
   assert.equal(rig.drops('outTtl'), 1);
-  const answer = rig.takeTun()[0]?.packet as Uint8Array;
+  const answer = rig.takeIcmp()[0] as Uint8Array;
   assert.equal(answer[20], 11);
   rig.inbound(udpPacket({ source: '10.244.2.2', destination: '10.244.1.2', ttl: 1 }));
   rig.inbound(udpPacket({ source: '10.244.2.2', destination: '10.244.1.2', ttl: 0 }));
   assert.equal(rig.drops('inTtl'), 2);
+  assert.equal(rig.takeIcmp().length, 2);
+  assert.equal(rig.takeTun().length, 0, 'errors do not come out of the TUN');
   assert.equal(rig.count('deliveredPackets'), 0);
   rig.close();
 });

@@ -127,6 +127,26 @@ const admissions: Admission[] = [
     verdicts: always('inForeignSource'),
   },
   {
+    what: 'a source that is the address of its own host',
+    send: (mesh) => mesh.write(1, udpPacket({ source: '203.0.113.1', destination: POD_2 })),
+    verdicts: always('accepted'),
+  },
+  {
+    what: "the receiver's own address on another device as the source",
+    send: (mesh) => mesh.write(1, udpPacket({ source: '203.0.113.2', destination: POD_2 })),
+    verdicts: always('inForeignSource'),
+  },
+  {
+    what: "the receiver's address in the underlay as the source",
+    send: (mesh) => mesh.write(1, udpPacket({ source: '192.0.2.2', destination: POD_2 })),
+    verdicts: always('inForeignSource'),
+  },
+  {
+    what: "the receiver's overlay device as the source",
+    send: (mesh) => mesh.write(1, udpPacket({ source: '10.244.2.0', destination: POD_2 })),
+    verdicts: always('inForeignSource'),
+  },
+  {
     what: "a destination that is another node's",
     send: (mesh) => mesh.inject('192.0.2.1', 2, frame(POD_1, POD_3)),
     verdicts: { lease: 'inNotOurs', vtep: 'inNotOurs', off: 'accepted' },

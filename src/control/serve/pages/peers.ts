@@ -31,6 +31,7 @@ function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }:
     mac: peer.mac.high === 0 && peer.mac.low === 0 ? null : formatMac(peer.mac),
     ...totals,
     lastHeardAt: lastHeardAt?.toISOString() ?? null,
+    reach: reach?.row.standingOf(peer).state ?? 'unknown',
     rttMs: reach?.row.cellOf(peer).rttMs ?? null,
     lossRatio: reach?.row.cellOf(peer).lossRatio ?? null,
   };

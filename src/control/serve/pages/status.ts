@@ -10,11 +10,11 @@ import type { SelfWatch } from '../../observe/self-watch.ts';
 import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
 export function statusPage(node: Node, watch: SelfWatch): StatusPage {
-  const { external, config, lease, backend, registry, store, problems } = node;
+  const { external, config, lease, backend, registry, store, problems, firewallKind } = node;
   const notReady = node.whyNotReady();
   const plane = backend?.status();
   return {
-    healthy: notReady === '' && store.ok,
+    healthy: watch.isHealthy(),
     notReady: notReady || null,
     version: programVersion(),
     pid: process.pid,
@@ -27,8 +27,9 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     firewall:
       problems.firewall === undefined
         ? null
-        : { ok: problems.firewall === '', problem: problems.firewall },
-    peers: { total: node.peers.length, held: node.held },
+        : { ok: problems.firewall === '', problem: problems.firewall, kind: firewallKind ?? null },
+    peers: { total: node.peers.length, held: node.held, skipped: node.skipped.length },
+    reach: reachJson(node),
     health: watch.warnings(),
     rates: watch.history.recent(),
     table: plane?.table ?? null,
@@ -48,6 +49,13 @@ function leaseJson({ lease, state }: HeldLease): StatusPage['lease'] {
   const { expiresAtMs } = lease;
   const expiresAt = expiresAtMs === undefined ? null : new Date(expiresAtMs).toISOString();
   return { key: lease.key, state, isPermanent: lease.isPermanent, expiresAt };
+}
+
+function reachJson({ reach }: Node): StatusPage['reach'] {
+  const summary = reach?.summary();
+  if (!summary) return null;
+  const { reachable, unknown, silent, rttMs } = summary;
+  return { reachable, unreachable: silent.length, unknown, rttMs: rttMs ?? null };
 }
 
 function planeJson({ devices, offloads, shortcuts, workers, totals }: BackendStatus): Plane {

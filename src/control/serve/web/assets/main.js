@@ -114,7 +114,7 @@ function draw(now, history) {
   for (const update of history ? charts : []) update(history.samples);
   const name = status.lease ? subnetOf(status.lease.key).split(', ')[0] : 'no lease yet';
   drawTopology(seen.nodes, { name, detail: 'this node', state: verdictOf(status).state }, atMs);
-  const reachable = seen.nodes.filter(({ state }) => state === 'ok').length;
+  const reachable = seen.nodes.filter(({ state }) => state === 'ok' || state === 'lossy').length;
   const isKnown = seen.nodes.some(({ state }) => state !== 'unknown');
   write(
     byId('topology-note'),

@@ -25,6 +25,7 @@ export function joinPeers(answer, before) {
     node.heardAt = newest(node.heardAt, peer.lastHeardAt);
     node.rttMs = least(node.rttMs, peer.rttMs);
     node.loss = most(node.loss, peer.lossRatio);
+    node.isLost ||= peer.reach === 'lost';
   }
   return [...nodes.values()].map((node) => ({ ...node, state: stateOf(node, answer.atMs) }));
 }
@@ -41,13 +42,15 @@ function emptyNode(key) {
     heardAt: undefined,
     rttMs: undefined,
     loss: undefined,
+    isLost: false,
   };
 }
 
 /** ok, lossy, lost, quiet (nothing heard lately) or unknown (the daemon does not tell). */
-function stateOf({ loss, heardAt }, nowMs) {
+function stateOf({ loss, isLost, heardAt }, nowMs) {
+  if (isLost) return 'lost';
+  if (typeof loss === 'number' && loss < 1) return loss > 0 ? 'lossy' : 'ok';
   const isHeard = typeof heardAt === 'string' && nowMs - Date.parse(heardAt) < HEARD_MS;
-  if (typeof loss === 'number') return loss >= 1 ? 'lost' : loss > 0 ? 'lossy' : 'ok';
   if (heardAt === undefined) return 'unknown';
   return isHeard ? 'ok' : 'quiet';
 }
@@ -95,10 +98,12 @@ const allDrops = ({ drops }) => ({ ...drops?.outbound, ...drops?.inbound });
 /** The page's verdict: one word for colour, one line for people. */
 export function verdictOf(status) {
   const warnings = status.health ?? [];
-  const isCritical = warnings.some(({ severity }) => severity === 'critical');
   if (status.notReady) return { state: 'bad', text: `not ready: ${status.notReady}` };
-  if (isCritical) return { state: 'bad', text: 'needs attention' };
-  if (!status.healthy) return { state: 'warn', text: 'store away, forwarding goes on' };
+  if (!status.healthy) {
+    const worst = warnings.find(({ impactsConnectivity }) => impactsConnectivity);
+    if (worst?.severity === 'warning') return { state: 'warn', text: `degraded: ${worst.title}` };
+    return { state: 'bad', text: worst ? `not healthy: ${worst.title}` : 'not healthy' };
+  }
   if (warnings.length > 0)
     return {
       state: 'warn',

@@ -87,7 +87,7 @@ function tiles(status, nowMs) {
     firewall && {
       name: 'Firewall',
       value: firewall.ok ? 'in place' : 'not in place',
-      note: firewall.ok ? 'checked again and again' : firewall.problem,
+      note: firewall.ok ? `by ${firewall.kind}` : firewall.problem,
       state: firewall.ok ? 'good' : 'bad',
     },
   ].filter(Boolean);
