@@ -14,7 +14,10 @@ import {
 } from '../api/status.ts';
 
 export const statusShape = wholeStatusShape
-  .partial({ pid: true, mtu: true, health: true, rates: true, table: true, reach: true })
+  .partial({
+    ...{ pid: true, uptimeSeconds: true, mtu: true },
+    ...{ health: true, rates: true, table: true, reach: true },
+  })
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
@@ -25,6 +28,12 @@ export const statusShape = wholeStatusShape
       .optional(),
   });
 export type Status = z.infer<typeof statusShape>;
+
+/** How long the daemon has run. A clock that was set meanwhile makes nonsense of the time of its start. */
+export function uptimeMsOf({ uptimeSeconds, startedAt }: Status, nowMs: number): number {
+  if (uptimeSeconds !== undefined) return uptimeSeconds * 1000;
+  return Math.max(0, nowMs - Date.parse(startedAt));
+}
 
 /** /status of a node that is up: what a test through the overlay needs of it. */
 export const upShape = z.object({

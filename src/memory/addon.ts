@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { projectRoot } from '../shared/root.ts';
 import { assertLayout } from './layout.ts';
 
@@ -135,10 +136,27 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   const file = process.env['WEFT_ADDON'] ?? path.join(projectRoot(), 'native/build/weft.node');
   if (!existsSync(file)) {
-    throw new Error(`native addon missing: ${file} does not exist; build it with "npm run setup"`);
+    throw unusable(`${file} does not exist; build it with "npm run setup"`);
   }
-  const addon = createRequire(import.meta.url)(file) as Addon;
+  const addon = loadNative(file);
   assertLayout(addon.layout);
   loaded = addon;
   return addon;
+}
+
+/** A library of the system that it needs may be missing or too old. */
+function loadNative(file: string): Addon {
+  try {
+    return createRequire(import.meta.url)(file) as Addon;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ERR_DLOPEN_FAILED') throw error;
+    const advice =
+      'it was built for another system; install the package for this one, or build it with "npm run setup"';
+    throw unusable(`${messageOf(error)}; ${advice}`, error);
+  }
+}
+
+function unusable(why: string, cause?: unknown): WeftError {
+  return new WeftError('ERR_ADDON', EXIT.os, `native layer: ${why}`, cause);
 }

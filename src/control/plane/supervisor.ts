@@ -10,7 +10,7 @@ import type { Addon } from '../../memory/addon.ts';
 import { COUNTER, COUNTER_BLOCK } from '../../memory/counters.ts';
 import { STAT_NAMES } from '../../memory/layout.ts';
 import { COMMAND, CONTROL_WORDS, WORD, type WorkerTask } from '../../memory/worker-task.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { advisedMessageOf } from '../../shared/errors.ts';
 import { projectRoot } from '../../shared/root.ts';
 import type { Log } from '../log/log.ts';
 
@@ -92,7 +92,7 @@ export class Supervisor {
     });
     // A thread without a task that dies; unheard, the event would end the daemon.
     pool.on('error', (error: unknown) => {
-      this.log.error(`forwarding thread ended: ${messageOf(error)}`);
+      this.log.error(`forwarding thread ended: ${advisedMessageOf(error)}`);
       this.endWaits(pool);
     });
     return pool;
@@ -164,7 +164,7 @@ export class Supervisor {
         if (Date.now() - startedAt > HEALTHY_MS) backoffMs = BACKOFF_MS_MIN;
         this.log.error(
           { worker: index, backoffMs },
-          `worker stopped: ${messageOf(error)}; starting it again`,
+          `worker stopped: ${advisedMessageOf(error)}; starting it again`,
         );
         Atomics.store(worker.control, WORD.command, COMMAND.run);
         await sleep(backoffMs, undefined, { signal: this.ended.signal }).catch(() => undefined);

@@ -1,6 +1,7 @@
 /** /healthz and /readyz for probes, with flannel's paths and bodies (flannel main.go mustRunHealthz), and /metrics. */
 import type http from 'node:http';
 import { messageOf } from '../../shared/errors.ts';
+import { MESSAGE_CHARACTERS_MAX, printable } from '../../shared/printable.ts';
 import type { Exposition } from '../observe/metrics.ts';
 import { type Limits, listen, type Refused } from './listen.ts';
 
@@ -9,6 +10,9 @@ const LIMITS: Limits = {
   requestTimeoutMs: 5_000,
   headerBytesMax: 4_096,
   connectionsMax: 64,
+  // Probes may come from the address of whoever floods: behind a masquerade pods have their node's.
+  perAddressMax: 16,
+  silenceMsMax: 30_000,
 };
 
 /** Why the node is not ready, or '' when it is. */
@@ -55,7 +59,7 @@ async function answer(
     const why = whyNotReady();
     return why === ''
       ? plain(200, 'flanneld is ready')
-      : plain(503, `flanneld is not ready yet: ${why}`);
+      : plain(503, `flanneld is not ready yet: ${printable(why, MESSAGE_CHARACTERS_MAX)}`);
   }
   if (page !== '/metrics') return plain(404, 'there are /healthz, /readyz and /metrics');
   try {

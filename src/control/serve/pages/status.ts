@@ -19,6 +19,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     version: programVersion(),
     pid: process.pid,
     startedAt: node.startedAt.toISOString(),
+    uptimeSeconds: Math.floor(process.uptime()),
     node: external ? nodeJson(external) : null,
     backend: config?.backend.type ?? null,
     lease: lease ? leaseJson(lease) : null,
