@@ -67,6 +67,7 @@ test('the start reads first, then takes the host, then the lease, then rules; th
   await daemon.start();
   assert.deepEqual(registry.calls.slice(0, 6), [
     'checkPermission',
+    'harden',
     'backend.open',
     'join',
     'backend.start',
