@@ -209,6 +209,8 @@ static const int allowed[] = {
     SYS_write,
     SYS_sendmsg,
     SYS_recvmsg,
+    SYS_sendto,
+    SYS_recvfrom,
     SYS_epoll_pwait,
 #ifdef SYS_epoll_wait
     SYS_epoll_wait,
