@@ -16,16 +16,14 @@ import {
 export const statusShape = wholeStatusShape
   .partial({
     ...{ pid: true, uptimeSeconds: true, mtu: true },
-    ...{ health: true, rates: true, table: true, reach: true },
+    ...{ health: true, rates: true, hardening: true, table: true, reach: true },
   })
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
     firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
-    workers: z
-      .array(workerShape.partial({ heartbeat: true, breaths: true, waitNs: true }))
-      .optional(),
+    workers: z.array(workerShape.partial().required({ state: true, restarts: true })).optional(),
   });
 export type Status = z.infer<typeof statusShape>;
 

@@ -21,6 +21,7 @@ import { EXIT, WeftError } from '../shared/errors.ts';
 import type { Backend, BackendContext } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
+import { harden } from './hardening.ts';
 import { startRules } from './rules.ts';
 
 /** Where the underlay is looked for. */
@@ -50,6 +51,8 @@ export interface HostParts {
     inUse: ExternalInterface,
     links: readonly AddressedLink[],
   ): Promise<FollowedInterface>;
+  /** Before anything is changed, and before there are forwarding threads. */
+  harden: typeof harden;
   createRoutes(config: NetworkConfig): RouteKeeper;
   createBackend(context: BackendContext): Backend;
   startRules: typeof startRules;
@@ -78,6 +81,7 @@ export const thisHost: HostParts = {
     if (isSelfAssigned(preferred) && !isSelfAssigned(inUse)) throw lostAddress(inUse);
     return preferred.name === inUse.name ? { now: preferred } : { now: inUse, preferred };
   },
+  harden,
   createRoutes(config) {
     const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
     return new RouteKeeper(networks, familiesOf(config));

@@ -8,6 +8,7 @@ import { type Settings, settingsWarnings, toSettings } from '../options/settings
 import { systemClock } from '../shared/clock.ts';
 import { EXIT, messageOf, systemErrorOf, WeftError } from '../shared/errors.ts';
 import { MESSAGE_CHARACTERS_MAX, printable, printableLines } from '../shared/printable.ts';
+import { closePrototypes } from '../shared/prototypes.ts';
 import { isJournal, writeStderr } from '../shared/stderr.ts';
 import { programVersion } from '../shared/version.ts';
 import { Daemon } from './daemon.ts';
@@ -30,6 +31,8 @@ export async function main(words: readonly string[]): Promise<number> {
     const settings = toSettings(parsed.values);
     log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
+    keepInspectorShut();
+    closePrototypes();
     const daemon = await createDaemon(parsed, settings, log);
     const signal = await runDaemon(daemon, log);
     log.info({ signal, uptimeSeconds: Math.round(process.uptime()) }, 'stopped');
@@ -55,6 +58,11 @@ async function createDaemon(
   for (const { text } of parsed.warnings) log.error(text);
   for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
   return new Daemon({ settings, options, registry, log, addon, fds, clock, host: thisHost });
+}
+
+/** SIGUSR1 would open Node's inspector to every user of this host; a listener takes the signal from it. */
+function keepInspectorShut(): void {
+  process.on('SIGUSR1', () => undefined);
 }
 
 /** Until a signal, which is the result. */

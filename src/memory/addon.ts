@@ -125,6 +125,25 @@ export interface Addon {
   checksumName(): string;
   /** Forces an implementation; false where the CPU lacks it. */
   checksumSelect(name: string): boolean;
+  /**
+   * What is given up for good; 0 or -errno (then nothing has changed). For the process: no core file and no ptrace; no io_uring, which
+   * also sets no_new_privs for every thread.
+   */
+  hardenDump(): number;
+  hardenRings(): number;
+  /** The kernel's version of Landlock. */
+  hardenFilesAbi(): number;
+  /** A Landlock rule set that forbids these accesses everywhere: descriptor, close it. */
+  hardenFilesCreate(access: number): number;
+  /** Allows some of them at and below a path. */
+  hardenFilesAllow(fd: number, path: string, access: number): number;
+  /** For every thread that runs, and all that are started. The number of threads that could not be asked. */
+  hardenFilesEnforce(fd: number): number;
+  /** For the calling thread: no capabilities; no system calls but those that moving packets takes (EOPNOTSUPP before hardenRings). */
+  hardenCapabilities(): number;
+  hardenCalls(): number;
+  /** Ends the process at once, whatever its threads do: Node's own exit waits for them. */
+  exitNow(code: number): void;
   /** Tests only: a SEQPACKET socketpair; one end stands for a TUN queue. */
   openPair(): [number, number];
 }

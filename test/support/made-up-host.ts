@@ -58,6 +58,12 @@ export class MadeUpHost implements HostParts {
     return { problem: '', close: () => this.calls.push('news.close') };
   };
 
+  /** Of the process that runs the tests nothing is taken. */
+  harden: HostParts['harden'] = async () => {
+    this.calls.push('harden');
+    return { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' };
+  };
+
   /** `ip` shows no routes and takes every change. */
   createRoutes(): RouteKeeper {
     return new RouteKeeper([], [4], async () => '[]');

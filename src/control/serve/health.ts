@@ -15,14 +15,17 @@ const LIMITS: Limits = {
   silenceMsMax: 30_000,
 };
 
-/** Why the node is not ready, or '' when it is. */
-export type Readiness = () => string;
+/** Why not, '' when all is well. */
+export interface Probes {
+  whyNotAlive(): string;
+  whyNotReady(): string;
+}
 
 /** Listens; the daemon lives as long as it answers. Throws WeftError ERR_HEALTHZ. */
 export async function startHealth(
   address: string,
   port: number,
-  whyNotReady: Readiness,
+  probes: Probes,
   scrape: () => Promise<Exposition>,
 ): Promise<http.Server> {
   const refused: Refused = {
@@ -31,7 +34,7 @@ export async function startHealth(
   };
   return listen({ host: address, port }, LIMITS, refused, async (request, response) => {
     const [page = '/'] = (request.url ?? '/').split('?');
-    const { status, type, body } = await answer(page, whyNotReady, scrape);
+    const { status, type, body } = await answer(page, probes, scrape);
     response.writeHead(status, { 'content-type': type, connection: 'close' });
     response.end(body);
   });
@@ -46,7 +49,7 @@ interface Answer {
 /** Any method, as flannel. */
 async function answer(
   page: string,
-  whyNotReady: Readiness,
+  probes: Probes,
   scrape: () => Promise<Exposition>,
 ): Promise<Answer> {
   const plain = (status: number, text: string): Answer => ({
@@ -54,9 +57,12 @@ async function answer(
     type: 'text/plain',
     body: `${text}\n`,
   });
-  if (page === '/healthz') return plain(200, 'flanneld is running');
+  if (page === '/healthz') {
+    const why = probes.whyNotAlive();
+    return why === '' ? plain(200, 'flanneld is running') : plain(503, `flanneld hangs: ${why}`);
+  }
   if (page === '/readyz') {
-    const why = whyNotReady();
+    const why = probes.whyNotReady();
     return why === ''
       ? plain(200, 'flanneld is ready')
       : plain(503, `flanneld is not ready yet: ${printable(why, MESSAGE_CHARACTERS_MAX)}`);

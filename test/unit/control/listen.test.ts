@@ -80,7 +80,8 @@ function probe(port: number, page = '/healthz'): Promise<string> {
 
 async function startProbed(t: TestContext): Promise<number> {
   const scrape = async () => ({ contentType: 'text/plain', text: 'x 1\n' });
-  return portOf(ended(t, await startHealth('127.0.0.1', 0, () => '', scrape)));
+  const probes = { whyNotAlive: () => '', whyNotReady: () => '' };
+  return portOf(ended(t, await startHealth('127.0.0.1', 0, probes, scrape)));
 }
 
 test('headers beyond the limit are refused', async (t) => {

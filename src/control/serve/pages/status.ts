@@ -33,6 +33,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     reach: reachJson(node),
     health: watch.warnings(),
     rates: watch.history.recent(),
+    hardening: node.hardening ?? null,
     table: plane?.table ?? null,
     ...(plane && planeJson(plane)),
   };
