@@ -13,10 +13,13 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { projectBinary } from '../../../lab/root.ts';
-import { startAdmin } from '../../../src/control/serve/admin.ts';
-import { activeIn } from '../../support/hostile-text.ts';
+import type { TestContext } from 'node:test';
+import { projectBinary } from '../../lab/root.ts';
+import { startAdmin } from '../../src/control/serve/admin.ts';
+import { activeIn } from '../support/hostile-text.ts';
+import { needs } from '../support/needs.ts';
+
+const { test } = needs();
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'weft-start-'));
