@@ -5,6 +5,7 @@
  * State is per environment (thread): the struct addon below, given to every function as its data pointer.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 #include "coalesce.h"
 #include "echo.h"
 #include "engine.h"
-#include "netlink.h"
+#include "harden.h"
 #include "icmp.h"
+#include "netlink.h"
 #include "ports.h"
 #include "segment.h"
 #include "sys.h"
@@ -455,6 +457,68 @@ static napi_value addon_checksum_select(napi_env env, napi_callback_info info) {
   return make_bool(env, checksum_select(name));
 }
 
+/* ---- what is given up for good ---- */
+
+static napi_value addon_harden_dump(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, harden_dump());
+}
+
+static napi_value addon_harden_rings(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, harden_rings());
+}
+
+static napi_value addon_harden_files_abi(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, harden_files_abi());
+}
+
+static napi_value addon_harden_files_create(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int access;
+  if (!read_int(env, values[0], "access", 1, INT32_MAX, &access)) return NULL;
+  return make_int(env, harden_files_create((uint64_t)access));
+}
+
+static napi_value addon_harden_files_allow(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd, access;
+  char path[PATH_MAX];
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_text(env, values[1], "path", path, sizeof path) ||
+      !read_int(env, values[2], "access", 1, INT32_MAX, &access)) {
+    return NULL;
+  }
+  return make_int(env, harden_files_allow(fd, path, (uint64_t)access));
+}
+
+static napi_value addon_harden_files_enforce(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  return read_int(env, values[0], "fd", 0, INT32_MAX, &fd) ? make_int(env, harden_files_enforce(fd)) : NULL;
+}
+
+static napi_value addon_harden_capabilities(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, harden_capabilities());
+}
+
+static napi_value addon_harden_calls(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, harden_calls());
+}
+
+static napi_value addon_exit_now(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int code;
+  if (read_int(env, values[0], "code", 0, UINT8_MAX, &code)) _exit(code);
+  return NULL;
+}
+
 /* ---- registration ---- */
 
 static const struct {
@@ -498,6 +562,15 @@ static const struct {
     {"watch", addon_watch},
     {"watchAgain", addon_watch_again},
     {"unwatch", addon_unwatch},
+    {"hardenDump", addon_harden_dump},
+    {"hardenRings", addon_harden_rings},
+    {"hardenFilesAbi", addon_harden_files_abi},
+    {"hardenFilesCreate", addon_harden_files_create},
+    {"hardenFilesAllow", addon_harden_files_allow},
+    {"hardenFilesEnforce", addon_harden_files_enforce},
+    {"hardenCapabilities", addon_harden_capabilities},
+    {"hardenCalls", addon_harden_calls},
+    {"exitNow", addon_exit_now},
 #ifdef WEFT_TEST_SEAL
     {"sealLink", addon_seal_link},
 #endif

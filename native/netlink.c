@@ -43,9 +43,7 @@ int netlink_open_routing(void) {
   return open_socket(NETLINK_ROUTE, groups, sizeof groups / sizeof groups[0]);
 }
 
-int netlink_open_firewall(void) {
-  return open_socket(NETLINK_NETFILTER, &(int){NFNLGRP_NFTABLES}, 1);
-}
+int netlink_open_firewall(void) { return open_socket(NETLINK_NETFILTER, &(int){NFNLGRP_NFTABLES}, 1); }
 
 /* ---- receiving ---- */
 
@@ -109,8 +107,11 @@ static bool read_routing(const struct nlmsghdr *message, int32_t *row) {
       read_route(message, row);
       return true;
     case RTM_NEWRULE:
-    case RTM_DELRULE: write_row(row, ABOUT_RULE, message->nlmsg_type == RTM_DELRULE, 0); return true;
-    default: return false;
+    case RTM_DELRULE:
+      write_row(row, ABOUT_RULE, message->nlmsg_type == RTM_DELRULE, 0);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -124,7 +125,7 @@ static bool read_firewall(const struct nlmsghdr *message, int32_t *row) {
 /* All messages of one datagram. The number of rows filled; more than fit end in one ABOUT_LOST row. */
 static int read_datagram(int protocol, const uint8_t *bytes, size_t length, int32_t *rows, int row_count) {
   int filled = 0;
-  int left = (int)length;
+  size_t left = length;
   const struct nlmsghdr *message = (const struct nlmsghdr *)bytes;
   for (; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
     int32_t row[NEWS_ROW_INTS];

@@ -73,8 +73,8 @@ struct watch *watch_start(napi_env env, const int *fds, int fd_count, napi_value
   for (int i = 0; i < fd_count; i++) watch->fds[i] = fds[i];
   int error = open_descriptors(watch);
   napi_value name = make_string(env, "weft-watch");
-  if (error == 0 && napi_create_threadsafe_function(env, call, NULL, name, 1, 1, NULL, NULL, NULL, NULL,
-                                                    &watch->call) != napi_ok) {
+  if (error == 0 &&
+      napi_create_threadsafe_function(env, call, NULL, name, 1, 1, NULL, NULL, NULL, NULL, &watch->call) != napi_ok) {
     error = -EINVAL;
   }
   if (error == 0) {

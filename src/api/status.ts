@@ -78,6 +78,15 @@ export const workerShape = z.object({
   heartbeat: z.int().describe('moves at least ten times a second; wraps at 32 bits'),
   breaths: amount('turns, over all restarts'),
   waitNs: amount('time spent waiting in them; the rest of the time it worked'),
+  capabilities: text('dropped, or kept and why; "" before the thread runs'),
+  seccomp: text('on, or off and why: the filter of system calls; "" before the thread runs'),
+});
+
+/** What the process gave up for good: docs/operations/security.md. */
+export const hardeningShape = z.object({
+  noDump: text('on, or off and why: no core file, no ptrace by others of its user'),
+  noRings: text('on, or off and why: no io_uring, which passes system call filters unseen'),
+  files: text('on and the version of Landlock, or off and why: written in few places only'),
 });
 
 /** Packets by reason; docs/reference/drops.md lists the reasons. */
@@ -123,7 +132,8 @@ export const statusShape = z.object({
   notReady: z.string().nullable().describe('why pods can not be reached yet; null: they can'),
   version: text('of weftd'),
   pid: whole('process of weftd'),
-  startedAt: time('of this process'),
+  startedAt: time('of this process, by the clock of then'),
+  uptimeSeconds: whole('that this process has run, whatever the clock did'),
   node: nodeShape.nullable().describe('null until the underlay is known'),
   backend: z.string().nullable().describe('Backend.Type; null until the network config is read'),
   lease: leaseShape.nullable().describe('null until there is one'),
@@ -140,6 +150,7 @@ export const statusShape = z.object({
     .describe('what the background echoes say; null where none are sent'),
   health: z.array(warningShape).describe('what has been amiss for some time, the worst first'),
   rates: ratesShape.describe('means of the last seconds; 0 while there is nothing to tell'),
+  hardening: hardeningShape.nullable().describe('null early in the start'),
   table: tableShape.nullable().describe('route table in force; null where there is none'),
   ...planeShape.partial().shape,
 });

@@ -14,17 +14,24 @@ import {
 } from '../api/status.ts';
 
 export const statusShape = wholeStatusShape
-  .partial({ pid: true, mtu: true, health: true, rates: true, table: true, reach: true })
+  .partial({
+    ...{ pid: true, uptimeSeconds: true, mtu: true },
+    ...{ health: true, rates: true, hardening: true, table: true, reach: true },
+  })
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
     firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
-    workers: z
-      .array(workerShape.partial({ heartbeat: true, breaths: true, waitNs: true }))
-      .optional(),
+    workers: z.array(workerShape.partial().required({ state: true, restarts: true })).optional(),
   });
 export type Status = z.infer<typeof statusShape>;
+
+/** How long the daemon has run. A clock that was set meanwhile makes nonsense of the time of its start. */
+export function uptimeMsOf({ uptimeSeconds, startedAt }: Status, nowMs: number): number {
+  if (uptimeSeconds !== undefined) return uptimeSeconds * 1000;
+  return Math.max(0, nowMs - Date.parse(startedAt));
+}
 
 /** /status of a node that is up: what a test through the overlay needs of it. */
 export const upShape = z.object({

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import { EXIT, WeftError } from '../shared/errors.ts';
+import { printableData, printableJson } from '../shared/printable.ts';
 import { fetchPage } from './client.ts';
 import { type ColorChoice, chooseStyle, type Style } from './style.ts';
 
@@ -109,14 +110,14 @@ export function adminSocketOption(): Option {
   return new Option('--admin-socket <path>', "the daemon's socket").default(ADMIN_SOCKET);
 }
 
-/** Fetches a page of the daemon and checks its shape. Keys that the shape does not have stay in the answer. */
+/** Fetches a page of the daemon, to be shown, and checks its shape. Keys that the shape does not have stay in the answer. */
 export async function fetchShape<Shape extends z.ZodType>(
   socket: string,
   page: string,
   shape: Shape,
   timeoutMs?: number,
 ): Promise<z.infer<Shape>> {
-  return checked(page, shape, await fetchPage(socket, page, timeoutMs));
+  return checked(page, shape, printableData(await fetchPage(socket, page, timeoutMs)));
 }
 
 function checked<Shape extends z.ZodType>(
@@ -138,8 +139,9 @@ function textOf<Shape extends z.ZodType>(
   options: ShowOptions,
   round: number,
 ): string {
-  if (options.json) return `${JSON.stringify(answer)}\n`;
-  const text = `${show.render(answer, chooseStyle(options.color, process.stdout), Date.now())}\n`;
+  if (options.json) return `${printableJson(answer)}\n`;
+  const style = chooseStyle(options.color, process.stdout);
+  const text = `${show.render(printableData(answer), style, Date.now())}\n`;
   if (options.watch === undefined) return text;
   if (process.stdout.isTTY) return `${CLEAR}${text}`;
   return round === 0 ? text : `\n${text}`;

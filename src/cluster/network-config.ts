@@ -13,6 +13,7 @@ import {
 } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { STORE_VALUE_BYTES_MAX } from '../shared/limits.ts';
+import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
 import { lowerKeys } from './go-json.ts';
 import {
   KINDS,
@@ -93,7 +94,7 @@ export function parseNetworkConfig(text: string, kinds = KINDS): NetworkConfig<B
   try {
     json = JSON.parse(text);
   } catch (error) {
-    refuse(`no valid JSON (${messageOf(error)})`);
+    refuse(`no valid JSON (${printable(messageOf(error), SAID_CHARACTERS_MAX)})`);
   }
   const raw = checkShape(shape, json);
   if (!raw.enableipv4 && !raw.enableipv6) refuse('EnableIPv4 and EnableIPv6 are both false');
@@ -166,7 +167,7 @@ function refuseType(written: string, kinds: Kinds): never {
     .map((kind) => kind.type)
     .join(', ')
     .replace(/, ([^,]*)$/, ' or $1');
-  const message = `network config: Backend.Type "${written}" ${why}; use ${types}`;
+  const message = `network config: Backend.Type "${printable(written)}" ${why}; use ${types}`;
   throw new WeftError('ERR_BACKEND', EXIT.failure, message);
 }
 
@@ -190,7 +191,7 @@ function parseFamily(
   const network = networkText === undefined ? undefined : parsePrefix(networkText);
   if (!network || familyOf(network.words) !== family || prefixLength(network) === 0) {
     refuse(
-      `${names[0]} "${networkText ?? ''}" is no IPv${family} network such as ${family === 4 ? '10.244.0.0/16' : 'fd00:244::/48'}`,
+      `${names[0]} "${printable(networkText ?? '')}" is no IPv${family} network such as ${family === 4 ? '10.244.0.0/16' : 'fd00:244::/48'}`,
     );
   }
   const subnetLength = checkLength(family, network, givenLength, `${names[1]}Len`);
@@ -199,9 +200,9 @@ function parseFamily(
     if (!text || text === '0.0.0.0' || text === '::') return undefined;
     const words = parseAddress(text);
     if (!words || !prefixContains(network, words))
-      refuse(`${name} ${text} is not inside ${formatPrefix(network)}`);
+      refuse(`${name} ${printable(text)} is not inside ${formatPrefix(network)}`);
     if (!sameWords(maskWords(words, bits), words))
-      refuse(`${name} ${text} is not aligned to /${subnetLength}`);
+      refuse(`${name} ${printable(text)} is not aligned to /${subnetLength}`);
     return { words, bits };
   };
   const last = addToAddress(network.words, network.bits, 1);

@@ -7,6 +7,7 @@ import {
   type Words,
 } from '../shared/address.ts';
 import { getOrMake } from '../shared/memo.ts';
+import { printable } from '../shared/printable.ts';
 import { KINDS, type Kinds, kindOf } from './kinds/all.ts';
 import type { BackendConfig, Kind, PeerData } from './kinds/kind.ts';
 import { isOwnAddress } from './lease/acquire.ts';
@@ -26,8 +27,19 @@ export interface Peer extends PeerData {
   tunnelGso?: boolean;
 }
 
+/** Kinds of reasons for which a lease is no peer, as they stand behind a number of leases. */
+export type SkipKind =
+  | 'without a public address'
+  | 'outside the network'
+  | 'with a public address inside the overlay'
+  | 'of another backend type'
+  | 'with data that the backend can not use'
+  | "overlapping another node's subnet";
+
 export interface Skipped {
   key: string;
+  kind: SkipKind;
+  /** foreign text in it is short and printable */
   why: string;
 }
 
@@ -41,7 +53,7 @@ export interface PeerList {
 /** The pure part of a lease's peers, kept as long as lease and config live: thousands of leases stay as they are when one changes. */
 const candidates = new WeakMap<Config, WeakMap<Lease, Candidate[]>>();
 /** A peer, or a reason to skip the lease in this family. */
-type Candidate = Peer | string;
+type Candidate = Peer | Omit<Skipped, 'key'>;
 
 export function leasesToPeers(
   leases: readonly Lease[],
@@ -65,9 +77,9 @@ export function leasesToPeers(
     }
     const found = getOrMake(known, lease, () => candidatesOf(lease, config, kind));
     for (const candidate of found) {
-      const why = typeof candidate === 'string' ? candidate : clashOf(candidate, taken);
-      if (why !== undefined) skipped.push({ key: lease.key, why });
-      else if (typeof candidate !== 'string') {
+      const fault = 'why' in candidate ? candidate : clashOf(candidate, taken);
+      if (fault) skipped.push({ key: lease.key, ...fault });
+      else if ('family' in candidate) {
         peers.push(candidate);
         taken[candidate.family].add(candidate.subnet, candidate.key);
       }
@@ -86,15 +98,20 @@ function withoutLoops(peers: Peer[], leased: Record<4 | 6, SubnetSet>, skipped: 
     if (holder !== undefined)
       skipped.push({
         key,
+        kind: 'with a public address inside the overlay',
         why: `public address lies inside the overlay, in the subnet of ${holder}`,
       });
     return holder === undefined;
   });
 }
 
-function clashOf({ subnet, family }: Peer, taken: Record<4 | 6, SubnetSet>): string | undefined {
+function clashOf(
+  { subnet, family }: Peer,
+  taken: Record<4 | 6, SubnetSet>,
+): Omit<Skipped, 'key'> | undefined {
   const clash = taken[family].overlapping(subnet);
-  return clash === undefined ? undefined : `overlaps ${clash}`;
+  if (clash === undefined) return undefined;
+  return { kind: "overlapping another node's subnet", why: `overlaps ${clash}` };
 }
 
 /** One per family in which the lease has something. */
@@ -112,15 +129,19 @@ function candidateOf(
   const subnet = family === 4 ? lease.subnet4 : lease.subnet6;
   if (!range || !subnet) return undefined;
   const address = family === 4 ? lease.attributes.publicIp4 : lease.attributes.publicIp6;
-  if (!address) return `no public IPv${family} address`;
+  if (!address) return { kind: 'without a public address', why: `no public IPv${family} address` };
   if (!prefixContains(range.network, subnet.words) || subnet.bits < range.network.bits) {
-    return `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
+    const why = `subnet ${formatPrefix(subnet)} is outside ${formatPrefix(range.network)}`;
+    return { kind: 'outside the network', why };
   }
   const { backendType } = lease.attributes;
-  if (backendType !== kind.publishes)
-    return `backend type "${backendType}" is not ${kind.publishes || kind.type}`;
+  if (backendType !== kind.publishes) {
+    const why = `backend type "${printable(backendType)}" is not ${kind.publishes || kind.type}`;
+    return { kind: 'of another backend type', why };
+  }
   const data = kind.peerData(config.backend, lease.attributes, family);
-  if (typeof data === 'string') return data;
+  if (typeof data === 'string')
+    return { kind: 'with data that the backend can not use', why: data };
   return { key: lease.key, family, subnet, address, ...data };
 }
 

@@ -22,6 +22,7 @@ import { writeFileAtomically } from '../shared/files.ts';
 import { AddressWatch } from './address-watch.ts';
 import { type Backend, familiesOf } from './backend/backend.ts';
 import { ClockWatch } from './clock-watch.ts';
+import type { Hardening } from './hardening.ts';
 import { type HostParts, networksOf } from './host-parts.ts';
 import type { Log } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
@@ -73,6 +74,7 @@ export class Daemon implements Node {
   lease: HeldLease | undefined;
   backend: Backend | undefined;
   reach: Reach | undefined;
+  hardening: Hardening | undefined;
   private readonly parts: DaemonParts;
   private readonly log: Log;
   private readonly abort = new AbortController();
@@ -133,6 +135,7 @@ export class Daemon implements Node {
     // ---- above: only reads; below: changes this machine and the registry ----
 
     this.phase = 'opening the data plane';
+    this.hardening = await host.harden(addon, settings, config, log);
     const routes = host.createRoutes(config);
     this.routes = routes;
     const context = { addon, log, fds, settings, config, routes, external, leases };
@@ -337,6 +340,11 @@ export class Daemon implements Node {
     if (this.lease?.state === 'taken') return 'another node uses our subnet';
     if (this.rules && this.rules.problem !== '') return this.rules.problem;
     return this.backend?.isForwarding() ? '' : 'a forwarding thread does not run';
+  }
+
+  whyNotAlive(): string {
+    const workers = this.backend?.status().workers ?? [];
+    return workers.some(({ state }) => state === 'stuck') ? 'a forwarding thread is stuck' : '';
   }
 
   // ---- while it runs, and its end ----

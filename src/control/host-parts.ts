@@ -22,6 +22,7 @@ import { EXIT, WeftError } from '../shared/errors.ts';
 import type { Backend, BackendContext } from './backend/backend.ts';
 import { familiesOf } from './backend/backend.ts';
 import { createBackend } from './backend/create.ts';
+import { harden } from './hardening.ts';
 import { startRules } from './rules.ts';
 
 /** Where the underlay is looked for. */
@@ -51,6 +52,8 @@ export interface HostParts {
     inUse: ExternalInterface,
     links: readonly AddressedLink[],
   ): Promise<FollowedInterface>;
+  /** Before anything is changed, and before there are forwarding threads. */
+  harden: typeof harden;
   /** What was removed, one clause each. */
   removeLeftovers(scope: LeftoverScope): Promise<string[]>;
   createRoutes(config: NetworkConfig): RouteKeeper;
@@ -81,6 +84,7 @@ export const thisHost: HostParts = {
     if (isSelfAssigned(preferred) && !isSelfAssigned(inUse)) throw lostAddress(inUse);
     return preferred.name === inUse.name ? { now: preferred } : { now: inUse, preferred };
   },
+  harden,
   removeLeftovers: (scope) => removeLeftovers(scope),
   createRoutes: (config) => new RouteKeeper(networksOf(config), familiesOf(config)),
   createBackend,

@@ -3,76 +3,113 @@ import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
 import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
-import { helpText, parseFlags } from '../options/flags.ts';
-import { settingsWarnings, toSettings } from '../options/settings.ts';
+import { helpText, type Parsed, parseFlags } from '../options/flags.ts';
+import { type Settings, settingsWarnings, toSettings } from '../options/settings.ts';
 import { systemClock } from '../shared/clock.ts';
-import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { EXIT, messageOf, systemErrorOf, WeftError } from '../shared/errors.ts';
+import { MESSAGE_CHARACTERS_MAX, printable, printableLines } from '../shared/printable.ts';
+import { closePrototypes } from '../shared/prototypes.ts';
+import { isJournal, writeStderr } from '../shared/stderr.ts';
 import { programVersion } from '../shared/version.ts';
 import { Daemon } from './daemon.ts';
 import { thisHost } from './host-parts.ts';
 import { createLog, type Log } from './log/log.ts';
 import { FdStore } from './manager/fd-store.ts';
 
+/** journald's priority of an error, in front of what is said before there is a log. */
+const JOURNAL_ERROR = '<3>';
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+
 /** Runs the daemon until a signal; the result is the exit code. */
 export async function main(words: readonly string[]): Promise<number> {
+  let log: Log | undefined;
   try {
     const parsed = parseFlags(words, process.env);
-    if (parsed.kind === 'help') process.stderr.write(helpText());
-    if (parsed.kind === 'version') process.stderr.write(`${programVersion()}\n`);
+    if (parsed.kind === 'help') writeStderr(helpText());
+    if (parsed.kind === 'version') writeStderr(`${programVersion()}\n`);
     if (parsed.kind !== 'run') return EXIT.ok;
     const settings = toSettings(parsed.values);
-    const log = createLog(settings.logFormat, settings.logLevel);
+    log = createLog(settings.logFormat, settings.logLevel);
     endOnBugs(log);
-    const addon = loadAddon();
-    const fds = FdStore.fromEnvironment(addon, process.env);
-    const clock = systemClock;
-    const { renewMarginMs } = settings;
-    const registry = await createRegistry(settings.store, { renewMarginMs, log, clock });
-    const options = effectiveOptions(parsed);
-    const host = thisHost;
-    const daemon = new Daemon({ settings, options, registry, log, addon, fds, clock, host });
-    const program = { node: process.version, kernel: os.release() };
-    log.info(
-      { store: registry.name, workers: settings.workers, ...program },
-      `weft ${programVersion()} starts`,
-    );
-    for (const { text } of parsed.warnings) log.error(text);
-    for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
-    return await runDaemon(daemon);
+    keepInspectorShut();
+    closePrototypes();
+    const daemon = await createDaemon(parsed, settings, log);
+    const signal = await runDaemon(daemon, log);
+    log.info({ signal, uptimeSeconds: Math.round(process.uptime()) }, 'stopped');
+    return EXIT.ok;
   } catch (error) {
-    process.stderr.write(`weftd: ${messageOf(error)}\n`);
-    if (error instanceof WeftError) return error.exitCode;
-    process.stderr.write(`${(error as Error).stack ?? ''}\n`);
-    return EXIT.internal;
+    return sayWhyItEnds(error, log);
   }
 }
 
-/** What nobody caught is a bug: say it and end, so that systemd starts a daemon whose state is known. */
-function endOnBugs(log: Log): void {
-  process.on('uncaughtException', (error, origin) => {
-    log.fatal({ origin, stack: error.stack }, `internal error: ${error.message}`);
-    process.exit(EXIT.internal);
-  });
+async function createDaemon(
+  parsed: Extract<Parsed, { kind: 'run' }>,
+  settings: Settings,
+  log: Log,
+): Promise<Daemon> {
+  const addon = loadAddon();
+  const fds = FdStore.fromEnvironment(addon, process.env);
+  const clock = systemClock;
+  const { renewMarginMs, workers } = settings;
+  const registry = await createRegistry(settings.store, { renewMarginMs, log, clock });
+  const options = effectiveOptions(parsed);
+  const program = { node: process.version, kernel: os.release() };
+  log.info({ store: registry.name, workers, ...program }, `weft ${programVersion()} starts`);
+  for (const { text } of parsed.warnings) log.error(text);
+  for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
+  return new Daemon({ settings, options, registry, log, addon, fds, clock, host: thisHost });
 }
 
-async function runDaemon(daemon: Daemon): Promise<number> {
-  const ended = new Promise<void>((resolve) => {
-    const signals = ['SIGTERM', 'SIGINT'] as const;
-    const onSignal = (): void => {
+/** SIGUSR1 would open Node's inspector to every user of this host; a listener takes the signal from it. */
+function keepInspectorShut(): void {
+  process.on('SIGUSR1', () => undefined);
+}
+
+/** Until a signal, which is the result. */
+async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
+  const ended = new Promise<NodeJS.Signals>((resolve) => {
+    const onSignal = (signal: NodeJS.Signals): void => {
       // A second signal finds the default handlers and ends the process at once.
-      for (const signal of signals) process.removeListener(signal, onSignal);
-      resolve();
+      for (const each of SIGNALS) process.removeListener(each, onSignal);
+      resolve(signal);
     };
-    for (const signal of signals) process.on(signal, onSignal);
+    for (const signal of SIGNALS) process.on(signal, onSignal);
   });
   process.on('SIGHUP', () => void daemon.reload());
   try {
     const started = daemon.start();
     await Promise.race([started, ended]);
     started.catch(() => undefined); // a start that is cut short by a signal fails on purpose
-    await ended;
-    return EXIT.ok;
+    return await ended;
   } finally {
-    await daemon.stop();
+    // What fails here must not hide why it ends.
+    await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));
   }
+}
+
+/** What nobody caught, rejections too, is a bug: say it and end, so that systemd starts a daemon whose state is known. */
+function endOnBugs(log: Log): void {
+  process.on('uncaughtException', (error: unknown, origin) => {
+    sayBug(log, error, { origin });
+    process.exit(EXIT.internal);
+  });
+}
+
+/** Through the log as soon as there is one. The result is the exit code. */
+function sayWhyItEnds(error: unknown, log: Log | undefined): number {
+  const known = error instanceof WeftError ? error : systemErrorOf(error);
+  const exitCode = known?.exitCode ?? EXIT.internal;
+  if (!log) {
+    const stack = known ? '' : `\n${(error as Error | undefined)?.stack ?? ''}`;
+    const text = `weftd: ${printable(messageOf(known ?? error), MESSAGE_CHARACTERS_MAX)}${printableLines(stack)}`;
+    const priority = isJournal() ? JOURNAL_ERROR : '';
+    writeStderr(`${text.trimEnd().replace(/^/gm, priority)}\n`);
+  } else if (known) log.fatal({ code: known.code, exitCode }, known.message);
+  else sayBug(log, error, { exitCode });
+  return exitCode;
+}
+
+function sayBug(log: Log, error: unknown, fields: object): void {
+  const stack = error instanceof Error ? error.stack : undefined;
+  log.fatal({ ...fields, stack }, `internal error: ${messageOf(error)}`);
 }

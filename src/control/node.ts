@@ -10,6 +10,7 @@ import type { Flavour } from '../host/firewall/wishes.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
 import type { BackendFacts } from './backend/backend.ts';
+import type { Hardening } from './hardening.ts';
 import type { Reach } from './reach/reach.ts';
 
 /** How the watch of the registry goes. */
@@ -76,6 +77,10 @@ export interface Node {
   readonly problems: Problems;
   /** which tool writes the firewall rules; undefined until one was found */
   readonly firewallKind: Flavour | undefined;
+  /** undefined before it is done, early in the start */
+  readonly hardening: Hardening | undefined;
   /** Why this node is not ready, '' when it is. That the store is unavailable is not a reason. */
   whyNotReady(): string;
+  /** Why this process can't be trusted to go on, '' when it can. */
+  whyNotAlive(): string;
 }

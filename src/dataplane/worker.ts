@@ -2,6 +2,7 @@
  * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
  * descriptors, counters, table and what is left for observers belong to the control thread and outlive it.
  */
+import { threadId } from 'node:worker_threads';
 import { type Addon, loadAddon } from '../memory/addon.ts';
 import { LAYOUT } from '../memory/layout.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type WorkerResult,
   type WorkerTask,
 } from '../memory/worker-task.ts';
+import { closePrototypes } from '../shared/prototypes.ts';
 import { Breath, type Lane } from './breath.ts';
 import { Capture } from './capture.ts';
 import { CaptureRing } from './capture-ring.ts';
@@ -31,8 +33,10 @@ import { TunOut } from './tun-out.ts';
 export function run(task: WorkerTask): WorkerResult {
   const addon = loadAddon();
   if (task.cpu >= 0) addon.pin(task.cpu);
-  const forwarder = createForwarder(addon, task, ENCAPSULATIONS);
   const control = new Int32Array(task.control);
+  Atomics.store(control, WORD.thread, threadId);
+  const forwarder = createForwarder(addon, task, ENCAPSULATIONS);
+  harden(addon, control);
   let breaths = 0;
   try {
     for (;;) {
@@ -47,6 +51,17 @@ export function run(task: WorkerTask): WorkerResult {
     addon.destroyEngine(forwarder.engine);
   }
 }
+
+/** The thread's program is loaded and its descriptors are open: it needs nothing else any more. A thread may take a second task. */
+function harden(addon: Addon, control: Int32Array): void {
+  closePrototypes();
+  hardened ??= [addon.hardenCapabilities(), addon.hardenCalls()];
+  const [capabilities, calls] = hardened;
+  Atomics.store(control, WORD.capabilities, capabilities || 1);
+  Atomics.store(control, WORD.calls, calls || 1);
+}
+
+let hardened: [capabilities: number, calls: number] | undefined;
 
 export interface Forwarder {
   engine: number;

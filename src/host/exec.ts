@@ -1,7 +1,8 @@
 /** Runs host commands: no shell, fixed search path, empty environment, bounded time. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { advisedMessageOf, EXIT, messageOf, WeftError } from '../shared/errors.ts';
+import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
 
 const run = promisify(execFile);
 const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
@@ -52,14 +53,20 @@ function commandError(
   const isMissing = failure.code === 'ENOENT';
   const said = isMissing
     ? `command not found; install it (Debian package ${DEBIAN_PACKAGES[command] ?? command})`
-    : failure.stderr?.trim() || messageOf(failure);
-  const message = `${command} ${args.join(' ')}: ${said}`;
+    : failure.stderr?.trim() || advisedMessageOf(failure);
+  const message = `${command} ${args.join(' ')}: ${printable(said, SAID_CHARACTERS_MAX)}`;
   return new WeftError(isMissing ? MISSING : 'ERR_COMMAND', EXIT.os, message, failure);
 }
 
 /** What {@link exec} would throw, with other words: for those who looked for several commands. */
 export function missingCommand(message: string): WeftError {
   return new WeftError(MISSING, EXIT.os, message);
+}
+
+/** All that the command said when it failed with this error; the message has the beginning of it. */
+export function saidWith(error: unknown): string {
+  const { stderr } = ((error as WeftError).cause ?? {}) as { stderr?: unknown };
+  return typeof stderr === 'string' && stderr !== '' ? stderr : messageOf(error);
 }
 
 /** Whether an error of {@link exec} says that the host does not have the command. */

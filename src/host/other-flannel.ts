@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, WeftError } from '../shared/errors.ts';
+import { printable } from '../shared/printable.ts';
 import { type Exec, exec } from './exec.ts';
 import { ipJson, LINK, type Link } from './ip-json.ts';
 import { type OtherProcess, processesNamed } from './processes.ts';
@@ -11,7 +12,6 @@ import { type OtherProcess, processesNamed } from './processes.ts';
 const FLANNELD = /^flanneld$/;
 /** Programs that may have one built in; that they run proves nothing. */
 const MAY_BE_FLANNEL = /^(flanneld|k3s(-server|-agent)?)$/;
-const COMMAND_CHARACTERS_MAX = 100;
 /** flannel looks at its device when the kernel announces that it is gone: it needs some 50 ms. */
 const RETURN_MS = 1_500;
 const LOOK_MS = 100;
@@ -61,12 +61,4 @@ export async function comesBack(
 /** An exit code after which nobody starts us again: each time would cut the pods once more. */
 function refusal(message: string): WeftError {
   return new WeftError('ERR_OTHER_FLANNEL', EXIT.config, message);
-}
-
-/** Others' words: no control characters, no novels. */
-function printable(text: string): string {
-  const clean = text.replace(/\p{C}/gu, '?');
-  return clean.length > COMMAND_CHARACTERS_MAX
-    ? `${clean.slice(0, COMMAND_CHARACTERS_MAX - 1)}…`
-    : clean;
 }

@@ -11,8 +11,8 @@ import {
   parsePrefix,
   type Words,
 } from '../shared/address.ts';
-import { messageOf } from '../shared/errors.ts';
-import { type Exec, exec } from './exec.ts';
+import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
+import { type Exec, exec, saidWith } from './exec.ts';
 import { type IpRoute, ipJson, ROUTE } from './ip-json.ts';
 
 /** Route protocol number that marks our routes in `ip route`. */
@@ -95,7 +95,7 @@ export class RouteKeeper {
       await this.run('ip', args, `${commands.join('\n')}\n`);
     } catch (error) {
       // With -force the others were carried out.
-      const refused = refusals(messageOf(error));
+      const refused = refusals(saidWith(error));
       const routes = [...surplus.map(() => undefined), ...missing];
       this.problem = refused
         .map(({ line, why }) => whatFailed(routes[line - 1], why))
@@ -126,7 +126,7 @@ export class RouteKeeper {
       ];
       const args = [`-${family}`, '-force', '-batch', '-'];
       await this.run('ip', args, `${commands.join('\n')}\n`).catch((error) => {
-        if (refusals(messageOf(error)).length > 0) throw error;
+        if (refusals(saidWith(error)).length > 0) throw error;
       });
     }
   }
@@ -161,7 +161,7 @@ function refusals(message: string): { line: number; why: string }[] {
   }
   return found.length > 0 || /Command failed -:/.test(message)
     ? found
-    : [{ line: 0, why: message }];
+    : [{ line: 0, why: printable(message, SAID_CHARACTERS_MAX) }];
 }
 
 /** Every word that is needed to find it: the subnet, its node, the way there, and what helps. */

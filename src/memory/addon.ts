@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { projectRoot } from '../shared/root.ts';
 import { assertLayout } from './layout.ts';
 
@@ -124,6 +125,25 @@ export interface Addon {
   checksumName(): string;
   /** Forces an implementation; false where the CPU lacks it. */
   checksumSelect(name: string): boolean;
+  /**
+   * What is given up for good; 0 or -errno (then nothing has changed). For the process: no core file and no ptrace; no io_uring, which
+   * also sets no_new_privs for every thread.
+   */
+  hardenDump(): number;
+  hardenRings(): number;
+  /** The kernel's version of Landlock. */
+  hardenFilesAbi(): number;
+  /** A Landlock rule set that forbids these accesses everywhere: descriptor, close it. */
+  hardenFilesCreate(access: number): number;
+  /** Allows some of them at and below a path. */
+  hardenFilesAllow(fd: number, path: string, access: number): number;
+  /** For every thread that runs, and all that are started. The number of threads that could not be asked. */
+  hardenFilesEnforce(fd: number): number;
+  /** For the calling thread: no capabilities; no system calls but those that moving packets takes (EOPNOTSUPP before hardenRings). */
+  hardenCapabilities(): number;
+  hardenCalls(): number;
+  /** Ends the process at once, whatever its threads do: Node's own exit waits for them. */
+  exitNow(code: number): void;
   /** Tests only: a SEQPACKET socketpair; one end stands for a TUN queue. */
   openPair(): [number, number];
 }
@@ -135,10 +155,27 @@ export function loadAddon(): Addon {
   if (loaded) return loaded;
   const file = process.env['WEFT_ADDON'] ?? path.join(projectRoot(), 'native/build/weft.node');
   if (!existsSync(file)) {
-    throw new Error(`native addon missing: ${file} does not exist; build it with "npm run setup"`);
+    throw unusable(`${file} does not exist; build it with "npm run setup"`);
   }
-  const addon = createRequire(import.meta.url)(file) as Addon;
+  const addon = loadNative(file);
   assertLayout(addon.layout);
   loaded = addon;
   return addon;
+}
+
+/** A library of the system that it needs may be missing or too old. */
+function loadNative(file: string): Addon {
+  try {
+    return createRequire(import.meta.url)(file) as Addon;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ERR_DLOPEN_FAILED') throw error;
+    const advice =
+      'it was built for another system; install the package for this one, or build it with "npm run setup"';
+    throw unusable(`${messageOf(error)}; ${advice}`, error);
+  }
+}
+
+function unusable(why: string, cause?: unknown): WeftError {
+  return new WeftError('ERR_ADDON', EXIT.os, `native layer: ${why}`, cause);
 }

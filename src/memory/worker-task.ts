@@ -16,6 +16,11 @@ export const WORD = {
   clockMs: 3,
   /** the ns within that ms */
   clockNs: 4,
+  /** threadId of the thread that has taken the task; 0 while none has */
+  thread: 5,
+  /** what the thread gave up: 0 not yet, 1 done, -errno refused */
+  capabilities: 6,
+  calls: 7,
 } as const;
 export const CONTROL_WORDS = 16;
 

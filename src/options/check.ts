@@ -3,6 +3,7 @@
 import { networkConfigKeys, networkConfigProblems } from '../cluster/network-config.ts';
 import { messageOf, WeftError } from '../shared/errors.ts';
 import { nearest } from '../shared/nearest.ts';
+import { printable } from '../shared/printable.ts';
 import { type EnvironmentFile, parseEnvironmentFile } from './environment-file.ts';
 import { parseFlags, SEE_HELP, type Values } from './flags.ts';
 import { environmentName, OPTIONS } from './options.ts';
@@ -57,7 +58,7 @@ function environmentProblems(file: string, parsed: EnvironmentFile): Problem[] {
       return {
         severity: 'error',
         where: `${file}:${parsed.lines[name]}`,
-        what: `nothing reads ${name}`,
+        what: `nothing reads ${printable(name)}`,
         advice,
       };
     });
@@ -113,7 +114,8 @@ function flagsOneByOne(flags: readonly string[]): { usable: string[]; problems: 
 /** Why weftd does not take these words, '' when it does. */
 function faultOf(words: readonly string[]): string {
   const [word = ''] = words;
-  if (!word.startsWith('-')) return `"${word}" is no flag; weftd ignores it and all behind it`;
+  if (!word.startsWith('-'))
+    return `"${printable(word)}" is no flag; weftd ignores it and all behind it`;
   try {
     parseFlags(words, {});
     return '';
@@ -190,7 +192,12 @@ function unknownKeys(where: string, text: string): Problem[] {
       .map((key) => {
         const meant = nearest(key, known);
         const advice = meant ? `did you mean ${parent}${meant}?` : 'remove it';
-        return { severity: 'warning', where, what: `nothing reads ${parent}${key}`, advice };
+        return {
+          severity: 'warning',
+          where,
+          what: `nothing reads ${parent}${printable(key)}`,
+          advice,
+        };
       });
   const known = networkConfigKeys();
   return [

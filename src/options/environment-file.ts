@@ -3,6 +3,7 @@
  * begin with parts in quotes, which go on over lines; in what follows quotes mean nothing, and "\" keeps the next character or, at
  * the end of a line, joins the next one to it.
  */
+import { printable } from '../shared/printable.ts';
 
 export interface EnvironmentFile {
   values: Record<string, string>;
@@ -86,5 +87,5 @@ function add(found: EnvironmentFile, line: number, name: string, read?: ValueRea
 /** Why systemd does not take the name, '' when it does. */
 function faultOf(name: string): string {
   if (/^export\s/.test(name)) return '"export" is for shells';
-  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? '' : `"${name}" is no variable name`;
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? '' : `"${printable(name)}" is no variable name`;
 }

@@ -9,6 +9,7 @@ import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { WORKERS_MAX } from '../shared/limits.ts';
 import { type ListenAddress, parseAdminListen } from './admin-listen.ts';
 import type { OptionWarning, Values } from './flags.ts';
+import { compileGoPattern } from './go-pattern.ts';
 import {
   allowedText,
   type LogFormat,
@@ -132,10 +133,11 @@ function parseStore(values: Values): RegistrySettings {
       'etcd-password',
       'etcd-username',
     );
+  const usesTls = ['cafile', 'certfile'].some((name) => text(name) !== '');
   return {
     kind: 'etcd',
-    endpoints: parseEndpoints(text('endpoints')),
-    prefix: path.posix.join('/', text('prefix')).replace(/\/$/, ''),
+    endpoints: parseEndpoints(text('endpoints'), usesTls ? 'https' : 'http'),
+    prefix: path.posix.join(text('prefix')).replace(/(.)\/$/, '$1'),
     keyFile: text('keyfile'),
     certFile: text('certfile'),
     caFile: text('cafile'),
@@ -144,9 +146,13 @@ function parseStore(values: Values): RegistrySettings {
   };
 }
 
-/** flannel hands the list to etcd's client as it is; blanks around a comma are forgiven here. */
-function parseEndpoints(text: string): string[] {
-  const endpoints = text.split(',').flatMap((part) => part.trim() || []);
+/**
+ * flannel hands the list to etcd's client as it is, which takes "host:port" too and uses TLS there when it has files for it. Blanks
+ * around a comma are forgiven.
+ */
+function parseEndpoints(text: string, scheme: 'http' | 'https'): string[] {
+  const parts = text.split(',').flatMap((part) => part.trim() || []);
+  const endpoints = parts.map((part) => (part.includes('://') ? part : `${scheme}://${part}`));
   const name = 'etcd-endpoints';
   if (endpoints.length === 0) refuse(`--${name} is empty: give at least one`, name);
   for (const [i, endpoint] of endpoints.entries()) {
@@ -154,7 +160,10 @@ function parseEndpoints(text: string): string[] {
     const isPlain = url && url.pathname === '/' && !url.search && !url.username && !url.password;
     // The endpoint itself is not shown: it may hold a password.
     if (!isPlain || !/^https?:$/.test(url.protocol) || url.hostname === '')
-      refuse(`--${name}: number ${i + 1} is not of the form http(s)://host:port`, name);
+      refuse(
+        `--${name}: number ${i + 1} is not of the form host:port or http(s)://host:port`,
+        name,
+      );
   }
   return endpoints.map((endpoint) => endpoint.replace(/\/$/, ''));
 }
@@ -195,11 +204,9 @@ function parseIp(values: Values, name: string, family?: 4 | 6): string {
   return text;
 }
 
-/** Go's expressions are JavaScript's but for details; its leading flag group "(?i)" is the one in use. */
 function parsePattern(text: string): RegExp {
-  const [, flags = '', body = text] = /^\(\?([ims]+)\)(.*)$/s.exec(text) ?? [];
   try {
-    return new RegExp(body, flags);
+    return compileGoPattern(text);
   } catch (error) {
     return refuse(`--iface-regex ${text}: ${messageOf(error)}`, 'iface-regex');
   }

@@ -104,10 +104,13 @@ export interface Mac {
 /** Where the wire carries no MACs. */
 export const NO_MAC: Mac = { high: 0, low: 0 };
 
-/** Parses "aa:bb:cc:dd:ee:ff"; undefined when malformed. */
+/** As Go's net.ParseMAC: "aa:bb:cc:dd:ee:ff", "aa-bb-…", "aabb.ccdd.eeff"; undefined when malformed. */
 export function parseMac(text: string): Mac | undefined {
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return undefined;
-  const b = text.split(':').map((part) => Number.parseInt(part, 16)) as number[];
+  const isMac =
+    /^([0-9a-f]{2}([:-]))([0-9a-f]{2}\2){4}[0-9a-f]{2}$|^([0-9a-f]{4}\.){2}[0-9a-f]{4}$/i;
+  if (!isMac.test(text)) return undefined;
+  const hex = text.replace(/[:.-]/g, '').match(/../g) ?? [];
+  const b = hex.map((part) => Number.parseInt(part, 16));
   const at = (i: number): number => b[i] as number;
   return { high: (at(0) << 24) | (at(1) << 16) | (at(2) << 8) | at(3), low: (at(4) << 8) | at(5) };
 }

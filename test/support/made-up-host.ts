@@ -58,6 +58,12 @@ export class MadeUpHost implements HostParts {
     return { problem: '', close: () => this.calls.push('news.close') };
   };
 
+  /** Of the process that runs the tests nothing is taken. */
+  harden: HostParts['harden'] = async () => {
+    this.calls.push('harden');
+    return { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' };
+  };
+
   /** Nothing was here before. */
   async removeLeftovers(): Promise<string[]> {
     return [];

@@ -95,7 +95,9 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       addressForeign: '',
     },
     firewallKind: 'iptables',
+    hardening: { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' },
     whyNotReady: () => '',
+    whyNotAlive: () => '',
     ...changes,
   };
 }
@@ -132,7 +134,12 @@ function madeUpBackend(peers: readonly Peer[]): BackendFacts {
         egress: [{ device: 'eth0 4', usable: true, why: '' }],
       },
     ],
-    workers: [{ state: 'running', restarts: 0, heartbeat: -7, breaths: 3, waitNs: 5 }],
+    workers: [
+      {
+        ...{ state: 'running', restarts: 0, heartbeat: -7, breaths: 3, waitNs: 5 },
+        ...{ capabilities: 'dropped', seccomp: 'on' },
+      },
+    ],
     table: { generation: 1, publishedAt: START.toISOString() },
     totals,
   };

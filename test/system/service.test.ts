@@ -175,17 +175,60 @@ describe('systemd: the Debian package in a booted Debian', () => {
     assert.equal((await show('NRestarts'))['NRestarts'], '1');
   });
 
-  it('a stuck worker: systemd kills the daemon by its watchdog and starts it again', async () => {
-    // The unit's 30 s are for machines under load; the test need not wait that long.
-    const lines = ['[Service]', 'WatchdogSec=6', 'Environment=WEFT_FAULTS=1', ''];
+  const threads = async (): Promise<Record<string, string>[]> => {
+    const pid = await mainPid();
+    const { stdout } = await machine.exec('sh', ['-c', `cat /proc/${pid}/task/*/status`]);
+    return stdout
+      .split(/^(?=Name:)/m)
+      .map((text) => Object.fromEntries(text.split('\n').map((line) => line.split(/:\s*/, 2))));
+  };
+
+  it('what the service has given up: capabilities and calls of forwarding threads, files, memory', async () => {
+    const status = JSON.parse((await machine.exec('weft', ['status', '--json'])).stdout);
+    console.log(JSON.stringify(status.hardening));
+    for (const worker of status.workers)
+      assert.deepEqual([worker.capabilities, worker.seccomp], ['dropped', 'on']);
+    assert.deepEqual([status.hardening.noDump, status.hardening.noRings], ['on', 'on']);
+    assert.match(status.hardening.files, /^on: Landlock /);
+    const none = (await threads()).filter(({ CapPrm, CapEff, CapAmb }) =>
+      [CapPrm, CapEff, CapAmb].every((set) => /^0+$/.test(set ?? '')),
+    );
+    assert.equal(none.length, status.workers.length);
+    const limits = await show('MemoryMax', 'TasksMax', 'LimitNOFILE', 'LimitCORE');
+    assert.match(limits['MemoryMax'] ?? '', /^\d+$/);
+    delete limits['MemoryMax'];
+    assert.deepEqual(limits, { TasksMax: '512', LimitNOFILE: '16384', LimitCORE: '0' });
+    // Nobody but root reads the environment, which may hold a password.
+    const { stdout } = await machine.exec('stat', ['-c', '%U', `/proc/${await mainPid()}/environ`]);
+    assert.equal(stdout.trim(), 'root');
+  });
+
+  const restartWith = async (...lines: string[]): Promise<void> => {
     mkdirSync(path.dirname(inside(DROP_IN)), { recursive: true });
-    writeFileSync(inside(DROP_IN), lines.join('\n'));
+    writeFileSync(inside(DROP_IN), ['[Service]', ...lines, ''].join('\n'));
     await systemctl('daemon-reload');
     await systemctl('restart', 'weftd');
+  };
+
+  it('a worker that hangs is replaced before the watchdog ends the service', async () => {
+    await restartWith('Environment=WEFT_FAULTS=1');
     const pid = await mainPid();
-    const fault = 'http://weft/fault?worker=0&fault=hang';
-    const get = `require('http').get({socketPath:'/run/weft/weft.sock',path:'${new URL(fault).pathname}${new URL(fault).search}'},(r)=>r.resume())`;
+    const get = `require('http').get({socketPath:'/run/weft/weft.sock',path:'/fault?worker=0&fault=hang'},(r)=>r.resume())`;
     await machine.exec('node', ['-e', get]);
+    await until('the worker runs again', async () => {
+      const { stdout } = await machine.exec('weft', ['status', '--json'], { allowFailure: true });
+      const [worker] = JSON.parse(stdout).workers;
+      return worker.restarts === 1 && worker.state === 'running';
+    });
+    assert.equal(await mainPid(), pid);
+    await until('packets again', async () => (await ping(near, far, { count: 1 })).received === 1);
+  });
+
+  it('a daemon that stands still: systemd kills it by its watchdog and starts it again', async () => {
+    // The unit's 30 s are for machines under load; the test need not wait that long.
+    await restartWith('WatchdogSec=6');
+    const pid = await mainPid();
+    await systemctl('kill', '--kill-whom=main', '--signal=SIGSTOP', 'weftd');
     await until(
       'another process',
       async () => (await isActive()) && (await mainPid()) !== pid,

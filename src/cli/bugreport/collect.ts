@@ -4,6 +4,12 @@ import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import { promisify } from 'node:util';
 import { messageOf } from '../../shared/errors.ts';
+import {
+  printable,
+  printableJson,
+  printableLines,
+  SAID_CHARACTERS_MAX,
+} from '../../shared/printable.ts';
 import { programVersion } from '../../shared/version.ts';
 import { fetchPage } from '../client.ts';
 import { redact, secretsIn } from './redact.ts';
@@ -96,7 +102,7 @@ export async function collect(places: Places): Promise<Item[]> {
   const secrets = await knownSecrets(raw);
   return raw.map((each) => ({
     ...each,
-    text: redact(each.text, secrets),
+    text: printableLines(redact(each.text, secrets)),
     missing: each.missing === null ? null : redact(each.missing, secrets),
   }));
 }
@@ -117,7 +123,7 @@ async function item(name: string, what: string, read: () => Promise<string>): Pr
     return { name, what, text: await read(), missing: null };
   } catch (error) {
     const [first = ''] = messageOf(error).split('\n');
-    return { name, what, text: '', missing: first };
+    return { name, what, text: '', missing: printable(first, SAID_CHARACTERS_MAX) };
   }
 }
 
@@ -170,7 +176,7 @@ async function sysctls(): Promise<string> {
 }
 
 function pretty(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  return `${printableJson(value, 2)}\n`;
 }
 
 /** From our own environment, the daemon's command line and environment (where we may read them) and the environment file. */

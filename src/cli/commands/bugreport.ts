@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printableJson } from '../../shared/printable.ts';
 import { collect, type Item, manifestOf } from '../bugreport/collect.ts';
 import { tarOf } from '../bugreport/tar.ts';
 import { adminSocketOption, promiseShape } from '../show.ts';
@@ -67,7 +68,7 @@ async function report(options: Options): Promise<void> {
     return { name, what, bytes: Buffer.byteLength(text), missing };
   });
   const about = { schemaVersion: SCHEMA_VERSION, file, bytes: archive.length, contents };
-  process.stdout.write(json ? `${JSON.stringify(about)}\n` : textOf(file, items));
+  process.stdout.write(json ? `${printableJson(about)}\n` : textOf(file, items));
 }
 
 function textOf(file: string, items: readonly Item[]): string {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { cleanUp } from '../../host/cleanup.ts';
+import { printable, printableJson } from '../../shared/printable.ts';
 
 interface CleanupOptions {
   adminSocket: string;
@@ -27,8 +28,9 @@ export function addCleanup(program: Command): void {
       const wishes = { adminSocket, subnetFile, stateFolder: stateDir, keepState };
       const removed = await cleanUp(wishes);
       if (json)
-        process.stdout.write(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, removed })}\n`);
+        process.stdout.write(`${printableJson({ schemaVersion: SCHEMA_VERSION, removed })}\n`);
       else if (removed.length === 0) process.stdout.write('nothing was left\n');
-      else process.stdout.write(`${removed.map((line) => `removed ${line}`).join('\n')}\n`);
+      else
+        process.stdout.write(`${removed.map((line) => `removed ${printable(line)}`).join('\n')}\n`);
     });
 }

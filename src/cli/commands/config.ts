@@ -7,6 +7,7 @@ import { type ConfigPage, configShape } from '../../api/config.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { checkConfig, type Problem } from '../../options/check.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printableJson } from '../../shared/printable.ts';
 import { fetchPage } from '../client.ts';
 import { renderTable } from '../render.ts';
 import { addShow, type OnExit } from '../show.ts';
@@ -122,6 +123,6 @@ export function renderConfig(page: ConfigPage, withOrigin: boolean, style: Style
   const more = withOrigin
     ? ''
     : `\n${style.dim('all others have their defaults; --origin lists them')}`;
-  const network = page.networkConfig ? JSON.stringify(page.networkConfig, null, 2) : 'not read yet';
+  const network = page.networkConfig ? printableJson(page.networkConfig, 2) : 'not read yet';
   return `${options}${more}\n\n${style.dim(`network config from ${page.networkConfigPlace}`)}\n${network}`;
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';
-import { type Status, statusShape } from '../pages.ts';
+import { type Status, statusShape, uptimeMsOf } from '../pages.ts';
 import { renderAge, renderBits, renderBytes, renderCount, sparkline } from '../render.ts';
 import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
 import type { Style } from '../style.ts';
@@ -61,7 +61,7 @@ export function renderStatus(
 
 function verdictLine(status: Status, style: Style, nowMs: number): string {
   const { healthy, health = [], version } = status;
-  const up = `weft ${version}, up ${renderAge(nowMs - Date.parse(status.startedAt))}`;
+  const up = `weft ${version}, up ${renderAge(uptimeMsOf(status, nowMs))}`;
   const why = healthy ? '' : whyNotHealthy(status);
   const noted =
     health.length === 0 ? '' : `, ${health.length} warning${health.length > 1 ? 's' : ''}`;

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { printable } from '../../shared/printable.ts';
 import { verdictOf } from '../health-text.ts';
 import { peerFactsShape, type Status, statusShape } from '../pages.ts';
 import { renderBits, renderCount } from '../render.ts';
@@ -99,7 +100,7 @@ async function runLive(options: Options): Promise<number> {
           model.add(answer);
           return '';
         },
-        (error: unknown) => messageOf(error),
+        (error: unknown) => printable(messageOf(error)),
       );
       draw();
     }

@@ -1,4 +1,5 @@
 /** What a check of the doctor is, and what it finds. Ids, groups and states are a promise to scripts. */
+import { printable } from '../../shared/printable.ts';
 import type { OverlayProbe } from './overlay-probe.ts';
 import type { Site } from './site.ts';
 
@@ -48,6 +49,9 @@ export const fail = (text: string, fix: string): Finding => ({ status: 'fail', t
 
 /** Names for a sentence: the first few, and how many more. */
 export function someOf(names: readonly string[], most = 4): string {
-  const shown = names.slice(0, most).join(', ');
+  const shown = names
+    .slice(0, most)
+    .map((name) => printable(name))
+    .join(', ');
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }

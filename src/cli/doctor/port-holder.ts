@@ -1,5 +1,6 @@
 /** Who holds a UDP port: /proc/net/udp names the socket, /proc/<pid>/fd its process. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { printable } from '../../shared/printable.ts';
 import { readKernel } from './site.ts';
 
 export interface PortHolder {
@@ -28,7 +29,7 @@ export async function holdersOf(port: number): Promise<PortHolder[]> {
     const links = await linksOf(pid);
     if (!links.some((link) => inodes.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? ''))) continue;
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'a process');
-    holders.push({ pid: Number(pid), name: name.trim() });
+    holders.push({ pid: Number(pid), name: printable(name.trim()) });
   }
   return holders.length > 0 ? holders : [{ pid: undefined, name: '' }];
 }

@@ -36,6 +36,18 @@ export function judgeWorkers(workers: NonNullable<StatusPage['workers']>): Findi
   return warn(`${restarts} restarts of ${workers.length} threads`, 'journalctl -u weftd -p err');
 }
 
+/** What the daemon and its threads gave up; a kernel that can't is no fault of the node. */
+export function judgeHardening({ hardening, workers = [] }: Partial<StatusPage>): Finding {
+  if (!hardening) return skipped('this daemon does not say');
+  const { noDump, noRings, files } = hardening;
+  const named = { 'no dump': noDump, 'no io_uring': noRings, files };
+  const ofProcess = Object.entries(named).map(([name, text]) => `${name} ${text}`);
+  const states = new Set(
+    workers.map((w) => `capabilities ${w.capabilities}, seccomp ${w.seccomp}`),
+  );
+  return ok([...ofProcess, ...[...states].map((text) => `threads: ${text}`)].join('; '));
+}
+
 /** `before` and `after`: all drops at two moments. Only what grows is a problem of now. */
 export function judgeDrops(
   before: Readonly<Record<string, number>>,
@@ -113,6 +125,16 @@ export const PROGRAM_CHECKS: readonly Check[] = [
       const status = await site.daemon();
       if (!status) return skipped(NO_DAEMON);
       return status.workers ? judgeWorkers(status.workers) : skipped('this backend has none');
+    },
+  },
+  {
+    id: 'hardening',
+    group: 'program',
+    severity: 'info',
+    title: 'what the daemon has given up',
+    run: async (site) => {
+      const status = await site.daemon();
+      return status ? judgeHardening(status) : skipped(NO_DAEMON);
     },
   },
   {

@@ -35,6 +35,7 @@ const siteStatusShape = statusShape
     devices: true,
     offloads: true,
     workers: true,
+    hardening: true,
     counters: true,
     stats: true,
     drops: true,

@@ -9,6 +9,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printableData, SAID_CHARACTERS_MAX } from '../../shared/printable.ts';
 
 export const BENCH_PORT = 8473;
 export const PROTOCOL_VERSION = 1;
@@ -92,12 +93,13 @@ export function parseGreeting(line: string): string {
   );
 }
 
-/** Throws BenchError with the far end's own words when it refuses. */
+/** Throws BenchError with the far end's own words when it refuses. Its words are shown on a terminal, so they are printable here. */
 export function parseAnswer<O extends Op>(op: O, line: string): Answer<O> {
   const what = `an answer to ${op} that this weft does not understand`;
   const answer = parseLine(line, z.union([refusalShape, ANSWERS[op]]), what);
-  if ('error' in answer) throw new BenchError(`the far end refuses: ${printable(answer.error)}`);
-  return answer as Answer<O>;
+  const shown = printableData(answer, SAID_CHARACTERS_MAX);
+  if ('error' in shown) throw new BenchError(`the far end refuses: ${shown.error}`);
+  return shown as Answer<O>;
 }
 
 export function parseLine<T>(line: string, shape: z.ZodType<T>, otherwise: string): T {
@@ -106,9 +108,4 @@ export function parseLine<T>(line: string, shape: z.ZodType<T>, otherwise: strin
   } catch (error) {
     throw new BenchError(otherwise, messageOf(error));
   }
-}
-
-/** Text of the far end is shown on a terminal: control characters must not act there. */
-export function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
 }

@@ -3,7 +3,7 @@
 import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { renderVerdict } from '../health-text.ts';
-import type { Status } from '../pages.ts';
+import { type Status, uptimeMsOf } from '../pages.ts';
 import { clipLine, renderAge, renderBits, renderCount, renderTable, widthOf } from '../render.ts';
 import type { Style } from '../style.ts';
 import { areaGraph, meter, roundUp } from './graph.ts';
@@ -44,14 +44,14 @@ function headLine(
   { columns }: Size,
   style: Style,
 ): string {
-  const { node, backend, devices = [], store, lease, startedAt } = status;
+  const { node, backend, devices = [], store, lease } = status;
   const parts = [
     `${style.bold('weft top')}  ${renderVerdict(status, style)}`,
     ...(node ? [`${node.publicIp ?? node.publicIpv6} on ${node.interface}`] : []),
     ...(lease ? [lease.key.split('&')[0]?.replace(/-(\d+)$/, '/$1') ?? ''] : []),
     ...(backend ? [`${backend} ${devices[0]?.device ?? ''}`.trim()] : []),
     `store ${store.ok ? style.good('ok') : style.bad('UNAVAILABLE')}`,
-    `up ${renderAge(atMs - Date.parse(startedAt))}`,
+    `up ${renderAge(uptimeMsOf(status, atMs))}`,
   ];
   const state = isPaused
     ? style.warn(`PAUSED${scrolled > 0 ? ` -${scrolled}s` : ''}`)

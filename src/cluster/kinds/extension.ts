@@ -25,6 +25,7 @@ export const EXTENSION_KIND: Kind<ExtensionConfig, typeof options> = {
   label: '',
   options,
   families: [4, 6],
+  runsCommands: true,
 
   parse: (values) => ({
     type: 'extension',

@@ -55,6 +55,8 @@ export interface Kind<C extends BackendConfig = BackendConfig, O extends Options
   peerData(config: C, attributes: LeaseAttributes, family: 4 | 6): PeerData | string;
   /** Absent where no packet passes through the userspace data plane. */
   tunnel?(config: C): Tunnel;
+  /** It runs commands of the operator: this process keeps what they may need. */
+  readonly runsCommands?: true;
 }
 
 /** A kind whose packets pass through the userspace data plane: it has devices, which the data plane makes. */

@@ -7,6 +7,7 @@ import { InterceptingCall, type Interceptor, logVerbosity, setLogVerbosity } fro
 import { noop } from 'cockatiel';
 import { Etcd3, type IOptions } from 'etcd3';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printable, SAID_CHARACTERS_MAX } from '../../shared/printable.ts';
 import type { EtcdSettings } from './settings.ts';
 
 const CALL_MS = 5_000;
@@ -138,10 +139,11 @@ export class EtcdSession {
 
 /** Without grpc's status number and its empty phrases. */
 function plainMessage(error: unknown): string {
-  return messageOf(error)
+  const message = messageOf(error)
     .replace(/^\d+ /, '')
     .replace(/ Last error: null\./, '')
     .replace(/ Resolution note: ?$/, '');
+  return printable(message, SAID_CHARACTERS_MAX);
 }
 
 /** Another endpoint would say the same. */

@@ -2,6 +2,7 @@
  * The etcd store: flannel's keys and values (flannel pkg/subnet/etcd registry). Correctness never rests on single events: every
  * watch begins with a list, and whatever ends it leads to the next list.
  */
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Etcd3, ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
@@ -34,10 +35,11 @@ export class EtcdStore implements Store {
     this.session = new EtcdSession(settings);
     this.endpoints = settings.endpoints;
     this.name = this.session.name;
-    this.configKey = Buffer.from(`${settings.prefix}/config`);
-    this.folder = `${settings.prefix}/subnets/`;
+    this.configKey = Buffer.from(path.posix.join(settings.prefix, 'config'));
+    const subnets = path.posix.join(settings.prefix, 'subnets');
+    this.folder = `${subnets}/`;
     // The range of a prefix ends before the prefix with its last byte one higher: "0" follows "/".
-    const behind = `${settings.prefix}/subnets0`;
+    const behind = `${subnets}0`;
     this.range = { key: Buffer.from(this.folder), range_end: Buffer.from(behind) };
   }
 

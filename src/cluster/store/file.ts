@@ -3,17 +3,20 @@
  *   <dir>/config              network config JSON
  *   <dir>/subnets/<key>       a lease; written by hand it is a permanent one
  *   <dir>/leases/<key>        {"expiresAt":"RFC 3339"}: written before the key, so that no key looks permanent by accident
- * Writers hold <dir>/.lock for a moment; a lock older than LOCK_STALE_MS belongs to a dead writer and is broken.
+ * Writers hold <dir>/.lock for a moment (file-lock.ts). Times are those of the clock that stamps the files (file-clock.ts): of a
+ * shared folder it is the same for all nodes, whatever theirs say.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type FSWatcher, watch as watchFolder } from 'node:fs';
-import { link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
+import { LEASE_TTL_MS } from '../lease/acquire.ts';
 import { parseKey } from '../lease/key.ts';
 import type { ClockReading } from '../registry.ts';
+import { FileClock } from './file-clock.ts';
+import { ignoreMissing, takeLock } from './file-lock.ts';
 import type { CreateResult, ReplaceResult, Snapshot, Store, StoredLease } from './store.ts';
 
 const RELIST_MS = 1_000;
@@ -21,26 +24,38 @@ const RELIST_MS = 1_000;
 const RELIST_SHARE = 0.02;
 /** Files looked at side by side: node's file threads are four. */
 const LIST_TOGETHER = 16;
-/** Files whose times are looked at for the clock. */
-const CLOCK_FILES_MAX = 200;
-const LOCK_STALE_MS = 5_000;
-const LOCK_WAIT_MS = 10_000;
+/** A draft this old was left by a writer that died, or met a full disk. */
+const DRAFT_STALE_MS = 60_000;
+const DRAFT = '.draft-';
 
 /** A lease as it was read, and what its files looked like then. */
 interface Known {
   stamp: string;
   lease: StoredLease;
+  /** by the files' clock; undefined for a permanent lease */
+  endsAtMs: number | undefined;
+}
+
+/** One list in the making. */
+interface Reading {
+  /** the files' clock */
+  nowMs: number;
+  seen: Map<string, Known>;
+  /** keys whose files could not be read */
+  broken: string[];
 }
 
 export class FileStore implements Store {
   readonly name: string;
   private readonly folder: string;
+  private readonly clock: FileClock;
   /** what the last list read, so that the next one reads only what changed */
   private known = new Map<string, Known>();
 
   constructor(folder: string) {
     this.folder = path.resolve(folder);
     this.name = `file:${this.folder}`;
+    this.clock = new FileClock(() => this.writeDraft(''), unlink);
   }
 
   async readConfig(): Promise<string | undefined> {
@@ -49,20 +64,42 @@ export class FileStore implements Store {
 
   async list(): Promise<Snapshot> {
     return this.guard(async () => {
-      const names = (await readdir(this.subnets())).filter((name) => parseKey(name)).sort();
+      const names = (await this.keys()).filter((name) => parseKey(name)).sort();
+      const reading: Reading = { nowMs: await this.clock.nowMs(), seen: new Map(), broken: [] };
       const leases: StoredLease[] = [];
-      const seen = new Map<string, Known>();
       for (let at = 0; at < Math.min(names.length, PEERS_MAX); at += LIST_TOGETHER) {
         const some = names.slice(at, Math.min(at + LIST_TOGETHER, PEERS_MAX));
-        const read = await Promise.all(some.map((name) => this.readKnown(name, seen)));
+        const read = await Promise.all(some.map((name) => this.readOrKeep(name, reading)));
         leases.push(...read.filter((lease) => lease !== undefined));
       }
-      this.known = seen;
-      return {
-        leases,
-        revision: hash(leases.map((lease) => `${lease.key} ${lease.revision}`).join('\n')),
-      };
+      this.known = reading.seen;
+      const { broken } = reading;
+      const said = [...leases.map(({ key, revision }) => `${key} ${revision}`), ...broken];
+      return { leases, broken, revision: hash(said.join('\n')) };
     });
+  }
+
+  /** A folder without leases is an empty store; one that is missing itself is unavailable. */
+  private async keys(): Promise<string[]> {
+    try {
+      return await readdir(this.subnets());
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await mkdir(this.subnets());
+      return [];
+    }
+  }
+
+  /** One bad file costs only itself: a lease that could be read before stays as it was. */
+  private async readOrKeep(key: string, reading: Reading): Promise<StoredLease | undefined> {
+    try {
+      return await this.readKnown(key, reading);
+    } catch {
+      reading.broken.push(key);
+      const known = this.known.get(key);
+      if (known) reading.seen.set(key, known);
+      return known?.lease;
+    }
   }
 
   watch(
@@ -120,14 +157,14 @@ export class FileStore implements Store {
   }
 
   async expiry(key: string): Promise<number | undefined> {
-    return this.guard(async () => (await this.read(key))?.expiresAtMs);
+    return this.guard(async () => (await this.read(key, await this.clock.nowMs()))?.expiresAtMs);
   }
 
   async create(key: string, value: string, ttlMs: number | undefined): Promise<CreateResult> {
-    return this.locked(async () => {
-      if (await this.read(key)) return 'exists';
+    return this.locked(async (nowMs) => {
+      if (await this.read(key, nowMs)) return 'exists';
       await unlink(this.keyFile(key)).catch(() => undefined); // an expired one
-      await this.writeExpiry(key, ttlMs);
+      await this.writeExpiry(key, ttlMs, nowMs);
       const draft = await this.writeDraft(value);
       try {
         await link(draft, this.keyFile(key));
@@ -147,19 +184,19 @@ export class FileStore implements Store {
     ttlMs: number | undefined,
     revision: string,
   ): Promise<ReplaceResult> {
-    return this.locked(async () => {
-      const current = await this.read(key);
+    return this.locked(async (nowMs) => {
+      const current = await this.read(key, nowMs);
       if (current?.revision !== revision) return { ok: false };
-      await this.writeExpiry(key, ttlMs);
+      await this.writeExpiry(key, ttlMs, nowMs);
       await rename(await this.writeDraft(value), this.keyFile(key));
-      const written = await this.read(key);
+      const written = await this.read(key, nowMs);
       return written ? { ok: true, revision: written.revision } : { ok: false };
     });
   }
 
   async delete(key: string, revision?: string): Promise<boolean> {
-    return this.locked(async () => {
-      const current = await this.read(key);
+    return this.locked(async (nowMs) => {
+      const current = await this.read(key, nowMs);
       if (current && revision !== undefined && current.revision !== revision) return false;
       await unlink(this.keyFile(key)).catch(ignoreMissing);
       await unlink(this.expiryFile(key)).catch(ignoreMissing);
@@ -167,12 +204,8 @@ export class FileStore implements Store {
     });
   }
 
-  /** A file's time is never ahead of the clock that wrote it; behind it says nothing. */
   async readClock(): Promise<ClockReading> {
-    const names = (await readdir(this.subnets())).slice(-CLOCK_FILES_MAX);
-    const times = await Promise.all(names.map((name) => stat(path.join(this.subnets(), name))));
-    const newest = Math.max(0, ...times.map(({ mtimeMs }) => mtimeMs));
-    return { aheadMs: Math.max(0, newest - Date.now()), by: "the files' times" };
+    return { aheadMs: Math.round((await this.clock.nowMs()) - Date.now()), by: "the files' times" };
   }
 
   async close(): Promise<void> {
@@ -192,65 +225,86 @@ export class FileStore implements Store {
     return path.join(this.folder, 'leases', key);
   }
 
-  /** The live lease, or undefined: missing, expired, or no small regular file. */
-  private async read(key: string): Promise<StoredLease | undefined> {
+  /** The live lease at this time of the files' clock, or undefined: missing, expired, or no small regular file. */
+  private async read(key: string, nowMs: number): Promise<StoredLease | undefined> {
     const value = await readSmall(this.keyFile(key));
-    if (value === undefined) return undefined;
-    const lease: StoredLease = { key, value, isPermanent: true, revision: hash(value) };
-    const expiry = await readSmall(this.expiryFile(key));
-    const expiresAtMs = expiry === undefined ? undefined : parseExpiry(expiry);
-    if (expiresAtMs === undefined) return lease;
-    if (expiresAtMs <= Date.now()) return undefined;
-    lease.isPermanent = false;
-    lease.expiresAtMs = expiresAtMs;
-    lease.revision = hash(`${value}\n${expiresAtMs}`);
-    return lease;
+    return value === undefined ? undefined : leaseOf(key, value, await this.endOf(key), nowMs);
+  }
+
+  /** By the files' clock; undefined for a permanent lease. What can't be read as a time ends a day after it was written. */
+  private async endOf(key: string): Promise<number | undefined> {
+    const file = this.expiryFile(key);
+    const found = await lstat(file).catch(ignoreMissing);
+    if (!found) return undefined;
+    return parseExpiry((await readSmall(file)) ?? '') ?? found.mtimeMs + LEASE_TTL_MS;
   }
 
   /** As {@link read}, without reading files that look as they did when `known` was made. */
-  private async readKnown(key: string, seen: Map<string, Known>): Promise<StoredLease | undefined> {
+  private async readKnown(key: string, { nowMs, seen }: Reading): Promise<StoredLease | undefined> {
     const stamp = `${await stampOf(this.keyFile(key))} ${await stampOf(this.expiryFile(key))}`;
     const known = this.known.get(key);
-    const isSame = known?.stamp === stamp;
-    const isLive = known?.lease.expiresAtMs === undefined || known.lease.expiresAtMs > Date.now();
-    const lease = isSame && isLive ? known.lease : await this.read(key);
-    if (lease) seen.set(key, { stamp, lease });
+    if (known?.stamp === stamp) {
+      if (hasEnded(known.endsAtMs, nowMs)) return undefined;
+      seen.set(key, known);
+      return known.lease;
+    }
+    const value = await readSmall(this.keyFile(key));
+    if (value === undefined) return undefined;
+    const endsAtMs = await this.endOf(key);
+    const lease = leaseOf(key, value, endsAtMs, nowMs);
+    if (lease) seen.set(key, { stamp, lease, endsAtMs });
     return lease;
   }
 
-  private async writeExpiry(key: string, ttlMs: number | undefined): Promise<void> {
+  private async writeExpiry(key: string, ttlMs: number | undefined, nowMs: number): Promise<void> {
     if (ttlMs === undefined) {
       await unlink(this.expiryFile(key)).catch(ignoreMissing);
       return;
     }
-    const text = JSON.stringify({ expiresAt: new Date(Date.now() + ttlMs).toISOString() });
+    const text = JSON.stringify({ expiresAt: new Date(nowMs + ttlMs).toISOString() });
     await rename(await this.writeDraft(text), this.expiryFile(key));
   }
 
   private async writeDraft(text: string): Promise<string> {
-    const draft = path.join(this.folder, `.draft-${randomBytes(8).toString('hex')}`);
+    const draft = path.join(this.folder, `${DRAFT}${randomBytes(8).toString('hex')}`);
     const file = await open(draft, 'wx', 0o644);
     try {
       await file.writeFile(text);
       await file.sync();
+    } catch (error) {
+      await unlink(draft).catch(() => undefined); // a full disk
+      throw error;
     } finally {
       await file.close();
     }
     return draft;
   }
 
-  private async locked<T>(work: () => Promise<T>): Promise<T> {
+  /** `work` is told the time by the files' clock. */
+  private async locked<T>(work: (nowMs: number) => Promise<T>): Promise<T> {
     return this.guard(async () => {
       await mkdir(this.subnets(), { recursive: true });
       await mkdir(path.join(this.folder, 'leases'), { recursive: true });
-      const lock = path.join(this.folder, '.lock');
-      await takeLock(lock);
+      const { folder } = this;
+      const unlock = await takeLock({ folder, writeDraft: (text) => this.writeDraft(text) });
       try {
-        return await work();
+        await this.clock.learnFrom(path.join(folder, '.lock'));
+        const nowMs = await this.clock.nowMs();
+        await this.removeOldDrafts(nowMs);
+        return await work(nowMs);
       } finally {
-        await unlink(lock).catch(ignoreMissing);
+        await unlock();
       }
     });
+  }
+
+  private async removeOldDrafts(nowMs: number): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      const file = path.join(this.folder, name);
+      if (!name.startsWith(DRAFT)) continue;
+      const found = await lstat(file).catch(ignoreMissing);
+      if (found && nowMs - found.mtimeMs > DRAFT_STALE_MS) await unlink(file).catch(ignoreMissing);
+    }
   }
 
   private async guard<T>(work: () => Promise<T>): Promise<T> {
@@ -266,30 +320,6 @@ export class FileStore implements Store {
       );
     }
   }
-}
-
-async function takeLock(lock: string): Promise<void> {
-  const deadline = Date.now() + LOCK_WAIT_MS;
-  for (;;) {
-    try {
-      await (await open(lock, 'wx')).close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || Date.now() > deadline) throw error;
-    }
-    const age =
-      Date.now() -
-      (await lstat(lock).then(
-        (stat) => stat.mtimeMs,
-        () => Date.now(),
-      ));
-    if (age > LOCK_STALE_MS) await unlink(lock).catch(ignoreMissing);
-    else await sleep(20);
-  }
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }
 
 /** Text of a small regular file; undefined if there is none (links and devices are not followed). */
@@ -320,6 +350,24 @@ async function stampOf(file: string): Promise<string> {
     ignoreMissing(error as NodeJS.ErrnoException);
     return '-';
   }
+}
+
+/** Times are the files', but for expiresAtMs: that is by our own clock, with which others compare it. undefined when it has ended. */
+function leaseOf(
+  key: string,
+  value: string,
+  endsAtMs: number | undefined,
+  nowMs: number,
+): StoredLease | undefined {
+  if (endsAtMs === undefined) return { key, value, isPermanent: true, revision: hash(value) };
+  if (hasEnded(endsAtMs, nowMs)) return undefined;
+  const expiresAtMs = Math.round(endsAtMs - nowMs + Date.now());
+  const revision = hash(`${value}\n${endsAtMs}`);
+  return { key, value, isPermanent: false, expiresAtMs, revision };
+}
+
+function hasEnded(endsAtMs: number | undefined, nowMs: number): boolean {
+  return endsAtMs !== undefined && endsAtMs <= nowMs;
 }
 
 function parseExpiry(text: string): number | undefined {

@@ -6,7 +6,7 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { type PlainLog, rarely } from '../../shared/repeats.ts';
-import { isOwnAddress, LEASE_TTL_MS } from '../lease/acquire.ts';
+import { isOwnAddress, LEASE_TTL_MS, parseLeases } from '../lease/acquire.ts';
 import { isTaken } from '../lease/allocate.ts';
 import type { Lease, LeaseAttributes } from '../lease/lease.ts';
 import { encodeValue } from '../lease/value.ts';
@@ -14,6 +14,8 @@ import type { HeldLease, LeaseState } from '../registry.ts';
 import type { Store } from './store.ts';
 
 const RETRY_MS = 60_000;
+/** A lease that is lost may be taken by another node at any moment. */
+const RESTORE_AGAIN_MS = 5_000;
 const CHECK_MS_MIN = 1_000;
 
 /** What keeping a lease needs besides the store. */
@@ -132,9 +134,23 @@ export class KeyedLease implements HeldLease {
       this.log.warn({ key }, 'our lease was gone from the store; put it back');
       this.schedule();
     } catch (error) {
-      this.say('error', `our lease is gone and can't be put back: ${messageOf(error)}`);
+      this.say('error', `our lease is gone and can't be put back yet: ${messageOf(error)}`);
+      this.timer?.stop();
+      if (!this.stopped)
+        this.timer = this.clock.after(RESTORE_AGAIN_MS, () => void this.lookAgain());
     } finally {
       this.writing = false;
+    }
+  }
+
+  /** A store that could not be written need not change when it can: no list would come by itself. */
+  private async lookAgain(): Promise<void> {
+    try {
+      this.observe(parseLeases(await this.store.list()));
+    } catch (error) {
+      this.say('error', `our lease is gone and the store does not answer: ${messageOf(error)}`);
+      if (!this.stopped)
+        this.timer = this.clock.after(RESTORE_AGAIN_MS, () => void this.lookAgain());
     }
   }
 

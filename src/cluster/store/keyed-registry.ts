@@ -57,7 +57,8 @@ export class KeyedRegistry implements Registry {
 
   private listOf(snapshot: Snapshot): LeaseList {
     const leases = parseLeases(snapshot);
-    const unreadable = leases.length < snapshot.leases.length ? junkKeys(snapshot) : [];
+    const junk = leases.length < snapshot.leases.length ? junkKeys(snapshot) : [];
+    const unreadable = [...junk, ...(snapshot.broken ?? [])];
     return { leases, unreadable, ownIsThere: this.held?.observe(leases) ?? false };
   }
 }

@@ -3,7 +3,7 @@
 /** How to reach etcd. The files are read anew for each connection. */
 export interface EtcdSettings {
   endpoints: readonly string[];
-  /** begins with a slash, has none at its end */
+  /** joined with the keys as Go's path.Join does: without a slash at its head the keys have none either */
   prefix: string;
   keyFile: string;
   certFile: string;

@@ -20,6 +20,8 @@ export interface StoredLease {
 
 export interface Snapshot {
   leases: StoredLease[];
+  /** keys that could not be read now; those that were known stay among the leases */
+  broken?: readonly string[];
   /** of the whole store; equal revisions mean nothing changed */
   revision: string;
 }

@@ -8,6 +8,7 @@ import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts
 import { type Peer, samePeer } from '../../cluster/peers.ts';
 import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printable, SAID_CHARACTERS_MAX } from '../../shared/printable.ts';
 import { AllocBackend } from './alloc.ts';
 import type { BackendContext } from './backend.ts';
 
@@ -102,7 +103,8 @@ function runCommand(line: string, extra: Variables, input: string): Promise<stri
   return new Promise((resolve, reject) => {
     const child = execFile(command, args, options, (error, stdout, stderr) => {
       if (!error) return resolve(`${stdout}${stderr}`);
-      reject(new Error(`${command}: ${stderr.trim() || messageOf(error)}`));
+      const said = printable(stderr.trim() || messageOf(error), SAID_CHARACTERS_MAX);
+      reject(new Error(`${command}: ${said}`));
     });
     child.stdin?.on('error', () => undefined).end(input); // a command need not read what it is given
   });

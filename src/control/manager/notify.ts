@@ -1,6 +1,7 @@
 /** What the service manager (systemd) is told: ready, reloading, stopping, one line of status. Without one nothing is sent. */
 import type { Addon } from '../../memory/addon.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { printable } from '../../shared/printable.ts';
 import type { Log } from '../log/log.ts';
 
 const STATUS_CHARACTERS_MAX = 200;
@@ -40,7 +41,7 @@ export class Notifier {
 
   /** Sent when it differs from the last one; ask at most once a second. */
   say(text: string): void {
-    const line = text.replaceAll('\n', ' ').slice(0, STATUS_CHARACTERS_MAX);
+    const line = printable(text, STATUS_CHARACTERS_MAX);
     if (line === this.status) return;
     this.status = line;
     this.send(`STATUS=${line}`);

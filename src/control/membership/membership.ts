@@ -11,6 +11,7 @@ import { type PlainLog, rarely } from '../../shared/repeats.ts';
 import type { Log } from '../log/log.ts';
 import type { StoreState } from '../node.ts';
 import { NewestInTurn, type Turn } from '../turn.ts';
+import { ignoredLeases } from './ignored-leases.ts';
 import { type Guarded, TableGuard } from './table-guard.ts';
 
 /** The cluster, and which of its leases is ours. */
@@ -104,10 +105,14 @@ export class Membership {
     this.skipped = skipped;
     this.twins = twins;
     this.unreadable = list.unreadable.length;
-    for (const key of list.unreadable) this.rare.warn({ key }, 'not a lease, ignored');
-    for (const key of twins)
-      this.rare.error({ key }, 'this lease has our public address too, and is not used');
-    for (const { key, why } of skipped) this.rare.warn({ key }, `lease ignored: ${why}`);
+    const ignored = ignoredLeases(list.unreadable, skipped);
+    if (ignored) this.rare.warn({ such: ignored.such }, ignored.text);
+    const [key] = twins;
+    if (key !== undefined)
+      this.rare.error(
+        { key, count: twins.length },
+        'this lease has our public address too, and is not used',
+      );
     const guarded = this.guard.apply(peers, list.ownIsThere, this.clock.nowMs());
     if (guarded.held > this.held)
       this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');

@@ -161,7 +161,7 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
           'worker-stuck',
           'A forwarding thread stands still',
           `worker ${stuck.join(', ')} gives no heartbeat`,
-          'restart weftd; send "weft bugreport" with what the node was doing',
+          'it is replaced after 10 s, or weftd ends and is started again; send "weft bugreport" with what the node was doing',
         )
       : undefined,
     away.length > 0

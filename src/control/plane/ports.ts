@@ -8,7 +8,7 @@ import { findPortHolder } from '../../host/preflight.ts';
 import type { Addon, UdpOptions } from '../../memory/addon.ts';
 import { FEATURE } from '../../memory/layout.ts';
 import { addressBytes, type Words } from '../../shared/address.ts';
-import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { advisedMessageOf, EXIT, WeftError } from '../../shared/errors.ts';
 import type { FdStore } from '../manager/fd-store.ts';
 
 const BUFFER_BYTES = 4 << 20;
@@ -179,12 +179,8 @@ async function explain(error: unknown, device: string, port: number): Promise<We
     const message = `device ${device} can't be made (${code}): a device of this name is in use; remove it with: ip link delete ${device}`;
     return new WeftError('ERR_TUN_BUSY', EXIT.os, message, error);
   }
-  return new WeftError(
-    'ERR_OPEN',
-    EXIT.os,
-    `data plane: ${syscall ?? 'open'} failed: ${messageOf(error)}`,
-    error,
-  );
+  const message = `data plane: ${syscall ?? 'open'} failed: ${advisedMessageOf(error)}`;
+  return new WeftError('ERR_OPEN', EXIT.os, message, error);
 }
 
 /** Closes all; what the store holds a copy of lives on there. */

@@ -1,16 +1,18 @@
 /**
  * Keeps the forwarding threads running: one endless piscina task per worker, restarted with back-off. A task is stopped by a word
  * in shared memory and an eventfd, never by an abort signal (piscina would kill the thread); the signal ends only waits for a thread.
+ * A thread that does not answer is ended, and no other takes its task before it has: two would use the same descriptors and counters.
  * Counter blocks outlive workers.
  */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
 import { Piscina } from 'piscina';
 import type { Addon } from '../../memory/addon.ts';
 import { COUNTER, COUNTER_BLOCK } from '../../memory/counters.ts';
 import { STAT_NAMES } from '../../memory/layout.ts';
 import { COMMAND, CONTROL_WORDS, WORD, type WorkerTask } from '../../memory/worker-task.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { advisedMessageOf, EXIT } from '../../shared/errors.ts';
 import { projectRoot } from '../../shared/root.ts';
 import type { Log } from '../log/log.ts';
 
@@ -19,8 +21,14 @@ const BACKOFF_MS_MAX = 10_000;
 const HEALTHY_MS = 30_000;
 const STOP_MS = 3_000;
 const WATCH_MS = 1_000;
-/** A worker beats at least ten times a second (shared/limits.ts WAIT_MS_MAX); this long without a beat is a hang. */
-const STUCK_MS = 5_000;
+/**
+ * A worker beats at least ten times a second (shared/limits.ts WAIT_MS_MAX). So many looks in a row without a beat: it is stuck; its
+ * thread is ended, and another takes the task; the thread did not end, so the process does. Looks, not time: a process that was stopped
+ * and a machine that slept find at most one. All before the service manager's watchdog (30 s) would end the process.
+ */
+const STUCK_LOOKS = 5;
+const REPLACE_LOOKS = 10;
+const GIVE_UP_LOOKS = 25;
 
 const WAIT_NS = STAT_NAMES.indexOf('waitNs');
 
@@ -41,9 +49,9 @@ interface Worker {
   waiting: AbortController;
   /** heartbeat when the task was handed over: as long as it stands there, no thread has taken the task */
   beatAtStart: number;
-  /** last heartbeat that the watch saw, and when it moved */
+  /** last heartbeat that the watch saw, and how many looks since then saw no other */
   beat: number;
-  beatAtMs: number;
+  quietLooks: number;
   done: Promise<void>;
 }
 
@@ -57,10 +65,13 @@ export interface WorkerStatus {
   /** turns of all its lives, and how long it waited in them: the rest of the time it worked */
   breaths: number;
   waitNs: number;
+  /** what the thread gave up: "dropped" and "on", or why not; "" before it runs */
+  capabilities: string;
+  seccomp: string;
 }
 
-/** eventfds: what it needs of the native layer. */
-type Wakers = Pick<Addon, 'openWake' | 'wake' | 'close'>;
+/** What it needs of the native layer: eventfds and an end. */
+type Wakers = Pick<Addon, 'openWake' | 'wake' | 'close' | 'exitNow'>;
 
 export class Supervisor {
   private readonly addon: Wakers;
@@ -92,7 +103,7 @@ export class Supervisor {
     });
     // A thread without a task that dies; unheard, the event would end the daemon.
     pool.on('error', (error: unknown) => {
-      this.log.error(`forwarding thread ended: ${messageOf(error)}`);
+      this.log.error(`forwarding thread ended: ${advisedMessageOf(error)}`);
       this.endWaits(pool);
     });
     return pool;
@@ -120,32 +131,50 @@ export class Supervisor {
         waiting: new AbortController(),
         beatAtStart: 0,
         beat: 0,
-        beatAtMs: Date.now(),
+        quietLooks: 0,
         done: Promise.resolve(),
       };
       worker.done = this.keep(worker, index);
       return worker;
     });
-    this.watch = setInterval(() => this.checkHeartbeats(Date.now()), WATCH_MS).unref();
+    this.watch = setInterval(() => this.look(), WATCH_MS).unref();
   }
 
-  /** Finds workers whose heartbeat stands still, says so once, and again when they go on. */
-  checkHeartbeats(nowMs: number): void {
-    this.workers.forEach((worker, index) => {
+  /** Finds workers whose heartbeat stands still; call it once a second. */
+  look(): void {
+    for (const [index, worker] of this.workers.entries()) {
       const beat = Atomics.load(worker.control, WORD.heartbeat);
       const isAlive = worker.state === 'running' || worker.state === 'stuck';
       if (beat !== worker.beat || !isAlive) {
-        if (worker.state === 'stuck') {
-          worker.state = 'running';
-          this.log.info({ worker: index }, 'worker goes on');
-        }
         worker.beat = beat;
-        worker.beatAtMs = nowMs;
-      } else if (worker.state === 'running' && nowMs - worker.beatAtMs > STUCK_MS) {
-        worker.state = 'stuck';
-        this.log.error({ worker: index }, `worker is stuck: no heartbeat for ${STUCK_MS} ms`);
+        worker.quietLooks = 0;
+        if (worker.state !== 'stuck') continue;
+        worker.state = 'running';
+        this.log.info({ worker: index }, 'worker goes on');
+      } else {
+        this.judgeQuiet(worker, index, ++worker.quietLooks);
       }
-    });
+    }
+  }
+
+  /** A thread that has not taken its task yet is loading its program, which takes long on a busy machine: it is left alone. */
+  private judgeQuiet(worker: Worker, index: number, looks: number): void {
+    if (looks === STUCK_LOOKS) {
+      worker.state = 'stuck';
+      const text = `worker is stuck: no heartbeat for ${(STUCK_LOOKS * WATCH_MS) / 1000} s`;
+      this.log.error({ worker: index }, text);
+    }
+    const threadId = Atomics.load(worker.control, WORD.thread);
+    if (threadId === 0) return;
+    if (looks === REPLACE_LOOKS) {
+      this.log.error({ worker: index }, 'worker is still stuck: its thread is ended');
+      // Not by the abort signal: piscina would start the next thread while this one may still move packets.
+      void worker.pool.threads.find((thread) => thread.threadId === threadId)?.terminate();
+    }
+    if (looks === GIVE_UP_LOOKS) {
+      this.log.fatal({ worker: index }, 'the thread of a stuck worker does not end: weftd ends');
+      this.addon.exitNow(EXIT.internal);
+    }
   }
 
   /** Runs one worker's task again and again until stop. */
@@ -164,7 +193,7 @@ export class Supervisor {
         if (Date.now() - startedAt > HEALTHY_MS) backoffMs = BACKOFF_MS_MIN;
         this.log.error(
           { worker: index, backoffMs },
-          `worker stopped: ${messageOf(error)}; starting it again`,
+          `worker stopped: ${advisedMessageOf(error)}; starting it again`,
         );
         Atomics.store(worker.control, WORD.command, COMMAND.run);
         await sleep(backoffMs, undefined, { signal: this.ended.signal }).catch(() => undefined);
@@ -178,6 +207,9 @@ export class Supervisor {
   private run(worker: Worker, index: number): Promise<unknown> {
     worker.waiting = new AbortController();
     worker.beatAtStart = Atomics.load(worker.control, WORD.heartbeat);
+    worker.quietLooks = 0;
+    for (const word of [WORD.thread, WORD.capabilities, WORD.calls])
+      Atomics.store(worker.control, word, 0);
     return worker.pool.run(this.taskOf(worker, index), { signal: worker.waiting.signal });
   }
 
@@ -223,6 +255,8 @@ export class Supervisor {
       heartbeat: Atomics.load(worker.control, WORD.heartbeat),
       breaths: worker.counters[COUNTER.breaths] as number,
       waitNs: worker.counters[WAIT_NS] as number,
+      capabilities: givenUp(worker, WORD.capabilities, 'dropped', 'kept'),
+      seccomp: givenUp(worker, WORD.calls, 'on', 'off'),
     }));
   }
 
@@ -249,6 +283,13 @@ export class Supervisor {
     await Promise.allSettled([...pools].map((pool) => pool.destroy()));
     for (const worker of this.workers) this.addon.close(worker.wakeFd);
   }
+}
+
+/** `word` as dataplane/worker.ts leaves it. */
+function givenUp({ control }: Worker, word: number, done: string, refused: string): string {
+  const result = Atomics.load(control, word);
+  if (result === 0) return '';
+  return result > 0 ? done : `${refused}: ${getSystemErrorName(result)}`;
 }
 
 /** The compiled worker, from src/ or from dist/. */

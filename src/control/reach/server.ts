@@ -3,6 +3,7 @@ import net from 'node:net';
 import { formatAddress, parseAddress, type Words } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { readLine } from '../../shared/line.ts';
+import { Visitors } from '../serve/visitors.ts';
 import {
   formatRefusal,
   formatRow,
@@ -12,7 +13,7 @@ import {
   type Row,
 } from './protocol.ts';
 
-const CONNECTIONS_MAX = 64;
+const ROOM = { connectionsMax: 64, perAddressMax: 8 };
 const QUESTION_MS = 2_000;
 const CONNECTION_MS = 10_000;
 export const WINDOW_MS = 10_000;
@@ -35,7 +36,7 @@ export interface ServerContext {
 export class ReachServer {
   private readonly context: ServerContext;
   private readonly servers = new Set<net.Server>();
-  private readonly sockets = new Set<net.Socket>();
+  private readonly visitors = new Visitors(ROOM);
   private readonly retries = new Set<NodeJS.Timeout>();
   private asked = new Map<string, number>();
   private windowAtMs = 0;
@@ -51,13 +52,12 @@ export class ReachServer {
   stop(): void {
     for (const timer of this.retries) clearTimeout(timer);
     for (const server of this.servers) server.close();
-    for (const socket of this.sockets) socket.destroy();
+    this.visitors.closeAll();
   }
 
   private listen(host: string): void {
     const { port, onProblem } = this.context;
     const server = net.createServer({ noDelay: true }, (socket) => this.admit(socket));
-    server.maxConnections = CONNECTIONS_MAX;
     server.once('error', (error) => {
       this.servers.delete(server);
       onProblem(
@@ -79,14 +79,13 @@ export class ReachServer {
       socket.resetAndDestroy();
       return;
     }
-    this.sockets.add(socket);
+    socket.on('error', () => undefined);
+    if (!this.visitors.admit(socket)) return;
     const late = setTimeout(() => socket.destroy(), QUESTION_MS);
     const end = setTimeout(() => socket.destroy(), CONNECTION_MS);
-    socket.on('error', () => undefined);
     socket.once('close', () => {
       clearTimeout(late);
       clearTimeout(end);
-      this.sockets.delete(socket);
     });
     void this.serve(socket, late);
   }
@@ -95,6 +94,7 @@ export class ReachServer {
     try {
       const question = parseQuestion(await readLine(socket, { bytesMax: QUESTION_BYTES_MAX }));
       clearTimeout(late);
+      this.visitors.begin(socket, socket);
       const answer = this.context.answer(question).then(formatRow, (error: unknown) => {
         return formatRefusal(messageOf(error));
       });

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ErrorAnswer } from '../../api/error.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
+import { printable, printableJson } from '../../shared/printable.ts';
 import { isAnswering } from '../../shared/socket.ts';
 import { type Limits, listen, type Refused } from './listen.ts';
 
@@ -81,7 +82,7 @@ async function answer(
     const url = new URL(request.url ?? '/', 'http://weft');
     const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
     if (page) return { status: 200, body: await page(url.searchParams, signal) };
-    const error = `no page ${url.pathname}`;
+    const error = `no page ${printable(url.pathname)}`;
     return refusal(404, { error, pages: Object.keys(pages) });
   } catch (error) {
     return refusal(400, { error: messageOf(error) });
@@ -101,7 +102,7 @@ function send(response: http.ServerResponse, { status, body }: Answer): void {
 }
 
 function jsonText(body: Exclude<Body, Flow | Text>): Text {
-  const text = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...body });
+  const text = printableJson({ schemaVersion: SCHEMA_VERSION, ...body });
   return new Text('application/json', `${text}\n`);
 }
 

@@ -33,8 +33,7 @@ export class Listeners {
     }
     if (healthPort === 0) return;
     const { metricsOf } = await import('../observe/metrics.ts'); // only here: a restart should be short
-    const whyNotReady = (): string => node.whyNotReady();
-    this.health = await startHealth(healthAddress, healthPort, whyNotReady, metricsOf(node, watch));
+    this.health = await startHealth(healthAddress, healthPort, node, metricsOf(node, watch));
   }
 
   async stop(): Promise<void> {

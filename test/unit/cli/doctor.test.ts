@@ -11,7 +11,12 @@ import {
 } from '../../../src/cli/doctor/host-checks.ts';
 import { judgeOverlay, judgePaths, judgeUdp } from '../../../src/cli/doctor/path-checks.ts';
 import { socketInodes } from '../../../src/cli/doctor/port-holder.ts';
-import { judgeDrops, judgeFlags, judgeNode } from '../../../src/cli/doctor/program-checks.ts';
+import {
+  judgeDrops,
+  judgeFlags,
+  judgeHardening,
+  judgeNode,
+} from '../../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
 import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
@@ -144,6 +149,16 @@ test('interface, NAT, clock, lease', () => {
   assert.equal(judgeLease({ key: 'k', state: '', expiresAtMs: 0 }, 60_000).status, 'fail');
   assert.equal(judgeNoLease(undefined, []).status, 'skipped');
   assert.equal(judgeNoLease({}, []).status, 'warn');
+});
+
+test('hardening: what was given up and what was not, once for threads that are alike', () => {
+  const hardening = { noDump: 'on', noRings: 'on', files: 'off: ENOSYS' };
+  const worker = { state: 'running', restarts: 0, capabilities: 'dropped', seccomp: 'on' };
+  const found = judgeHardening({ hardening, workers: [worker, worker] });
+  const threads = 'threads: capabilities dropped, seccomp on';
+  const text = `no dump on; no io_uring on; files off: ENOSYS; ${threads}`;
+  assert.deepEqual(found, { status: 'ok', text });
+  assert.equal(judgeHardening({}).status, 'skipped');
 });
 
 test('drops: what grows is told with its advice, what lies in the past is not', () => {

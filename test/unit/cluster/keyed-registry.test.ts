@@ -98,6 +98,36 @@ test('a key that expired while nobody renewed it is put back when the store answ
   assert.equal(own.state, 'held');
 });
 
+test('a lost lease that can not be put back is tried again, without a word from the store', async (t) => {
+  const { clock, store, own, messages } = await setUp(t);
+  store.failure = new Error('read-only file system');
+  store.overwrite(own.lease.key, undefined);
+  await settle();
+  assert.equal(own.state, 'lost');
+  assert.ok(messages.some((message) => /can't be put back yet: read-only/.test(message)));
+  await clock.move(20_000);
+  assert.equal(store.value(own.lease.key), undefined);
+  store.failure = undefined;
+  await clock.move(5_000);
+  await settle();
+  assert.notEqual(store.value(own.lease.key), undefined);
+  await clock.move(LEASE_TTL_MS - MARGIN_MS);
+  assert.ok(own.renewals.ok > 0, 'and renewed as before');
+});
+
+test('a lost lease that another node took meanwhile is an alarm, not a fight', async (t) => {
+  const { clock, store, own } = await setUp(t);
+  store.failure = new Error('read-only file system');
+  store.overwrite(own.lease.key, undefined);
+  await settle();
+  store.overwrite(own.lease.key, encodeValue(attributes('192.0.2.9')));
+  store.failure = undefined;
+  await clock.move(5_000);
+  await settle();
+  assert.equal(own.state, 'taken');
+  assert.equal(store.value(own.lease.key), encodeValue(attributes('192.0.2.9')));
+});
+
 test("another node's value in our key is an alarm, and is not written over", async (t) => {
   const { clock, store, own, messages, lists } = await setUp(t);
   const foreign = encodeValue(attributes('192.0.2.9'));

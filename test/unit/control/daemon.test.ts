@@ -65,8 +65,9 @@ test('the start reads first, then takes the host, then the lease, then rules; th
   const { daemon, registry, subnetFile, stop } = setUp(t);
   assert.equal(daemon.whyNotReady(), 'starting');
   await daemon.start();
-  assert.deepEqual(registry.calls.slice(0, 6), [
+  assert.deepEqual(registry.calls.slice(0, 7), [
     'checkPermission',
+    'harden',
     'backend.open',
     'join',
     'backend.start',

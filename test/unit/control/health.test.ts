@@ -5,11 +5,13 @@ import { test } from 'node:test';
 import { freePorts } from '../../../lab/etcd.ts';
 import { startHealth } from '../../../src/control/serve/health.ts';
 
-test('HZ-1 /healthz always, /readyz as the node is, any method; a taken port is named', async () => {
+test('HZ-1 /healthz unless a thread hangs, /readyz as the node is, any method; a taken port is named', async () => {
   let why = 'waiting for a lease';
+  let hang = '';
+  const probes = { whyNotReady: () => why, whyNotAlive: () => hang };
   const [port = 0] = await freePorts(1);
   const scrape = async () => ({ contentType: 'text/plain; version=0.0.4', text: 'x 1\n' });
-  const server = await startHealth('127.0.0.1', port, () => why, scrape);
+  const server = await startHealth('127.0.0.1', port, probes, scrape);
   try {
     const { address } = server.address() as AddressInfo;
     const ask = async (page: string, method = 'GET'): Promise<string> => {
@@ -21,16 +23,15 @@ test('HZ-1 /healthz always, /readyz as the node is, any method; a taken port is 
     assert.equal(await ask('/readyz'), '503 flanneld is not ready yet: waiting for a lease\n');
     why = '';
     assert.equal(await ask('/readyz'), '200 flanneld is ready\n');
+    hang = 'a forwarding thread is stuck';
+    assert.equal(await ask('/healthz'), '503 flanneld hangs: a forwarding thread is stuck\n');
     assert.equal(await ask('/metrics'), '200 x 1\n');
     assert.match(await ask('/other'), /^404 /);
-    await assert.rejects(
-      startHealth('127.0.0.1', port, () => '', scrape),
-      {
-        code: 'ERR_HEALTHZ',
-        exitCode: 71,
-        message: new RegExp(`${port}`),
-      },
-    );
+    await assert.rejects(startHealth('127.0.0.1', port, probes, scrape), {
+      code: 'ERR_HEALTHZ',
+      exitCode: 71,
+      message: new RegExp(`${port}`),
+    });
   } finally {
     server.close();
   }

@@ -100,7 +100,7 @@ describe('the server on loopback', () => {
     server = new ReachServer({
       addresses: [words('127.0.0.1')],
       port,
-      isPeer: (address) => address[3] === PEER[3],
+      isPeer: (address) => (address[3] & 0xff) === 2,
       answer: async ({ of }) => {
         if (of === undefined) return ROW;
         throw new Error('that node is not reached');
@@ -155,6 +155,15 @@ describe('the server on loopback', () => {
     clearInterval(drip);
     for (const socket of all) assert.equal(socket.bytesRead, 0);
     assert.deepEqual(await ask(), ROW);
+  });
+
+  it('connections that ask nothing, of one peer and of several, keep nobody out', async () => {
+    const open: net.Socket[] = [];
+    for (let i = 0; i < 40; i++) open.push(await connect());
+    assert.deepEqual(await ask(), ROW, 'of one');
+    for (let i = 0; i < 100; i++) open.push(await connect(`127.1.${1 + (i % 20)}.2`));
+    assert.deepEqual(await ask(), ROW, 'of several');
+    for (const socket of open) socket.destroy();
   });
 
   it('one peer asks so often and no more', async () => {

@@ -1,10 +1,14 @@
 /** The supervisor with fake workers: real threads, no packets, no native code. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Supervisor, type TaskSpec } from '../../../src/control/plane/supervisor.ts';
 import { createObservationMemory } from '../../../src/memory/worker-task.ts';
-import { FAKE_EXIT, FAKE_HANG } from '../../support/fake-worker.ts';
+import { FAKE_DEEP, FAKE_EXIT, FAKE_HANG, FAKE_LOADING } from '../../support/fake-worker.ts';
+import { temporaryFolder } from '../../support/folder.ts';
 import { keepLog } from '../../support/log-lines.ts';
 import { until } from '../../support/until.ts';
 
@@ -24,18 +28,20 @@ const spec = (port = 0): TaskSpec => ({
 function setUp(t: TestContext, specs: TaskSpec[], file = WORKER) {
   const { log, messages } = keepLog();
   const closed: number[] = [];
+  const exits: number[] = [];
   let fds = 0;
   const addon = {
     openWake: () => ++fds,
     wake: () => undefined,
     close: (fd: number) => closed.push(fd),
+    exitNow: (code: number) => exits.push(code),
   };
   const supervisor = new Supervisor(addon, log, specs.length, file);
   let stopped: Promise<void> | undefined;
   const stop = () => (stopped ??= supervisor.stop());
   t.after(stop);
   supervisor.start(specs);
-  return { supervisor, messages, closed, stop };
+  return { supervisor, messages, closed, exits, stop };
 }
 
 test('workers run, report their table generation, and stop when told', async (t) => {
@@ -79,35 +85,84 @@ test('threads that cannot load are tried again and again, and do not end the dae
   assert.equal(supervisor.status()[0]?.state, 'stopped');
 });
 
+/** What the watch sees of a worker in so many seconds, now. */
+function look(supervisor: Supervisor, times: number): void {
+  for (let i = 0; i < times; i++) supervisor.look();
+}
+
+async function standsStill(supervisor: Supervisor): Promise<void> {
+  const beat = () => supervisor.status()[0]?.heartbeat;
+  await until('its heart stands still', async () => {
+    const before = beat();
+    await sleep(50);
+    return beat() === before;
+  });
+}
+
 test('a heartbeat that stands still is said once, and its return too', async (t) => {
   const hang = spec(FAKE_HANG);
   const word = new Int32Array(hang.table);
   const { supervisor, messages } = setUp(t, [hang]);
   await until('it has seen the table', () => supervisor.seenGenerations().length === 1);
   Atomics.store(word, 0, 1);
-  // A beat that was under way when the word changed counts for one look; afterwards none moves.
-  let nowMs = Date.now();
-  await until('it is stuck', () => {
-    nowMs += 6_000;
-    supervisor.checkHeartbeats(nowMs);
-    return supervisor.status()[0]?.state === 'stuck';
-  });
-  supervisor.checkHeartbeats(nowMs + 60_000);
+  await standsStill(supervisor);
+  look(supervisor, 6);
+  assert.equal(supervisor.status()[0]?.state, 'stuck');
   assert.equal(messages.filter((message) => message.includes('stuck')).length, 1);
   assert.deepEqual(supervisor.seenGenerations(), [7], 'it may still read the table');
+  const stood = supervisor.status()[0]?.heartbeat;
   Atomics.store(word, 0, 0);
-  await until('it goes on', () => {
-    supervisor.checkHeartbeats(nowMs);
-    return supervisor.status()[0]?.state === 'running';
-  });
+  await until('its heart beats', () => supervisor.status()[0]?.heartbeat !== stood);
+  look(supervisor, 1);
+  assert.equal(supervisor.status()[0]?.state, 'running');
   assert.ok(messages.includes('worker goes on'));
+});
+
+test('a worker that hangs in its script gets another thread; its counters stay', async (t) => {
+  const { supervisor, messages, exits } = setUp(t, [spec()]);
+  await until('it has a heartbeat', () => (supervisor.status()[0]?.heartbeat ?? 0) > 0);
+  supervisor.fail(0, 'hang');
+  await standsStill(supervisor);
+  look(supervisor, 12);
+  await until('another thread counts on', () => supervisor.counterBlocks()[0]?.[0] === 2);
+  const [worker] = supervisor.status();
+  assert.deepEqual([worker?.state, worker?.restarts, exits], ['running', 1, []]);
+  assert.equal(messages.filter((message) => message.includes('its thread is ended')).length, 1);
+});
+
+test('a worker that hangs in a system call is not replaced, because it may go on: the process ends', async (t) => {
+  const pipe = path.join(await temporaryFolder(t), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  process.env['WEFT_TEST_PIPE'] = pipe;
+  const { supervisor, messages, exits, stop } = setUp(t, [spec(FAKE_DEEP)]);
+  await until('it has a heartbeat', () => (supervisor.status()[0]?.heartbeat ?? 0) > 0);
+  supervisor.fail(0, 'hang');
+  await standsStill(supervisor);
+  look(supervisor, 20);
+  assert.deepEqual(exits, []);
+  look(supervisor, 10);
+  assert.deepEqual(exits, [70], 'once');
+  assert.equal(supervisor.status()[0]?.restarts, 0);
+  assert.equal(supervisor.counterBlocks()[0]?.[0], 1, 'no second thread has its descriptors');
+  assert.match(messages.at(-1) ?? '', /does not end: weftd ends/);
+  closeSync(openSync(pipe, 'w')); // the call returns, and the thread ends at last
+  await until('the thread has ended', () => supervisor.status()[0]?.restarts === 1);
+  await stop();
+});
+
+test('a thread that takes long to load is shown as stuck and left alone', async (t) => {
+  const { supervisor, exits } = setUp(t, [spec(FAKE_LOADING)]);
+  await until('the task is handed over', () => supervisor.status()[0]?.state === 'running');
+  look(supervisor, 60);
+  const [worker] = supervisor.status();
+  assert.deepEqual([worker?.state, worker?.restarts, exits], ['stuck', 0, []]);
 });
 
 test('a stopped worker is not stuck, however long ago its last beat is', async (t) => {
   const { supervisor, messages, stop } = setUp(t, [spec()]);
   await until('it has seen the table', () => supervisor.seenGenerations().length === 1);
   await stop();
-  supervisor.checkHeartbeats(Date.now() + 60_000);
+  look(supervisor, 60);
   assert.equal(supervisor.status()[0]?.state, 'stopped');
   assert.deepEqual(messages, []);
 });

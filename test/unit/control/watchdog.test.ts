@@ -49,7 +49,7 @@ test('messages: a status is sent when it changes, as one line; a deaf service ma
   notifier.extendStart(30_000);
   notifier.reloading();
   notifier.ready();
-  assert.deepEqual(sent.slice(0, 2), ['STATUS=one', 'STATUS=two lines']);
+  assert.deepEqual(sent.slice(0, 2), ['STATUS=one', 'STATUS=two\\nlines']);
   assert.equal(sent[2]?.length, 'STATUS='.length + 200);
   assert.equal(sent[3], 'EXTEND_TIMEOUT_USEC=30000000');
   assert.match(sent[4] ?? '', /^RELOADING=1\nMONOTONIC_USEC=\d+$/);

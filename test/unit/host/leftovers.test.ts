@@ -1,6 +1,6 @@
 /** Which devices and routes of earlier runs go: on answers of `ip` that are made up. Real ones: test/netns/leftovers.test.ts. */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { Exec } from '../../../src/host/exec.ts';
@@ -87,17 +87,18 @@ test('routes yield: those of our devices become blackholes, the others stay, all
 test('processes by name: with their command line, and whether they are on our network', async (t) => {
   const proc = await temporaryFolder(t);
   const add = (pid: string, comm: string, cmdline: string, namespace?: string): void => {
-    mkdirSync(path.join(proc, pid, 'ns'), { recursive: true });
+    mkdirSync(path.join(proc, pid, 'net'), { recursive: true });
     writeFileSync(path.join(proc, pid, 'comm'), `${comm}\n`);
     writeFileSync(path.join(proc, pid, 'cmdline'), cmdline);
-    if (namespace) symlinkSync(namespace, path.join(proc, pid, 'ns/net'));
+    if (namespace) linkSync(path.join(proc, namespace), path.join(proc, pid, 'net/dev'));
   };
-  add('self', 'node', 'node\0', 'net:[1]');
-  add('7', 'flanneld', '/opt/flanneld\0--ip-masq\0', 'net:[1]');
-  add('8', 'flanneld', 'flanneld\0', 'net:[2]');
+  for (const namespace of ['ours', 'theirs']) writeFileSync(path.join(proc, namespace), '');
+  add('self', 'node', 'node\0', 'ours');
+  add('7', 'flanneld', '/opt/flanneld\0--ip-masq\0', 'ours');
+  add('8', 'flanneld', 'flanneld\0', 'theirs');
   add('9', 'flanneld', 'flanneld\0');
-  add('10', 'flanneld', '', 'net:[1]');
-  add('11', 'bash', 'flanneld\0', 'net:[1]');
+  add('10', 'flanneld', '', 'ours');
+  add('11', 'bash', 'flanneld\0', 'ours');
   const found = await processesNamed(/^flanneld$/, proc);
   assert.deepEqual(
     found

@@ -45,14 +45,22 @@ test("etcd settings: flannel's defaults, blanks forgiven, prefix joined as Go do
   };
   assert.deepEqual(etcd().endpoints, ['http://127.0.0.1:4001', 'http://127.0.0.1:2379']);
   assert.equal(etcd().prefix, '/coreos.com/network');
-  assert.equal(etcd('-etcd-prefix=a//b/').prefix, '/a/b');
+  assert.equal(etcd('-etcd-prefix=a//b/').prefix, 'a/b', 'without a slash at its head too');
+  assert.equal(etcd('-etcd-prefix=/a/./b').prefix, '/a/b');
   assert.deepEqual(etcd('-etcd-endpoints=https://a:1 , https://[::1]:2/').endpoints, [
     'https://a:1',
     'https://[::1]:2',
   ]);
+  const plain = '-etcd-endpoints=10.0.0.1:2379,[::1]:2379,etcd.example:2379';
+  assert.deepEqual(etcd(plain).endpoints, [
+    'http://10.0.0.1:2379',
+    'http://[::1]:2379',
+    'http://etcd.example:2379',
+  ]);
+  assert.equal(etcd(plain, '-etcd-cafile=/ca.pem').endpoints[0], 'https://10.0.0.1:2379');
   for (const bad of [
     '--etcd-endpoints=',
-    '--etcd-endpoints=10.0.0.1:2379',
+    '--etcd-endpoints=ftp://10.0.0.1:2379',
     '--etcd-endpoints=http://user:secret@h:1',
     '--etcd-keyfile=/k',
     '--etcd-password=secret',

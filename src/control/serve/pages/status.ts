@@ -19,6 +19,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     version: programVersion(),
     pid: process.pid,
     startedAt: node.startedAt.toISOString(),
+    uptimeSeconds: Math.floor(process.uptime()),
     node: external ? nodeJson(external) : null,
     backend: config?.backend.type ?? null,
     lease: lease ? leaseJson(lease) : null,
@@ -32,6 +33,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     reach: reachJson(node),
     health: watch.warnings(),
     rates: watch.history.recent(),
+    hardening: node.hardening ?? null,
     table: plane?.table ?? null,
     ...(plane && planeJson(plane)),
   };

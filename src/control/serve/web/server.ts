@@ -4,6 +4,7 @@ import { SCHEMA_VERSION } from '../../../api/version.ts';
 import { DROP_REASONS } from '../../../memory/drops.ts';
 import type { ListenAddress } from '../../../options/admin-listen.ts';
 import { messageOf } from '../../../shared/errors.ts';
+import { printable, printableData } from '../../../shared/printable.ts';
 import { Flow, type Pages, Text } from '../admin.ts';
 import { type Limits, listen, type Refused } from '../listen.ts';
 import { type Asset, loadAssets } from './assets.ts';
@@ -23,6 +24,7 @@ const LIMITS: Limits = {
   requestTimeoutMs: 5_000,
   headerBytesMax: 8_192,
   connectionsMax: 32,
+  silenceMsMax: 30_000,
 };
 
 const POLICY = [
@@ -92,7 +94,7 @@ async function apiAnswer(url: URL, pages: Pages, signal: AbortSignal): Promise<A
   const name = url.pathname.startsWith('/api/') ? url.pathname.slice('/api/'.length) : '';
   if (name === 'reasons') return json(200, { reasons: DROP_REASONS });
   const page = Object.hasOwn(SERVED, name) ? pages[`/${name}`] : undefined;
-  if (!page) return json(404, { error: `no page ${url.pathname}` });
+  if (!page) return json(404, { error: `no page ${printable(url.pathname)}` });
   const allowed = SERVED[name];
   const query = new URLSearchParams();
   const value = allowed === undefined ? null : url.searchParams.get(allowed);
@@ -104,7 +106,7 @@ async function apiAnswer(url: URL, pages: Pages, signal: AbortSignal): Promise<A
 }
 
 function json(status: number, body: Readonly<Record<string, unknown>>): Answer {
-  const text = JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...body });
+  const text = JSON.stringify(printableData({ schemaVersion: SCHEMA_VERSION, ...body }));
   return { status, type: 'application/json', body: Buffer.from(text) };
 }
 

@@ -107,7 +107,7 @@ function takePeers(answer) {
 
 function draw(now, history) {
   const { status, atMs } = now;
-  showHead(status, atMs);
+  showHead(status);
   showWarnings(status.health ?? [], atMs);
   showGlance(status, atMs);
   document.querySelector('.charts').hidden = history === undefined;

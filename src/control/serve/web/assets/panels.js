@@ -6,10 +6,10 @@ import { STATE_TEXT, verdictOf } from './model.js';
 const TABLE_MAX = 100;
 const DROPS_MAX = 8;
 
-export function showHead(status, nowMs) {
-  const { node, version, startedAt, backend } = status;
+export function showHead(status) {
+  const { node, version, uptimeSeconds, backend } = status;
   const addresses = [node?.publicIp, node?.publicIpv6].filter(Boolean).join(', ');
-  const up = `up ${span(nowMs - Date.parse(startedAt))}`;
+  const up = `up ${span(uptimeSeconds * 1000)}`;
   write(byId('node-name'), addresses);
   write(
     byId('node-about'),
