@@ -80,6 +80,9 @@ if [ "$1" = configure ]; then
   if [ -d /run/systemd/system ]; then
     /usr/lib/systemd/systemd-sysctl 50-weft.conf || true
     systemctl daemon-reload
+    # Who manages the network learns what to keep off.
+    if [ -d /run/systemd/netif ]; then networkctl reload || true; fi
+    if systemctl --quiet is-active NetworkManager; then systemctl reload NetworkManager || true; fi
     # An upgrade: the new version takes over device and sockets. Nothing is started that did not run.
     if [ -n "$2" ]; then systemctl try-restart weftd.service || true; fi
   fi

@@ -8,6 +8,7 @@ import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-confi
 import type { Peer, Skipped } from '../cluster/peers.ts';
 import type { HeldLease, JoinWish, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
+import type { AddressedLink } from '../host/ip-json.ts';
 import type { KernelNews } from '../host/kernel-news.ts';
 import type { RouteKeeper } from '../host/routes.ts';
 import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
@@ -18,10 +19,11 @@ import type { Prefix } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
+import { AddressWatch } from './address-watch.ts';
 import { type Backend, familiesOf } from './backend/backend.ts';
 import { ClockWatch } from './clock-watch.ts';
 import type { Hardening } from './hardening.ts';
-import type { HostParts } from './host-parts.ts';
+import { type HostParts, networksOf } from './host-parts.ts';
 import type { Log } from './log/log.ts';
 import { expiryField, readyFields, underlayFields } from './log-fields.ts';
 import type { FdStore } from './manager/fd-store.ts';
@@ -31,6 +33,7 @@ import { Membership } from './membership/membership.ts';
 import type { Node, Problems, StoreState } from './node.ts';
 import { SelfWatch } from './observe/self-watch.ts';
 import { Patience } from './patience.ts';
+import { readState } from './plane/state.ts';
 import type { Reach } from './reach/reach.ts';
 import { startReach } from './reach/start.ts';
 import type { RuleKeeper } from './rules.ts';
@@ -86,6 +89,7 @@ export class Daemon implements Node {
   private readonly listeners: Listeners;
   /** the underlay as the start found it; later upkeep has it */
   private found: ExternalInterface | undefined;
+  private readonly addresses = new AddressWatch();
   private routes: RouteKeeper | undefined;
   private rules: RuleKeeper | undefined;
   private upkeep: Upkeep | undefined;
@@ -137,8 +141,10 @@ export class Daemon implements Node {
     const context = { addon, log, fds, settings, config, routes, external, leases };
     const backend = host.createBackend(context);
     this.backend = backend;
+    const { macs } = await readState(settings.stateFolder);
     await backend.open();
     fds.discardRest();
+    await this.removeLeftovers(config, backend, Object.keys(macs), previous.prefixes);
     this.phase = 'waiting for a lease';
     const attributes = await backend.attributes();
     const own = await this.join({ config, attributes, previous: previous.subnets });
@@ -154,7 +160,7 @@ export class Daemon implements Node {
       );
     }
     await this.writeSubnetEnv(config, own, backend);
-    this.reach = startReach(this, addon, log);
+    this.reach = startReach(this, addon, log, (address) => this.addresses.deviceWith(address));
     this.phase = '';
     const apply = (peers: readonly Peer[]): Promise<void> => backend.apply(peers);
     this.membership.follow(scope, apply, this.turn, this.abort.signal);
@@ -163,6 +169,20 @@ export class Daemon implements Node {
     await this.registry.nodeReady?.();
     this.notifier.ready();
     log.info(readyFields(this, backend), 'ready');
+  }
+
+  private async removeLeftovers(
+    config: NetworkConfig,
+    backend: Backend,
+    known: readonly string[],
+    previous: readonly Prefix[],
+  ): Promise<void> {
+    const used = backend.status().devices.map(({ device }) => device);
+    const networks = networksOf(config);
+    const { host, log } = this.parts;
+    const removed = await host.removeLeftovers({ used, known, networks, previous });
+    if (removed.length > 0)
+      log.warn(`removed what an earlier run with another config left: ${removed.join(', ')}`);
   }
 
   private startUpkeep(running: Running): Upkeep {
@@ -176,7 +196,7 @@ export class Daemon implements Node {
         peers: () => this.membership.peers,
         podSubnets,
         external,
-        lookAtLinks: () => host.lookAtLinks(),
+        lookAtLinks: () => this.lookAtLinks(backend, podSubnets),
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
         announce: () => this.announce(config, own, backend),
@@ -194,6 +214,17 @@ export class Daemon implements Node {
     this.news = news;
     upkeep.start();
     return upkeep;
+  }
+
+  private async lookAtLinks(
+    backend: Backend,
+    podSubnets: readonly Prefix[],
+  ): Promise<readonly AddressedLink[]> {
+    const links = await this.parts.host.lookAtLinks();
+    const devices = backend.status().devices.map(({ device }) => device);
+    const own = podSubnets.map(({ words }) => words);
+    await this.addresses.look(links, { peers: this.peers, devices, own });
+    return links;
   }
 
   private async startListeners(): Promise<void> {
@@ -287,6 +318,8 @@ export class Daemon implements Node {
       underlay: this.upkeep?.underlayMoved ?? '',
       shadowed: this.upkeep?.shadowed ?? '',
       firewall: this.rules?.problem,
+      addressTaken: this.addresses.taken,
+      addressForeign: this.addresses.foreign,
       forwarding: this.forwardingProblem(),
     };
   }
@@ -334,7 +367,7 @@ export class Daemon implements Node {
     }
   }
 
-  /** Ends everything this process holds; lease, rules and plain routes stay, as flannel leaves them. */
+  /** Ends everything this process holds; lease and rules stay, as flannel leaves them, and routes where nobody has better ones. */
   async stop(): Promise<void> {
     this.abort.abort();
     this.news?.close();
@@ -348,8 +381,19 @@ export class Daemon implements Node {
     this.notifier.stopping();
     await this.listeners.stop();
     await this.turn.settled;
+    await this.yieldRoutes();
     await this.backend?.close();
     await this.registry.close();
+  }
+
+  /** Before the devices go, so that there is no moment without routes. */
+  private async yieldRoutes(): Promise<void> {
+    const devices = this.backend?.status().devices ?? [];
+    try {
+      await this.routes?.yield(devices.map(({ device }) => device));
+    } catch (error) {
+      this.log.warn(`routes stay as they are: ${messageOf(error)}`);
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import {
 import { forwardingProblem } from '../host/forwarding.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { KernelNews, type News } from '../host/kernel-news.ts';
+import { type LeftoverScope, removeLeftovers } from '../host/leftovers.ts';
 import { checkPermission } from '../host/preflight.ts';
 import { RouteKeeper } from '../host/routes.ts';
 import type { Addon } from '../memory/addon.ts';
@@ -53,6 +54,8 @@ export interface HostParts {
   ): Promise<FollowedInterface>;
   /** Before anything is changed, and before there are forwarding threads. */
   harden: typeof harden;
+  /** What was removed, one clause each. */
+  removeLeftovers(scope: LeftoverScope): Promise<string[]>;
   createRoutes(config: NetworkConfig): RouteKeeper;
   createBackend(context: BackendContext): Backend;
   startRules: typeof startRules;
@@ -82,15 +85,17 @@ export const thisHost: HostParts = {
     return preferred.name === inUse.name ? { now: preferred } : { now: inUse, preferred };
   },
   harden,
-  createRoutes(config) {
-    const networks = [config.ipv4, config.ipv6].flatMap((range) => range?.network ?? []);
-    return new RouteKeeper(networks, familiesOf(config));
-  },
+  removeLeftovers: (scope) => removeLeftovers(scope),
+  createRoutes: (config) => new RouteKeeper(networksOf(config), familiesOf(config)),
   createBackend,
   startRules,
   hear: (addon, hear) => new KernelNews(addon, hear),
   forwardingProblem,
 };
+
+export function networksOf({ ipv4, ipv6 }: NetworkConfig): Prefix[] {
+  return [ipv4, ipv6].flatMap((range) => range?.network ?? []);
+}
 
 function wishesOf({ settings, config, podSubnets }: UnderlayScope): InterfaceWishes {
   const { interfaces, interfacePatterns: patterns, canReach, publicIp, publicIpv6 } = settings;

@@ -35,6 +35,10 @@ export interface Problems {
   shadowed: string;
   /** why the firewall rules are not in place; undefined before they are wanted */
   firewall: string | undefined;
+  /** which of other nodes' addresses this host has */
+  addressTaken: string;
+  /** which addresses others gave to our devices */
+  addressForeign: string;
   /** settings by which the kernel does not forward */
   forwarding: string;
 }

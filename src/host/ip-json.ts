@@ -56,6 +56,8 @@ export const ROUTE = z.object({
   dev: z.string().optional(),
   prefsrc: z.string().optional(),
   protocol: z.string().optional(),
+  /** 0 is not shown */
+  metric: z.number().optional(),
 });
 export type IpRoute = z.infer<typeof ROUTE>;
 

@@ -3,6 +3,7 @@ import { access, constants, readFile } from 'node:fs/promises';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { type Exec, exec } from './exec.ts';
 import { ipJson, LINK, type Link } from './ip-json.ts';
+import { besideFlannel, findFlanneld } from './other-flannel.ts';
 
 const CAP_NET_ADMIN = 12n;
 
@@ -53,16 +54,22 @@ export interface Leftover {
 /**
  * The devices of stock flannel that we shall take the place of. A device of which we hold a queue (`held`) is ours, and one that a
  * weftd left without queues becomes ours. Throws WeftError ERR_TUN_BUSY when another device has a name of ours, ERR_PORT_TAKEN when
- * another kernel vxlan device holds the port. Without this, a second weftd of the same user would silently share both with the first.
+ * another kernel vxlan device holds the port, ERR_OTHER_FLANNEL when a flanneld that is alive has either. Without this, a second weftd of
+ * the same user would silently share both with the first.
  */
 export async function checkDevices(
   names: readonly string[],
   port: number,
   held: ReadonlySet<string> = new Set(),
   run: Exec = exec,
+  find: typeof findFlanneld = findFlanneld,
 ): Promise<Leftover[]> {
   const links = await ipJson(LINK, ['-d', 'link', 'show'], run);
   const existing = links.filter((link) => names.includes(link.ifname));
+  const holder = await kernelVxlanOn(port, names, run);
+  const theirs = existing.find((link) => !isOurMake(link))?.ifname ?? holder?.ifname;
+  const flanneld = theirs?.startsWith('flannel') ? await find() : undefined;
+  if (flanneld) throw besideFlannel(flanneld, `has ${theirs}`);
   const isOurs = (link: Link): boolean => held.has(link.ifname) || isAbandoned(link);
   const busy = existing.find((link) => !isKernelVxlan(link) && !isOurs(link));
   if (busy) {
@@ -74,18 +81,22 @@ export async function checkDevices(
       : `it is a ${kind} device of another make; remove it with: ip link delete ${name}`;
     throw new WeftError('ERR_TUN_BUSY', EXIT.os, `device ${name} exists already: ${advice}`);
   }
-  const why = await findPortHolder(port, run, names);
-  if (why) throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${why}`);
+  if (holder)
+    throw new WeftError('ERR_PORT_TAKEN', EXIT.os, `UDP port ${port} is taken: ${owns(holder)}`);
   return existing
     .filter(isKernelVxlan)
     .map(({ ifname, address = '' }) => ({ name: ifname, mac: address }));
 }
 
 /** A TUN device as we make it, whose last queue is closed: what a weftd that ended leaves. */
-function isAbandoned({ linkinfo }: Link): boolean {
-  const { type, multi_queue, numqueues } = linkinfo?.info_data ?? {};
-  const isOurMake = linkinfo?.info_kind === 'tun' && type === 'tun' && multi_queue === true;
-  return isOurMake && numqueues === 0;
+function isAbandoned(link: Link): boolean {
+  return isOurMake(link) && link.linkinfo?.info_data?.['numqueues'] === 0;
+}
+
+/** flannel's own TUN device has one queue. */
+function isOurMake({ linkinfo }: Pick<Link, 'linkinfo'>): boolean {
+  const { type, multi_queue } = linkinfo?.info_data ?? {};
+  return linkinfo?.info_kind === 'tun' && type === 'tun' && multi_queue === true;
 }
 
 /** A message that names the kernel vxlan device, not one of `but`, which holds a UDP port (only while it is up), or undefined. */
@@ -94,13 +105,22 @@ export async function findPortHolder(
   run: Exec = exec,
   but: readonly string[] = [],
 ): Promise<string | undefined> {
+  const holder = await kernelVxlanOn(port, but, run);
+  return holder && owns(holder);
+}
+
+async function kernelVxlanOn(
+  port: number,
+  but: readonly string[],
+  run: Exec,
+): Promise<Link | undefined> {
   const devices = await ipJson(LINK, ['-d', 'link', 'show', 'type', KERNEL_VXLAN], run);
-  const holder = devices.find(
+  return devices.find(
     ({ ifname, flags, linkinfo }) =>
       linkinfo?.info_data?.['port'] === port && flags.includes('UP') && !but.includes(ifname),
   );
-  return (
-    holder &&
-    `the kernel vxlan device ${holder.ifname} owns it; remove it with: ip link delete ${holder.ifname}`
-  );
+}
+
+function owns({ ifname }: Link): string {
+  return `the kernel vxlan device ${ifname} owns it; remove it with: ip link delete ${ifname}`;
 }

@@ -18,6 +18,9 @@ import { type IpRoute, ipJson, ROUTE } from './ip-json.ts';
 /** Route protocol number that marks our routes in `ip route`. */
 export const ROUTE_PROTOCOL = '86';
 
+/** Metric of what stays when the daemon has ended: a route of whoever comes next to the same subnet is better. */
+export const YIELDING_METRIC = 4_294_967_294;
+
 /** Through a device, a gateway, or both; none of them is a blackhole. */
 export interface Route {
   prefix: Prefix;
@@ -76,15 +79,17 @@ export class RouteKeeper {
 
   private async syncFamily(family: 4 | 6): Promise<string> {
     const inside = await this.routesInside(family);
-    const ours = inside.filter(isOwn);
+    const ours = inside.filter((route) => isOwn(route) && !isYielding(route));
+    const yielding = inside.filter((route) => isOwn(route) && isYielding(route));
     this.foreign = [...this.foreign, ...inside.filter((route) => !isOwn(route))];
     const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
     const have = new Set(ours.map(identityOfJson));
     const want = new Map(wanted.map((route) => [identityOf(route), route]));
     const surplus = ours.filter((route) => !want.has(identityOfJson(route)));
     const missing = [...want].filter(([id]) => !have.has(id)).map(([, route]) => route);
-    if (surplus.length === 0 && missing.length === 0) return '';
-    const commands = [...surplus.map(removal), ...missing.map(addition)];
+    if (surplus.length === 0 && missing.length === 0 && yielding.length === 0) return '';
+    // What an earlier run left goes last: packets must not leave elsewhere in between.
+    const commands = [...surplus.map(removal), ...missing.map(addition), ...yielding.map(removal)];
     const args = [`-${family}`, '-force', '-batch', '-'];
     try {
       await this.run('ip', args, `${commands.join('\n')}\n`);
@@ -100,7 +105,30 @@ export class RouteKeeper {
         this.problem += `; and ${refused.length - PROBLEMS_MAX} more`;
       return '';
     }
-    return `IPv${family} routes: ${missing.length} set, ${surplus.length} removed`;
+    return `IPv${family} routes: ${missing.length} set, ${surplus.length + yielding.length} removed`;
+  }
+
+  /**
+   * The daemon ends: its routes stay as the last resort, so that packets for the overlay leave nowhere else and nothing is in the way of
+   * a successor. What leads through `devices`, which end with the daemon, leads nowhere from then on.
+   */
+  async yield(devices: readonly string[]): Promise<void> {
+    const wanted = [...this.wanted.values()].flat();
+    const endsWithUs = ({ device }: Route): boolean => !!device && devices.includes(device);
+    for (const family of this.families) {
+      const routes = wanted.filter((route) => isOf(family, route));
+      if (routes.length === 0) continue;
+      const stay = routes.map((route) => (endsWithUs(route) ? { prefix: route.prefix } : route));
+      const replaced = routes.filter((route) => !endsWithUs(route));
+      const commands = [
+        ...stay.map((route) => `${addition(route)} metric ${YIELDING_METRIC}`),
+        ...replaced.map(plainRemoval),
+      ];
+      const args = [`-${family}`, '-force', '-batch', '-'];
+      await this.run('ip', args, `${commands.join('\n')}\n`).catch((error) => {
+        if (refusals(saidWith(error)).length > 0) throw error;
+      });
+    }
   }
 
   private async routesInside(family: 4 | 6): Promise<IpRoute[]> {
@@ -112,6 +140,10 @@ export class RouteKeeper {
     }
     return found;
   }
+}
+
+function isYielding({ metric }: IpRoute): boolean {
+  return metric === YIELDING_METRIC;
 }
 
 function isOwn({ protocol }: IpRoute): boolean {
@@ -179,5 +211,16 @@ function removal(route: IpRoute): string {
   const kind = route.type === 'blackhole' ? 'blackhole ' : '';
   const via = route.gateway ? ` via ${route.gateway}` : '';
   const through = route.dev && kind === '' ? ` dev ${route.dev}` : '';
-  return `route del ${kind}${route.dst}${via}${through} proto ${ROUTE_PROTOCOL}`;
+  const metric = route.metric ? ` metric ${route.metric}` : '';
+  return `route del ${kind}${route.dst}${via}${through} proto ${ROUTE_PROTOCOL}${metric}`;
+}
+
+/** Of the one with the usual metric: without a metric the best route goes. */
+function plainRemoval({ prefix, device, gateway }: Route): string {
+  return removal({
+    dst: formatPrefix(prefix),
+    ...(device && { dev: device }),
+    ...(gateway && { gateway: formatAddress(gateway) }),
+    ...(!device && !gateway && { type: 'blackhole' }),
+  });
 }

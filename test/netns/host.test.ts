@@ -154,7 +154,6 @@ describe('netns: in the place of a stock flannel', () => {
   it('its vxlan device is taken over, with the MAC that its peers know', async () => {
     const node = lab.weftNodes[0] as WeftNode;
     await node.stop();
-    await node.namespace.ip('link', 'delete', 'flannel.1'); // as `weft cleanup` does
     const mac = '02:11:22:33:44:55';
     const vxlan = [
       'type',

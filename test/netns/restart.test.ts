@@ -125,6 +125,13 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
     assert.equal(code, 71, stderr);
     assert.match(stderr, /flannel\.1 exists already: .*another weftd runs here/);
   });
+
+  it('the service is stopped, and the store lets go: the device goes, a blackhole stays', async () => {
+    await daemon.stop();
+    assert.equal(await deviceOf(lab), undefined);
+    const { stdout } = await first().namespace.ip('route', 'show', 'proto', '86');
+    assert.match(stdout, /^blackhole 10\.244\.0\.0\/16 metric 4294967294\s*$/);
+  });
 });
 
 describe('netns: restart without a service manager', () => {
@@ -141,30 +148,34 @@ describe('netns: restart without a service manager', () => {
   });
   after(() => lab?.close());
 
-  for (const [name, end] of [
-    ['a stop', () => first().stop()],
-    ['SIGKILL', () => first().kill()],
-  ] as const) {
-    it(`${name} leaves device and route, packets leave nowhere else, and the next start takes them`, async () => {
-      const device = await deviceOf(lab);
-      await end();
-      const orphan = await deviceOf(lab);
-      assert.equal(orphan?.ifindex, device?.ifindex);
-      assert.equal(orphan?.linkinfo?.info_data?.['numqueues'], 0, 'nobody holds a queue');
-      assert.match(await routes(), /10\.244\.0\.0\/16/);
-      const { stdout } = await first().namespace.ip('route', 'get', lab.pod(1).address(4));
-      assert.match(stdout, /dev flannel\.1/);
-      assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 2, waitMs: 200 })).received, 0);
-      await first().start();
-      assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
-      await lab.waitForPeers();
-    });
-  }
+  it('a clean stop leaves no device and no address; packets leave nowhere else; the next start makes it again', async () => {
+    await first().stop();
+    assert.equal(await deviceOf(lab), undefined);
+    const words = ['-n', first().namespace.name, 'route', 'get', lab.pod(1).address(4)];
+    assert.notEqual((await run('ip', words, { allowFailure: true })).code, 0);
+    assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 2, waitMs: 200 })).received, 0);
+    await first().start();
+    await lab.waitForPeers();
+  });
+
+  it('SIGKILL leaves device and route, packets leave nowhere else, and the next start takes them', async () => {
+    const device = await deviceOf(lab);
+    await first().kill();
+    const orphan = await deviceOf(lab);
+    assert.equal(orphan?.ifindex, device?.ifindex);
+    assert.equal(orphan?.linkinfo?.info_data?.['numqueues'], 0, 'nobody holds a queue');
+    assert.match(await routes(), /10\.244\.0\.0\/16/);
+    const { stdout } = await first().namespace.ip('route', 'get', lab.pod(1).address(4));
+    assert.match(stdout, /dev flannel\.1/);
+    assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 2, waitMs: 200 })).received, 0);
+    await first().start();
+    assert.equal((await deviceOf(lab))?.ifindex, device?.ifindex);
+    await lab.waitForPeers();
+  });
 
   it('a device of another make in its place is named', async () => {
     await first().stop();
     const space = first().namespace;
-    await space.ip('link', 'delete', 'flannel.1');
     await space.ip('tuntap', 'add', 'mode', 'tun', 'name', 'flannel.1');
     await assert.rejects(first().start(), /flannel\.1 exists already: .*ip link delete flannel\.1/);
     await space.ip('link', 'delete', 'flannel.1');
@@ -183,7 +194,6 @@ describe('netns: an ordinary user with CAP_NET_ADMIN and CAP_NET_RAW', () => {
     const node = lab.weftNodes[0];
     assert.ok(node);
     await node.stop();
-    await node.namespace.ip('link', 'delete', 'flannel.1');
     await node.namespace.sysctl({ 'net/ipv4/conf/default/accept_local': 1 });
     // What a package's set-up does: folders that belong to the user.
     for (const folder of [lab.scope.tempDir, `${lab.scope.tempDir}/n1`, lab.storeDir]) {

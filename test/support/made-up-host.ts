@@ -64,6 +64,11 @@ export class MadeUpHost implements HostParts {
     return { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' };
   };
 
+  /** Nothing was here before. */
+  async removeLeftovers(): Promise<string[]> {
+    return [];
+  }
+
   /** `ip` shows no routes and takes every change. */
   createRoutes(): RouteKeeper {
     return new RouteKeeper([], [4], async () => '[]');

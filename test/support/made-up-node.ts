@@ -91,6 +91,8 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       shadowed: '',
       firewall: '',
       forwarding: '',
+      addressTaken: '',
+      addressForeign: '',
     },
     firewallKind: 'iptables',
     hardening: { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' },

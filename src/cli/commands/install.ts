@@ -66,6 +66,8 @@ async function install({ root, dryRun }: InstallOptions): Promise<void> {
   await run('systemd-tmpfiles', ['--create', 'weft.conf']);
   await run('sysctl', ['-q', '-p', '/usr/lib/sysctl.d/50-weft.conf']);
   await run('systemctl', ['daemon-reload']);
+  if (existsSync('/run/systemd/netif')) await run('networkctl', ['reload']);
+  if (existsSync('/run/NetworkManager')) await run('systemctl', ['reload', 'NetworkManager']);
   await run('systemctl', ['try-restart', UNIT]);
   say(`name the store and the interface in ${DEFAULTS_FILE}, then: systemctl enable --now weftd`);
 }

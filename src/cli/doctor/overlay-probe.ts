@@ -35,10 +35,12 @@ export interface OverlayProbe {
 export async function probeOverlay(site: Site): Promise<OverlayProbe> {
   const peers = (await site.peers()).slice(0, PEERS_PROBED);
   const source = (await site.daemon()) ? await overlaySource(site) : undefined;
+  const local = new Set((await site.links()).flatMap((link) => link.addr_info.map((a) => a.local)));
   const ask = async (peer: PeerView): Promise<PeerProbe> => {
     const [underlay, overlay] = await Promise.all([
       answers(peer.publicIp),
-      source === undefined ? undefined : answers(peer.overlay, source),
+      // An address that this host has itself would answer from here.
+      source === undefined ? undefined : !local.has(peer.overlay) && answers(peer.overlay, source),
     ]);
     return { peer, underlay, overlay };
   };

@@ -13,6 +13,7 @@ import {
 import { DEVICE_CHECKS } from './device-checks.ts';
 import { FIREWALL_CHECKS } from './firewall-checks.ts';
 import { HOST_CHECKS } from './host-checks.ts';
+import { NEIGHBOUR_CHECKS } from './neighbour-checks.ts';
 import { probeOverlay } from './overlay-probe.ts';
 import { PATH_CHECKS } from './path-checks.ts';
 import { PROGRAM_CHECKS } from './program-checks.ts';
@@ -28,6 +29,7 @@ export const CHECKS: readonly Check[] = [
   ...UNDERLAY_CHECKS,
   ...PATH_CHECKS,
   ...DEVICE_CHECKS,
+  ...NEIGHBOUR_CHECKS,
   ...FIREWALL_CHECKS,
 ].sort((a, b) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group));
 

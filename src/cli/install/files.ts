@@ -37,6 +37,12 @@ const FILES: readonly [from: string, to: string, extra?: Partial<InstalledFile>]
   ['deploy/systemd/tmpfiles.conf', '/usr/lib/tmpfiles.d/weft.conf'],
   ['deploy/systemd/sysctl.conf', '/usr/lib/sysctl.d/50-weft.conf'],
   ['deploy/systemd/modules-load.conf', '/usr/lib/modules-load.d/weft.conf'],
+  ['deploy/network/NetworkManager.conf', '/usr/lib/NetworkManager/conf.d/50-weft.conf'],
+  ['deploy/network/networkd.network', '/usr/lib/systemd/network/00-weft.network'],
+  [
+    'deploy/network/networkd-foreign-routes.conf',
+    '/usr/share/doc/weft/networkd-foreign-routes.conf',
+  ],
   ['deploy/systemd/default', DEFAULTS_FILE, { mode: 0o640, isConfig: true }],
   ['docs/man/weftd.8', '/usr/share/man/man8/weftd.8.gz', { isManPage: true }],
   ['docs/man/weft.1', '/usr/share/man/man1/weft.1.gz', { isManPage: true }],

@@ -15,6 +15,7 @@ import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, lookAtLinks } from '../../host/external-interface.ts';
 import type { AddressedLink } from '../../host/ip-json.ts';
 import { localAddresses } from '../../host/local-addresses.ts';
+import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
 import {
@@ -27,7 +28,7 @@ import {
 } from '../../shared/address.ts';
 import type { Observation } from '../observe/observation.ts';
 import { type Binding, type Link, Plane } from '../plane/plane.ts';
-import { readState, writeState } from '../plane/state.ts';
+import { type NodeState, readState, writeState } from '../plane/state.ts';
 import type { WorkerFault } from '../plane/supervisor.ts';
 import {
   type Backend,
@@ -74,14 +75,26 @@ export class TunnelBackend implements Backend {
     const leftovers = await checkDevices(names, this.tunnel.encap.port, fds.devices());
     const state = await readState(settings.stateFolder);
     this.macs = this.chooseMacs(names, leftovers, state.macs);
+    await this.replace(leftovers, state);
+    await this.plane.open(this.bindings());
+    const macs = { ...state.macs, ...this.macs };
+    await writeState(settings.stateFolder, { macs });
+  }
+
+  /** A device that comes back has an owner: it is remembered, so that the next start does not take it away once more. */
+  private async replace(leftovers: readonly Leftover[], state: Required<NodeState>): Promise<void> {
+    const { settings, log } = this.context;
+    if (leftovers.length === 0) return;
+    const owned = leftovers.find(({ mac }) => state.owned.includes(mac));
+    if (owned) throw await ownedBySomebody(owned.name);
     for (const { name } of leftovers) {
       await exec('ip', ['link', 'delete', 'dev', name]);
-      log.warn(
-        `removed the kernel vxlan device ${name} and took over its MAC; stop flanneld if it still runs`,
-      );
+      log.warn(`removed the kernel vxlan device ${name} and took over its MAC`);
     }
-    await this.plane.open(this.bindings());
-    await writeState(settings.stateFolder, { macs: { ...state.macs, ...this.macs } });
+    const returned = await comesBack(leftovers.map(({ name }) => name));
+    if (!returned) return;
+    await writeState(settings.stateFolder, { ...state, owned: [returned.address ?? ''] });
+    throw await ownedBySomebody(returned.ifname);
   }
 
   private chooseMacs(names: readonly string[], leftovers: readonly Leftover[], known: Macs): Macs {

@@ -35,6 +35,10 @@ export interface HealthFacts {
   hostProblem: string;
   /** another interface would be the underlay now */
   underlayMoved: string;
+  /** which of other nodes' addresses this host has */
+  addressTaken: string;
+  /** which addresses others gave to our devices */
+  addressForeign: string;
   /** which peers' packets somebody else's routes take */
   shadowed: string;
   /** the largest encapsulated packet that the config asks for, and what the underlay's interface takes, bytes */
@@ -232,6 +236,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
           'restart weftd to move, or fix the choice with --iface',
         )
       : undefined,
+    ...addressWarnings(facts),
     shadowed !== ''
       ? critical(
           'route-shadowed',
@@ -246,6 +251,27 @@ function hostWarnings(facts: HealthFacts): Found[] {
           'Pod packets are too large for the underlay',
           `encapsulated they take up to ${mtu.outer} bytes, the interface carries ${mtu.underlay}`,
           `set Backend.MTU in the network config to ${mtu.underlay} or less`,
+        )
+      : undefined,
+  ];
+}
+
+function addressWarnings({ addressTaken, addressForeign }: HealthFacts): Found[] {
+  return [
+    addressTaken !== ''
+      ? critical(
+          'overlay-address-taken',
+          "This host has another node's addresses",
+          `${addressTaken}: packets for that node stay here`,
+          'if nobody needs the address, remove it (ip addr del ADDRESS dev DEVICE), or its device (ip link delete DEVICE)',
+        )
+      : undefined,
+    addressForeign !== ''
+      ? warning(
+          'foreign-address',
+          "Somebody gave an address to the overlay's device",
+          addressForeign,
+          'keep the network manager off the devices of weft (docs/operations/install.md, "Network managers"), then: ip addr del ADDRESS dev DEVICE',
         )
       : undefined,
   ];
@@ -412,6 +438,8 @@ const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
   'routes-refused': 10_000,
   'host-not-repaired': 10_000,
   'underlay-moved': 10_000,
+  'overlay-address-taken': 2_000,
+  'foreign-address': 2_000,
   'route-shadowed': 5_000,
   'table-stale': 10_000,
   'peers-held': 5_000,

@@ -117,6 +117,8 @@ function factsOf(
     routesProblem: problems.routes,
     hostProblem: problems.host,
     underlayMoved: problems.underlay,
+    addressTaken: problems.addressTaken,
+    addressForeign: problems.addressForeign,
     shadowed: problems.shadowed,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,

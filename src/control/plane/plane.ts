@@ -158,7 +158,7 @@ export class Plane {
 
   /** Says once that devices and routes are there: a look at shortcuts now, and again whenever one is due. */
   async settle(): Promise<void> {
-    persistDevices(this.context.addon, this.ports);
+    persistDevices(this.context.addon, this.ports, true);
     await this.markAndPublish();
     this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
   }
@@ -260,12 +260,17 @@ export class Plane {
     giveBackPorts(addon, fds, await this.stopForwarding());
   }
 
-  /** Ends for good. What arrives before the next process reads waits in queues and sockets; without a store they end with us. */
+  /**
+   * Ends for good. With a descriptor store devices, queues and sockets live on there, and what arrives before the next process reads waits
+   * in them; they end when the service manager stops the service, and without a store they end with us.
+   */
   async close(): Promise<void> {
     const { addon, fds } = this.context;
     clearInterval(this.shortcutCheck);
     this.observation.captures.close();
     if (fds.outlivesUs) widenSockets(addon, this.ports);
+    // Of a start that was cut short the devices are still those of the run before.
+    if (this.supervisor) persistDevices(addon, this.ports, false);
     await this.spare?.stop();
     closePorts(addon, await this.stopForwarding());
   }

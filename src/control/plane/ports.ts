@@ -211,11 +211,18 @@ export function giveBackPorts(addon: Addon, store: FdStore, ports: readonly Fami
   }
 }
 
-/** Device, address and routes outlive the process, as a kernel vxlan device does: packets for the overlay must not leave elsewhere. */
-export function persistDevices(addon: Addon, ports: readonly FamilyPorts[]): void {
+/**
+ * Whether device, address and routes outlive their last queue: over a crash they shall, because packets for the overlay must not leave
+ * elsewhere. After an end in order they shall not: a device that nobody reads is in the way of whoever comes next.
+ */
+export function persistDevices(
+  addon: Addon,
+  ports: readonly FamilyPorts[],
+  persist: boolean,
+): void {
   for (const { workers } of ports) {
     const [first] = workers;
-    if (first) addon.persistTun(first.tunFd, true);
+    if (first) addon.persistTun(first.tunFd, persist);
   }
 }
 

@@ -36,6 +36,7 @@ interface Pending {
 export class EchoSender {
   private readonly addon: EchoAddon;
   private readonly sources: Readonly<Partial<Record<4 | 6, Words>>>;
+  private readonly deviceWith: (address: Words) => string | undefined;
   private readonly token = new Uint8Array(randomBytes(LAYOUT.echoTokenBytes));
   private readonly identifier = randomInt(SEQUENCES);
   private readonly rows = new Float64Array(ROWS * LAYOUT.echoRowDoubles);
@@ -46,15 +47,24 @@ export class EchoSender {
   private poll: NodeJS.Timeout | undefined;
   private isClosed = false;
 
-  constructor(addon: EchoAddon, sources: Readonly<Partial<Record<4 | 6, Words>>>) {
+  /** `deviceWith`: the device of this host that has an address, if one has it. */
+  constructor(
+    addon: EchoAddon,
+    sources: Readonly<Partial<Record<4 | 6, Words>>>,
+    deviceWith: (address: Words) => string | undefined = () => undefined,
+  ) {
     this.addon = addon;
     this.sources = sources;
+    this.deviceWith = deviceWith;
   }
 
   /** One echo; never rejects. Waits for its turn first: at most ECHOES_PER_SECOND leave this node. */
   async send(address: Words, { payloadBytes, timeoutMs }: EchoOptions): Promise<Echo> {
     await this.turn();
     if (this.isClosed) return { state: 'lost' };
+    const device = this.deviceWith(address);
+    // The answer would come from here.
+    if (device !== undefined) return { state: 'refused', why: taken(device), mtu: null };
     try {
       const fd = this.open(familyOf(address));
       const sequence = this.freeSequence();
@@ -152,4 +162,8 @@ function refusal(errno: number, mtu: number): Echo {
   };
   const why = text[name] ?? name;
   return { state: 'refused', why, mtu: errno === EMSGSIZE && mtu > 0 ? mtu : null };
+}
+
+function taken(device: string): string {
+  return `this host has that address itself, on ${device}: packets for the peer stay here`;
 }

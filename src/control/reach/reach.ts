@@ -24,6 +24,8 @@ export interface ReachContext {
   self: ReachNode;
   /** the addresses of the overlay devices */
   sources: Readonly<Partial<Record<4 | 6, Words>>>;
+  /** the device of this host that has an address, if one has it: then this host would answer in a peer's place */
+  deviceWith?: (address: Words) => string | undefined;
   peers: () => readonly Peer[];
   /** 0 = no background echoes */
   probeMs: number;
@@ -42,7 +44,7 @@ export class Reach {
 
   constructor(context: ReachContext) {
     this.context = context;
-    this.echo = new EchoSender(context.addon, context.sources);
+    this.echo = new EchoSender(context.addon, context.sources, context.deviceWith);
     this.row = new OwnRow(context.peers, this.echo);
     const { sources, port, log } = context;
     let said = '';

@@ -1,13 +1,18 @@
 /** The reach of a node, begun when its overlay is up. */
 import type { Addon } from '../../memory/addon.ts';
-import { formatAddress } from '../../shared/address.ts';
+import { formatAddress, type Words } from '../../shared/address.ts';
 import type { Log } from '../log/log.ts';
 import type { Node } from '../node.ts';
 import { selfNode } from './matrix.ts';
 import { Reach } from './reach.ts';
 
 /** Of a node whose backend has devices of its own; other backends have no address in the overlay to send echoes from. */
-export function startReach(node: Node, addon: Addon, log: Log): Reach | undefined {
+export function startReach(
+  node: Node,
+  addon: Addon,
+  log: Log,
+  deviceWith: (address: Words) => string | undefined,
+): Reach | undefined {
   const { lease, external, backend, settings } = node;
   if (!lease || !external || !backend || backend.status().devices.length === 0) return undefined;
   const { key, subnet4, subnet6 } = lease.lease;
@@ -23,6 +28,7 @@ export function startReach(node: Node, addon: Addon, log: Log): Reach | undefine
       publicIps,
     ),
     sources: { ...(subnet4 && { 4: subnet4.words }), ...(subnet6 && { 6: subnet6.words }) },
+    deviceWith,
     peers: () => node.peers,
     probeMs: settings.probeMs,
     port: settings.reachPort,

@@ -243,6 +243,32 @@ test('a device of our name is named before anything is changed', async () => {
   await assert.rejects(check([tun(0, 'tap')]), /of another make.*ip link delete flannel\.1/);
 });
 
+test('a flanneld that is alive keeps its device and its port; a weftd of another network is none of its business', async () => {
+  const process = { pid: 77, name: 'flanneld', command: 'flanneld --ip-masq', sharesNetwork: true };
+  const check = (links: object[], holders: object[] = []) =>
+    checkDevices(
+      ['flannel.1'],
+      8472,
+      new Set(),
+      fakeIp({ '-d link show': links, '-d link show type vxlan': holders }),
+      async () => process,
+    );
+  const refused = {
+    code: 'ERR_OTHER_FLANNEL',
+    exitCode: 78,
+    message: /process 77 \(flanneld --ip/,
+  };
+  const stock = vxlan('flannel.1', 8472, ['UP']);
+  await assert.rejects(check([stock]), refused);
+  await assert.rejects(check([], [vxlan('flannel.2', 8472, ['UP'])]), refused);
+  const ofUdp = { info_kind: 'tun', info_data: { type: 'tun' } };
+  await assert.rejects(check([link('flannel.1', { linkinfo: ofUdp })]), refused);
+  const info_data = { type: 'tun', multi_queue: true, numqueues: 1 };
+  const weft = link('flannel.1', { linkinfo: { info_kind: 'tun', info_data } });
+  await assert.rejects(check([weft]), /another weftd runs here/);
+  assert.deepEqual(await check([link('eth0')]), []);
+});
+
 test('the kernel vxlan device that holds the port is named, a device that is down holds none', async () => {
   const links = [vxlan('a', 4789, ['UP']), vxlan('b', 8472, []), vxlan('cilium', 8472, ['UP'])];
   const run = fakeIp({ '-d link show type vxlan': links, '-d link show': links });

@@ -1,0 +1,63 @@
+/** Addresses of this host that disturb the overlay, as of the last look at its links. */
+import type { Peer } from '../cluster/peers.ts';
+import type { AddressedLink } from '../host/ip-json.ts';
+import { runningManagers } from '../host/network-managers.ts';
+import { addressesOn, foreignOn, type LocalAddress, takenFrom } from '../host/overlay-addresses.ts';
+import { formatPrefix, sameWords, type Words } from '../shared/address.ts';
+
+/** As many are named; the rest is a number. */
+const NAMED_MAX = 3;
+
+/** What it compares the host with. */
+export interface Overlay {
+  peers: readonly Peer[];
+  devices: readonly string[];
+  /** addresses of these devices */
+  own: readonly Words[];
+}
+
+export class AddressWatch {
+  /** which of other nodes' addresses this host has, '' if none */
+  taken = '';
+  /** which addresses others gave to our devices, '' if none */
+  foreign = '';
+  private local: readonly LocalAddress[] = [];
+  private readonly managers: () => Promise<string[]>;
+
+  constructor(managers: () => Promise<string[]> = runningManagers) {
+    this.managers = managers;
+  }
+
+  async look(links: readonly AddressedLink[], { peers, devices, own }: Overlay): Promise<void> {
+    this.local = addressesOn(links);
+    this.taken = some(
+      takenFrom(peers, this.local).map(
+        ({ peer, address }) =>
+          `${address.text} on ${address.device}, of ${formatPrefix(peer.subnet)} (node ${peer.key})`,
+      ),
+    );
+    const foreign = some(
+      foreignOn(devices, own, this.local).map(({ device, text }) => `${device} has ${text}`),
+    );
+    if (foreign === '') this.foreign = '';
+    else if (!this.foreign.startsWith(foreign))
+      this.foreign = `${foreign}; ${await this.whoRuns()}`;
+  }
+
+  private async whoRuns(): Promise<string> {
+    const names = await this.managers().catch(() => []);
+    return names.length > 0
+      ? `${names.join(' and ')} runs on this host`
+      : 'no network manager is to be seen';
+  }
+
+  /** The device of this host that has the address; undefined where none has it. */
+  deviceWith(address: Words): string | undefined {
+    return this.local.find(({ words }) => sameWords(words, address))?.device;
+  }
+}
+
+function some(texts: readonly string[]): string {
+  const rest = texts.length - NAMED_MAX;
+  return `${texts.slice(0, NAMED_MAX).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
+}
