@@ -256,11 +256,191 @@ describe('netns: the doctor', () => {
       'FORWARD policy DROP',
       await doctor([LOCAL]),
       'forward-policy',
-      /iptables -P FORWARD/,
+      /iptables -t filter -I FORWARD -s 10\.244\.0\.0\/16 .*ACCEPT/,
     );
     await iptables('-P', 'FORWARD', 'ACCEPT');
     await node().restart({ flags: [] });
     await lab.waitForPeers();
+  });
+
+  /** `lines`: commands that break it; `found`: check, text and fix. */
+  interface Firewall {
+    setup: string;
+    lines: string[];
+    undo: string[];
+    found?: { id: string; text: RegExp; fix: RegExp; status?: 'fail' | 'warn'; follows?: string[] };
+  }
+  const legacy = 'iptables-legacy';
+  const inet = (hook: string, policy: string, ...rules: string[]): string[] => [
+    'nft add table inet filter',
+    `nft add chain inet filter ${hook} { type filter hook ${hook} priority 0 ; policy ${policy} ; }`,
+    ...rules.map((rule) => `nft add rule inet filter ${hook} ${rule}`),
+  ];
+  const noInet = ['nft delete table inet filter'];
+  const FIREWALLS: readonly Firewall[] = [
+    {
+      setup: 'REJECT ahead of our jump',
+      lines: ['iptables -I FORWARD -j REJECT'],
+      undo: ['iptables -D FORWARD 1'],
+      found: {
+        id: 'forward-policy',
+        text: /"-A FORWARD -j REJECT[^"]*" \(iptables filter FORWARD, rule 1\)/,
+        fix: /iptables -t filter -D FORWARD 1$/,
+      },
+    },
+    {
+      setup: 'DROP in mangle FORWARD',
+      lines: ['iptables -t mangle -A FORWARD -o flannel+ -j DROP'],
+      undo: ['iptables -t mangle -F'],
+      found: { id: 'forward-policy', text: /mangle FORWARD, rule 1/, fix: /-t mangle -I FORWARD/ },
+    },
+    {
+      setup: 'DROP in raw PREROUTING',
+      lines: ['iptables -t raw -A PREROUTING -i eth0 -p udp -m multiport --dports 53,8472 -j DROP'],
+      undo: ['iptables -t raw -F'],
+      found: { id: 'port-blocked', text: /raw PREROUTING/, fix: /-p udp --dport 8472 -j ACCEPT/ },
+    },
+    {
+      setup: 'INPUT DROP, answers only',
+      lines: [
+        'iptables -A INPUT -i flannel.1 -j ACCEPT',
+        'iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        'iptables -P INPUT DROP',
+      ],
+      undo: ['iptables -P INPUT ACCEPT', 'iptables -F INPUT'],
+      found: {
+        id: 'port-blocked',
+        text: /policy of iptables filter INPUT/,
+        fix: /^iptables -t filter -I INPUT -p udp --dport 8472 -j ACCEPT$/,
+      },
+    },
+    {
+      setup: 'INPUT DROP with a rule for 8472',
+      lines: [
+        'iptables -A INPUT -i flannel.1 -j ACCEPT',
+        'iptables -A INPUT -p udp --dport 8472 -j ACCEPT',
+        'iptables -P INPUT DROP',
+      ],
+      undo: ['iptables -P INPUT ACCEPT', 'iptables -F INPUT'],
+    },
+    {
+      setup: 'OUTPUT drops what weft sends',
+      lines: ['iptables -A OUTPUT -p udp --dport 8000:9000 -j DROP'],
+      undo: ['iptables -F OUTPUT'],
+      found: { id: 'port-blocked', text: /weft sends.*filter OUTPUT/, fix: /-I OUTPUT/ },
+    },
+    {
+      setup: 'a drop for another port',
+      lines: [
+        'iptables -I INPUT -p udp --dport 8473 -j DROP',
+        ...inet('input', 'accept', 'udp dport 8471 drop'),
+      ],
+      undo: ['iptables -D INPUT 1', ...noInet],
+    },
+    {
+      setup: 'nft inet filter, forward policy drop',
+      lines: inet('forward', 'drop', 'ct state established,related accept'),
+      undo: noInet,
+      found: {
+        id: 'forward-policy',
+        text: /policy of nft inet filter forward/,
+        fix: /^nft insert rule inet filter forward ip saddr 10\.244\.0\.0\/16 ip daddr/,
+      },
+    },
+    {
+      setup: 'nft inet filter, closed but for ours',
+      lines: inet(
+        'forward',
+        'drop',
+        'ct state established,related accept',
+        'ip saddr 10.244.0.0/16 ip daddr 10.244.0.0/16 accept',
+      ),
+      undo: noInet,
+    },
+    {
+      setup: 'the reach port is closed',
+      lines: inet('input', 'accept', 'tcp dport != { 22, 80 } reject'),
+      undo: noInet,
+      found: {
+        id: 'reach-blocked',
+        text: /handle \d+/,
+        fix: /tcp dport 8474 accept/,
+        status: 'warn',
+      },
+    },
+    {
+      setup: 'nobody can say',
+      lines: ['iptables -I FORWARD -m string --string abc --algo bm -j DROP'],
+      undo: ['iptables -D FORWARD 1'],
+      found: {
+        id: 'forward-policy',
+        text: /may be dropped.*judged/,
+        fix: /-D FORWARD 1/,
+        status: 'warn',
+      },
+    },
+    {
+      setup: 'iptables-legacy',
+      lines: [`${legacy} -A INPUT -i eth+ -p udp --dport 8472 -j DROP`],
+      undo: [`${legacy} -F INPUT`],
+      found: {
+        id: 'port-blocked',
+        text: /iptables-legacy filter INPUT/,
+        fix: /^.*iptables-legacy -t filter -D INPUT 1$/,
+      },
+    },
+    {
+      setup: 'a netdev chain of the interface',
+      lines: [
+        'nft add table netdev early',
+        'nft add chain netdev early in { type filter hook ingress device eth0 priority 0 ; }',
+        'nft add rule netdev early in udp dport 8472 drop',
+      ],
+      undo: ['nft delete table netdev early'],
+      found: {
+        id: 'port-blocked',
+        text: /nft netdev early in/,
+        fix: /nft delete rule netdev early in handle/,
+      },
+    },
+    {
+      setup: 'a bridge chain drops IP of pods',
+      lines: [
+        'ip link add cni0 mtu 1450 type bridge',
+        'ip addr add POD/32 dev cni0',
+        'nft add table bridge own',
+        'nft add chain bridge own in { type filter hook input priority 0 ; }',
+        'nft add rule bridge own in ether type ip drop',
+      ],
+      undo: ['nft delete table bridge own', 'ip link delete cni0'],
+      found: {
+        id: 'forward-policy',
+        text: /nft bridge own in/,
+        fix: /nft insert rule bridge own in/,
+      },
+    },
+  ];
+
+  it('16 a firewall drops: which rule, where, and how to go round it', async () => {
+    const subnet = (await statusOf(node())).lease.key.replace(/\.0-24$/, '.77');
+    const run = async (lines: readonly string[]): Promise<void> => {
+      for (const line of lines) {
+        const [command = '', ...words] = line.replace('POD', subnet).split(' ');
+        await node().namespace.exec(command, words);
+      }
+    };
+    for (const { setup, lines, undo, found } of FIREWALLS) {
+      await run(lines);
+      const result = await doctor([LOCAL]);
+      await run(undo);
+      if (found) {
+        assertFound(setup, result, found.id, found.fix, found.status, found.follows);
+        assert.match(result.rows.find(({ id }) => id === found.id)?.text ?? '', found.text, setup);
+        continue;
+      }
+      const bad = result.rows.filter(({ status }) => status === 'fail' || status === 'warn');
+      assert.deepEqual(bad, [], setup);
+    }
   });
 
   it('12 a peer that holds our old MAC', async () => {

@@ -5,9 +5,10 @@ import type { AddressedLink } from '../../host/ip-json.ts';
 import { findPortHolder, isKernelVxlan } from '../../host/preflight.ts';
 import { parseAddress, prefixContains } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { readKernel } from './kernel-file.ts';
 import { overlayOf } from './overlay.ts';
 import { holdersOf, type PortHolder } from './port-holder.ts';
-import { readKernel, type Site } from './site.ts';
+import type { Site } from './site.ts';
 
 export interface MtuChain {
   underlay: { name: string; mtu: number };

@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { readKernel } from './kernel-file.ts';
 import { overlayOf } from './overlay.ts';
-import { readKernel } from './site.ts';
 
 const CAPABILITIES = { NET_ADMIN: 12n, NET_RAW: 13n } as const;
 const RMEM_WANTED = 4 << 20;

@@ -1,7 +1,7 @@
 /** Who holds a UDP port: /proc/net/udp names the socket, /proc/<pid>/fd its process. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { printable } from '../../shared/printable.ts';
-import { readKernel } from './site.ts';
+import { readKernel } from './kernel-file.ts';
 
 export interface PortHolder {
   /** undefined: no process that we may look into */

@@ -1,5 +1,4 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
-import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
@@ -21,6 +20,7 @@ import { once } from '../../shared/memo.ts';
 import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape, statusShape } from '../pages.ts';
+import { readTables } from './firewall/read.ts';
 import type { Judged } from './settings.ts';
 
 const siteStatusShape = statusShape
@@ -191,13 +191,7 @@ export class Site {
 
   readonly links = once(() => lookAtLinks());
   readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
-  readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
-}
-
-/** A file of /proc or /sys without its line end; undefined when it is not there. */
-export async function readKernel(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  );
+  /** rules with their handles, as nft prints them */
+  readonly ruleset = once(() => exec('nft', ['-a', 'list', 'ruleset']));
+  readonly tables = once(() => readTables(() => this.ruleset()));
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judgeMtu, judgePort, type MtuChain } from '../../../src/cli/doctor/device-checks.ts';
-import { forwardChains, judgeForward, portBlock } from '../../../src/cli/doctor/firewall-checks.ts';
 import {
   judgeAcceptLocal,
   judgeCapabilities,
@@ -110,29 +109,6 @@ test('port: free, ours, a process, a hidden one; inodes from /proc/net/udp', () 
   const text =
     '  sl\n  1: 00000000:2118 00000000:0000 07 0:0 00:0 0 0 0 4711 2 x 0\n  2: 0:0035 0:0 07 0:0 0:0 0 0 0 12 2 x 0';
   assert.deepEqual(socketInodes(text, 8472), ['4711']);
-});
-
-test('FORWARD: a chain that drops must itself accept the overlay', () => {
-  const chain = (rules: string): string =>
-    `table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n${rules}\t}\n}\n`;
-  const networks = ['10.244.0.0/16'];
-  assert.equal(judgeForward(forwardChains(chain('')), networks).status, 'fail');
-  const accepted = chain('\t\tip saddr 10.244.0.0/16 counter packets 0 bytes 0 accept\n');
-  assert.equal(judgeForward(forwardChains(accepted), networks).status, 'ok');
-  const elsewhere = `${chain('')}${accepted.replace('filter {', 'other {')}`;
-  assert.match(judgeForward(forwardChains(elsewhere), networks).text, /ip filter FORWARD/);
-  assert.equal(portBlock('\t\tudp dport 8472 counter drop', 8472), 'udp dport 8472 counter drop');
-  assert.equal(portBlock('\t\tudp dport 84720 drop', 8472), undefined);
-  const iptables = '-A INPUT -p udp -m udp --dport 8472 -j DROP';
-  assert.equal(portBlock(iptables, 8472), iptables);
-});
-
-test("weft's guard against pods is no rule that drops what peers send", () => {
-  const table = (chain: string): string =>
-    `table ip t {\n\tchain ${chain} {\n\t\tudp dport 8472 drop\n\t}\n}`;
-  for (const chain of ['guard', 'WEFT-GUARD'])
-    assert.equal(portBlock(table(chain), 8472), undefined, chain);
-  assert.notEqual(portBlock(`${table('guard')}\n${table('input')}`, 8472), undefined);
 });
 
 test('interface, NAT, clock, lease', () => {
