@@ -53,6 +53,10 @@ describe('netns: the doctor', () => {
     return { code, rows: checks };
   }
 
+  /** The verdict looks back: a peer that was cut off counts as unreachable until it has answered again. */
+  const untilHealthy = (): Promise<void> =>
+    until('all peers answer again', async () => (await statusOf(node())).healthy === true);
+
   const flags = (...more: string[]): string[] => [
     '--',
     `--store=file:${lab.storeDir}`,
@@ -128,12 +132,17 @@ describe('netns: the doctor', () => {
     const address = `${(await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')).stdout.match(/(\d+\.\d+\.\d+)\./)?.[1]}.77/32`;
     await node().namespace.ip('link', 'add', 'cni0', 'mtu', '1500', 'type', 'bridge');
     await node().namespace.ip('addr', 'add', address, 'dev', 'cni0');
+    const empty = (await doctor(['--only=mtu-chain'])).rows;
+    assert.equal(empty[0]?.status, 'ok', 'a bridge without ports, as before the first container');
+    const pod = ['type', 'veth', 'peer', 'name', 'eth0p'];
+    await node().namespace.ip('link', 'add', 'veth7', 'mtu', '1500', 'master', 'cni0', ...pod);
     assertFound(
       'CNI bridge with MTU 1500',
       await doctor([LOCAL]),
       'mtu-chain',
       /link set cni0 mtu 1450/,
     );
+    await node().namespace.ip('link', 'delete', 'veth7');
     await node().namespace.ip('link', 'delete', 'cni0');
     const config = path.join(lab.storeDir, 'config');
     const backend = { Type: 'vxlan', MTU: 9000 };
@@ -186,6 +195,7 @@ describe('netns: the doctor', () => {
     const text = found.rows.find(({ id }) => id === 'overlay-reach')?.text ?? '';
     assert.match(text, /asking 10\.99\.0\.3: sent \d+, received 0/);
     await far('delete', 'table', 'inet', 'broken');
+    await untilHealthy();
   });
 
   it('6 wrong interface', async () => {
@@ -462,7 +472,77 @@ describe('netns: the doctor', () => {
       await node().namespace.exec('cat', [path.join(node().stateDir, 'state.json')])
     ).stdout.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)?.[0] as string;
     await peer.ip('neigh', 'replace', neighbour, 'lladdr', mac, 'dev', 'flannel.1');
-    await lab.waitForPeers();
+    await untilHealthy();
+  });
+
+  it('17 a rule sends what is for a peer elsewhere: nothing comes to weft', async () => {
+    const peer = (await statusOf(lab.weftNodes[1] as WeftNode)).lease.key.replace('-24', '/24');
+    const away = ['type', 'veth', 'peer', 'name', 'away1'];
+    await node().namespace.ip('link', 'add', 'away0', ...away);
+    await node().namespace.ip('link', 'set', 'away1', 'up');
+    await node().namespace.ip('link', 'set', 'away0', 'up');
+    await node().namespace.ip('route', 'add', 'default', 'dev', 'away0', 'table', '77');
+    await node().namespace.ip('rule', 'add', 'to', peer, 'table', '77');
+    const found = await doctor();
+    await node().namespace.ip('rule', 'delete', 'to', peer, 'table', '77');
+    await node().namespace.ip('link', 'delete', 'away0');
+    assertFound(
+      'policy rule for a peer',
+      found,
+      'overlay-reach',
+      /^ip route get 10\.244\./,
+      'fail',
+    );
+    const text = found.rows.find(({ id }) => id === 'overlay-reach')?.text ?? '';
+    assert.match(text, /through away0/);
+    assert.doesNotMatch(text, /drops UDP/);
+  });
+
+  it('18 the daemon of a peer is dead: one finding says it', async () => {
+    const second = lab.weftNodes[1] as WeftNode;
+    await second.kill();
+    const found = await doctor();
+    await second.start();
+    await untilHealthy();
+    const fix = /start weftd or flanneld there/;
+    assertFound('a peer without a daemon', found, 'udp-shape', fix, 'fail', ['daemon']);
+  });
+
+  it('19 the doctor itself is counted as a fault by no peer', async () => {
+    const second = lab.weftNodes[1] as WeftNode;
+    const faults = async (): Promise<unknown> => (await statusOf(second)).drops.inbound;
+    const before = await faults();
+    const { code } = await doctor();
+    assert.equal(code, 0);
+    assert.deepEqual(await faults(), before);
+  });
+
+  it('20 an ordinary user: what only root can see is skipped, and the first line says so', async () => {
+    const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'];
+    const { code, rows } = await doctor([LOCAL], user);
+    const bad = rows.filter(({ status }) => status === 'fail' || status === 'warn');
+    assert.deepEqual(bad, []);
+    assert.equal(code, 0);
+    const ids = ['tun-device', 'capabilities', 'port-taken', 'device-conflict', 'forward-policy'];
+    for (const id of [...ids, 'daemon'])
+      assert.equal(rows.find((row) => row.id === id)?.text, 'only root can look', id);
+    const line = [process.execPath, projectBinary('weft'), 'doctor', LOCAL];
+    const options = { allowFailure: true, timeoutMs: 30_000 };
+    const [command = '', ...words] = [...user, ...line, '--admin-socket', node().adminSocket];
+    const { stdout } = await node().namespace.exec(command, words, options);
+    assert.match(stdout, /^not root: \d+ checks can't look; sudo weft doctor\n/);
+  });
+
+  it('21 all subnets are leased', async () => {
+    const { lease } = await statusOf(node());
+    const only = lease.key.replace('-24', '');
+    const file = path.join(lab.storeDir, 'config');
+    const config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } };
+    writeFileSync(file, JSON.stringify({ ...config, SubnetMin: only, SubnetMax: only }));
+    const found = await doctor([LOCAL]);
+    writeFileSync(file, JSON.stringify(config));
+    assertFound('no subnet is left', found, 'network-room', /widen Network/, 'warn');
+    assert.match(found.rows.find(({ id }) => id === 'network-room')?.text ?? '', /1 of 1 leased/);
   });
 
   it('13 Network overlaps a route of the host', async () => {

@@ -13,6 +13,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     group: 'firewall',
     severity: 'fail',
     title: 'what the firewall does to packets of pods',
+    needsRoot: true,
     run: async (site) => {
       const config = await site.config();
       const networks = [config?.ipv4, config?.ipv6].flatMap((range) => range?.network ?? []);
@@ -25,6 +26,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     group: 'firewall',
     severity: 'fail',
     title: 'what the firewall does to the UDP port',
+    needsRoot: true,
     run: async (site) => {
       const overlay = await overlayOf(site);
       if (overlay.port === undefined) return skipped('no UDP port');
@@ -36,6 +38,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     group: 'firewall',
     severity: 'warn',
     title: 'what the firewall does to the reach port',
+    needsRoot: true,
     run: async (site) => {
       const port = site.settings?.reachPort ?? 0;
       if (port === 0) return skipped('off');
@@ -49,6 +52,7 @@ export const FIREWALL_CHECKS: readonly Check[] = [
     group: 'firewall',
     severity: 'warn',
     title: 'firewalld',
+    needsRoot: true,
     run: async (site) => judgeFirewalld(site),
   },
   {

@@ -86,6 +86,7 @@ export const HOST_CHECKS: readonly Check[] = [
     group: 'host',
     severity: 'fail',
     title: '/dev/net/tun',
+    needsRoot: true,
     run: async () => {
       try {
         const device = await open('/dev/net/tun', constants.O_RDWR);
@@ -101,6 +102,7 @@ export const HOST_CHECKS: readonly Check[] = [
     group: 'host',
     severity: 'fail',
     title: 'capabilities',
+    needsRoot: true,
     run: async () => judgeCapabilities((await readKernel('/proc/self/status')) ?? ''),
   },
   {

@@ -21,7 +21,8 @@ import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape, statusShape } from '../pages.ts';
 import { readTables } from './firewall/read.ts';
-import type { Judged } from './settings.ts';
+import { isRoot } from './rights.ts';
+import { DEFAULTS, type Judged } from './settings.ts';
 
 const siteStatusShape = statusShape
   .pick({
@@ -68,6 +69,11 @@ export class Site {
 
   get settings(): Settings | undefined {
     return this.judged.settings;
+  }
+
+  /** Whether the settings of a daemon may be others than those that are judged. */
+  get isGuess(): boolean {
+    return !isRoot() && this.judged.origin === DEFAULTS;
   }
 
   readonly status = once(() => this.freshStatus());

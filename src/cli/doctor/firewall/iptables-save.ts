@@ -1,16 +1,14 @@
 /** Reads what iptables-save prints, of both families and of both its kinds, legacy and nft. */
+import { addressNumber, numberOf, prefixRange } from '../address-number.ts';
 import type { Packet } from './packet.ts';
 import {
   type Action,
   type Answer,
-  addressNumber,
   anyOf,
   type Base,
   type Chain,
   matchesDevice,
   not,
-  numberOf,
-  prefixRange,
   type Rule,
   type Table,
   type Test,

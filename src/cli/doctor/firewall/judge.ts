@@ -1,4 +1,5 @@
 /** From the walks of sample packets to a finding: which rule, and how to remove it or go round it. */
+import { printable } from '../../../shared/printable.ts';
 import { type Finding, fail, ok, skipped, warn } from '../check.ts';
 import { type Packet, renderPacket } from './packet.ts';
 import type { Table } from './ruleset.ts';
@@ -47,7 +48,7 @@ function renderPlace({ table, chain, base, rule }: Place): string {
   const at =
     rule.handle === undefined ? `rule ${chain.rules.indexOf(rule) + 1}` : `handle ${rule.handle}`;
   const from = chain === base ? '' : printable(`, from ${base.name}`);
-  return `"${printable(rule.text)}" (${where}, ${at}${from})`;
+  return `"${printable(rule.text, RULE_CHARACTERS_MAX)}" (${where}, ${at}${from})`;
 }
 
 /** Whoever wrote a rule chose its text, so that none of it stands in a command; names are quoted. */
@@ -70,10 +71,4 @@ function nameOf({ tool, family, name }: Table, write = (word: string): string =>
 function quoted(name: string): string {
   const clean = printable(name);
   return /^[\w.-]+$/.test(clean) ? clean : `'${clean.replaceAll("'", '?')}'`;
-}
-
-/** Without what would act on a terminal, and bounded. */
-function printable(text: string): string {
-  const clean = text.replace(/[^\x20-\x7e]/g, '?');
-  return clean.length > RULE_CHARACTERS_MAX ? `${clean.slice(0, RULE_CHARACTERS_MAX)}...` : clean;
 }

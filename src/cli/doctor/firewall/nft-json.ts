@@ -1,17 +1,15 @@
 /** Reads what `nft -j list ruleset` prints (libnftables-json(5)). What it does not know here is a test of unknown result. */
+import { addressNumber, numberOf, prefixRange } from '../address-number.ts';
 import type { Packet } from './packet.ts';
 import {
   type Action,
   type Answer,
-  addressNumber,
   allOf,
   anyOf,
   type Chain,
   type Family,
   matchesDevice,
   not,
-  numberOf,
-  prefixRange,
   type Rule,
   type Table,
   type Test,
