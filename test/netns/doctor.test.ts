@@ -301,8 +301,8 @@ describe('netns: the doctor', () => {
     {
       setup: 'DROP in mangle FORWARD',
       lines: ['iptables -t mangle -A FORWARD -o flannel+ -j DROP'],
-      undo: ['iptables -t mangle -F'],
-      found: { id: 'forward-policy', text: /mangle FORWARD, rule 1/, fix: /-t mangle -I FORWARD/ },
+      undo: ['iptables -t mangle -D FORWARD -o flannel+ -j DROP'],
+      found: { id: 'forward-policy', text: /mangle FORWARD, rule \d/, fix: /-t mangle -I FORWARD/ },
     },
     {
       setup: 'DROP in raw PREROUTING',

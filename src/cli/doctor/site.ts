@@ -4,7 +4,6 @@ import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { ClockReading, LeaseList, Registry } from '../../cluster/registry.ts';
-import { exec } from '../../host/exec.ts';
 import {
   type ExternalInterface,
   findExternalInterface,
@@ -197,7 +196,5 @@ export class Site {
 
   readonly links = once(() => lookAtLinks());
   readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
-  /** rules with their handles, as nft prints them */
-  readonly ruleset = once(() => exec('nft', ['-a', 'list', 'ruleset']));
-  readonly tables = once(() => readTables(() => this.ruleset()));
+  readonly tables = once(readTables);
 }

@@ -11,9 +11,9 @@ const FAMILIES = [
   { family: 'ip6', tool: 'ip6tables', inUse: '/proc/net/ip6_tables_names' },
 ] as const;
 
-/** Throws when there is no tool, or when it may not look. `listing`: of `nft -a list ruleset`. */
-export async function readTables(listing: () => Promise<string>): Promise<Table[]> {
-  const ofNft = await nftTables(listing);
+/** Throws when there is no tool, or when it may not look. */
+export async function readTables(): Promise<Table[]> {
+  const ofNft = await nftTables();
   const tables: Table[] = [];
   let isAnyTool = ofNft !== undefined;
   for (const { family, tool, inUse } of FAMILIES) {
@@ -30,9 +30,9 @@ export async function readTables(listing: () => Promise<string>): Promise<Table[
   return mergeTables(ofNft, tables);
 }
 
-async function nftTables(listing: () => Promise<string>): Promise<Table[] | undefined> {
+async function nftTables(): Promise<Table[] | undefined> {
   try {
-    const { rules, devices } = readNftText(await listing());
+    const { rules, devices } = readNftText(await exec('nft', ['-a', 'list', 'ruleset']));
     return tablesOfNft(await exec('nft', ['-j', 'list', 'ruleset']), rules, devices);
   } catch (error) {
     if (isMissingCommand(error)) return undefined;
