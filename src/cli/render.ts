@@ -35,6 +35,12 @@ export function renderAge(ms: number): string {
   return `${Math.floor(seconds / 3600)}h`;
 }
 
+/** "1 warning", "2 warnings", "12.3k packets". */
+export function renderAmount(amount: number, one: string): string {
+  const count = renderCount(amount);
+  return `${count} ${one}${count === '1' ? '' : 's'}`;
+}
+
 /** A rate as people say it: "0", "12.3k", "1.20M". */
 export function renderCount(amount: number): string {
   if (amount < 1000) return String(Math.round(amount));

@@ -53,6 +53,10 @@ describe('netns: the doctor', () => {
     return { code, rows: checks };
   }
 
+  /** The verdict looks back: a peer that was cut off counts as unreachable until it has answered again. */
+  const untilHealthy = (): Promise<void> =>
+    until('all peers answer again', async () => (await statusOf(node())).healthy === true);
+
   const flags = (...more: string[]): string[] => [
     '--',
     `--store=file:${lab.storeDir}`,
@@ -128,12 +132,17 @@ describe('netns: the doctor', () => {
     const address = `${(await node().namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1')).stdout.match(/(\d+\.\d+\.\d+)\./)?.[1]}.77/32`;
     await node().namespace.ip('link', 'add', 'cni0', 'mtu', '1500', 'type', 'bridge');
     await node().namespace.ip('addr', 'add', address, 'dev', 'cni0');
+    const empty = (await doctor(['--only=mtu-chain'])).rows;
+    assert.equal(empty[0]?.status, 'ok', 'a bridge without ports, as before the first container');
+    const pod = ['type', 'veth', 'peer', 'name', 'eth0p'];
+    await node().namespace.ip('link', 'add', 'veth7', 'mtu', '1500', 'master', 'cni0', ...pod);
     assertFound(
       'CNI bridge with MTU 1500',
       await doctor([LOCAL]),
       'mtu-chain',
       /link set cni0 mtu 1450/,
     );
+    await node().namespace.ip('link', 'delete', 'veth7');
     await node().namespace.ip('link', 'delete', 'cni0');
     const config = path.join(lab.storeDir, 'config');
     const backend = { Type: 'vxlan', MTU: 9000 };
@@ -186,6 +195,7 @@ describe('netns: the doctor', () => {
     const text = found.rows.find(({ id }) => id === 'overlay-reach')?.text ?? '';
     assert.match(text, /asking 10\.99\.0\.3: sent \d+, received 0/);
     await far('delete', 'table', 'inet', 'broken');
+    await untilHealthy();
   });
 
   it('6 wrong interface', async () => {
@@ -256,11 +266,191 @@ describe('netns: the doctor', () => {
       'FORWARD policy DROP',
       await doctor([LOCAL]),
       'forward-policy',
-      /iptables -P FORWARD/,
+      /iptables -t filter -I FORWARD -s 10\.244\.0\.0\/16 .*ACCEPT/,
     );
     await iptables('-P', 'FORWARD', 'ACCEPT');
     await node().restart({ flags: [] });
     await lab.waitForPeers();
+  });
+
+  /** `lines`: commands that break it; `found`: check, text and fix. */
+  interface Firewall {
+    setup: string;
+    lines: string[];
+    undo: string[];
+    found?: { id: string; text: RegExp; fix: RegExp; status?: 'fail' | 'warn'; follows?: string[] };
+  }
+  const legacy = 'iptables-legacy';
+  const inet = (hook: string, policy: string, ...rules: string[]): string[] => [
+    'nft add table inet filter',
+    `nft add chain inet filter ${hook} { type filter hook ${hook} priority 0 ; policy ${policy} ; }`,
+    ...rules.map((rule) => `nft add rule inet filter ${hook} ${rule}`),
+  ];
+  const noInet = ['nft delete table inet filter'];
+  const FIREWALLS: readonly Firewall[] = [
+    {
+      setup: 'REJECT ahead of our jump',
+      lines: ['iptables -I FORWARD -j REJECT'],
+      undo: ['iptables -D FORWARD 1'],
+      found: {
+        id: 'forward-policy',
+        text: /"-A FORWARD -j REJECT[^"]*" \(iptables filter FORWARD, rule 1\)/,
+        fix: /iptables -t filter -D FORWARD 1$/,
+      },
+    },
+    {
+      setup: 'DROP in mangle FORWARD',
+      lines: ['iptables -t mangle -A FORWARD -o flannel+ -j DROP'],
+      undo: ['iptables -t mangle -D FORWARD -o flannel+ -j DROP'],
+      found: { id: 'forward-policy', text: /mangle FORWARD, rule \d/, fix: /-t mangle -I FORWARD/ },
+    },
+    {
+      setup: 'DROP in raw PREROUTING',
+      lines: ['iptables -t raw -A PREROUTING -i eth0 -p udp -m multiport --dports 53,8472 -j DROP'],
+      undo: ['iptables -t raw -F'],
+      found: { id: 'port-blocked', text: /raw PREROUTING/, fix: /-p udp --dport 8472 -j ACCEPT/ },
+    },
+    {
+      setup: 'INPUT DROP, answers only',
+      lines: [
+        'iptables -A INPUT -i flannel.1 -j ACCEPT',
+        'iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        'iptables -P INPUT DROP',
+      ],
+      undo: ['iptables -P INPUT ACCEPT', 'iptables -F INPUT'],
+      found: {
+        id: 'port-blocked',
+        text: /policy of iptables filter INPUT/,
+        fix: /^iptables -t filter -I INPUT -p udp --dport 8472 -j ACCEPT$/,
+      },
+    },
+    {
+      setup: 'INPUT DROP with a rule for 8472',
+      lines: [
+        'iptables -A INPUT -i flannel.1 -j ACCEPT',
+        'iptables -A INPUT -p udp --dport 8472 -j ACCEPT',
+        'iptables -P INPUT DROP',
+      ],
+      undo: ['iptables -P INPUT ACCEPT', 'iptables -F INPUT'],
+    },
+    {
+      setup: 'OUTPUT drops what weft sends',
+      lines: ['iptables -A OUTPUT -p udp --dport 8000:9000 -j DROP'],
+      undo: ['iptables -F OUTPUT'],
+      found: { id: 'port-blocked', text: /weft sends.*filter OUTPUT/, fix: /-I OUTPUT/ },
+    },
+    {
+      setup: 'a drop for another port',
+      lines: [
+        'iptables -I INPUT -p udp --dport 8473 -j DROP',
+        ...inet('input', 'accept', 'udp dport 8471 drop'),
+      ],
+      undo: ['iptables -D INPUT 1', ...noInet],
+    },
+    {
+      setup: 'nft inet filter, forward policy drop',
+      lines: inet('forward', 'drop', 'ct state established,related accept'),
+      undo: noInet,
+      found: {
+        id: 'forward-policy',
+        text: /policy of nft inet filter forward/,
+        fix: /^nft insert rule inet filter forward ip saddr 10\.244\.0\.0\/16 ip daddr/,
+      },
+    },
+    {
+      setup: 'nft inet filter, closed but for ours',
+      lines: inet(
+        'forward',
+        'drop',
+        'ct state established,related accept',
+        'ip saddr 10.244.0.0/16 ip daddr 10.244.0.0/16 accept',
+      ),
+      undo: noInet,
+    },
+    {
+      setup: 'the reach port is closed',
+      lines: inet('input', 'accept', 'tcp dport != { 22, 80 } reject'),
+      undo: noInet,
+      found: {
+        id: 'reach-blocked',
+        text: /handle \d+/,
+        fix: /tcp dport 8474 accept/,
+        status: 'warn',
+      },
+    },
+    {
+      setup: 'nobody can say',
+      lines: ['iptables -I FORWARD -m string --string abc --algo bm -j DROP'],
+      undo: ['iptables -D FORWARD 1'],
+      found: {
+        id: 'forward-policy',
+        text: /may be dropped.*judged/,
+        fix: /-D FORWARD 1/,
+        status: 'warn',
+      },
+    },
+    {
+      setup: 'iptables-legacy',
+      lines: [`${legacy} -A INPUT -i eth+ -p udp --dport 8472 -j DROP`],
+      undo: [`${legacy} -F INPUT`],
+      found: {
+        id: 'port-blocked',
+        text: /iptables-legacy filter INPUT/,
+        fix: /^.*iptables-legacy -t filter -D INPUT 1$/,
+      },
+    },
+    {
+      setup: 'a netdev chain of the interface',
+      lines: [
+        'nft add table netdev early',
+        'nft add chain netdev early in { type filter hook ingress device eth0 priority 0 ; }',
+        'nft add rule netdev early in udp dport 8472 drop',
+      ],
+      undo: ['nft delete table netdev early'],
+      found: {
+        id: 'port-blocked',
+        text: /nft netdev early in/,
+        fix: /nft delete rule netdev early in handle/,
+      },
+    },
+    {
+      setup: 'a bridge chain drops IP of pods',
+      lines: [
+        'ip link add cni0 mtu 1450 type bridge',
+        'ip addr add POD/32 dev cni0',
+        'nft add table bridge own',
+        'nft add chain bridge own in { type filter hook input priority 0 ; }',
+        'nft add rule bridge own in ether type ip drop',
+      ],
+      undo: ['nft delete table bridge own', 'ip link delete cni0'],
+      found: {
+        id: 'forward-policy',
+        text: /nft bridge own in/,
+        fix: /nft insert rule bridge own in/,
+      },
+    },
+  ];
+
+  it('16 a firewall drops: which rule, where, and how to go round it', async () => {
+    const subnet = (await statusOf(node())).lease.key.replace(/\.0-24$/, '.77');
+    const run = async (lines: readonly string[]): Promise<void> => {
+      for (const line of lines) {
+        const [command = '', ...words] = line.replace('POD', subnet).split(' ');
+        await node().namespace.exec(command, words);
+      }
+    };
+    for (const { setup, lines, undo, found } of FIREWALLS) {
+      await run(lines);
+      const result = await doctor([LOCAL]);
+      await run(undo);
+      if (found) {
+        assertFound(setup, result, found.id, found.fix, found.status, found.follows);
+        assert.match(result.rows.find(({ id }) => id === found.id)?.text ?? '', found.text, setup);
+        continue;
+      }
+      const bad = result.rows.filter(({ status }) => status === 'fail' || status === 'warn');
+      assert.deepEqual(bad, [], setup);
+    }
   });
 
   it('12 a peer that holds our old MAC', async () => {
@@ -282,7 +472,77 @@ describe('netns: the doctor', () => {
       await node().namespace.exec('cat', [path.join(node().stateDir, 'state.json')])
     ).stdout.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)?.[0] as string;
     await peer.ip('neigh', 'replace', neighbour, 'lladdr', mac, 'dev', 'flannel.1');
-    await lab.waitForPeers();
+    await untilHealthy();
+  });
+
+  it('17 a rule sends what is for a peer elsewhere: nothing comes to weft', async () => {
+    const peer = (await statusOf(lab.weftNodes[1] as WeftNode)).lease.key.replace('-24', '/24');
+    const away = ['type', 'veth', 'peer', 'name', 'away1'];
+    await node().namespace.ip('link', 'add', 'away0', ...away);
+    await node().namespace.ip('link', 'set', 'away1', 'up');
+    await node().namespace.ip('link', 'set', 'away0', 'up');
+    await node().namespace.ip('route', 'add', 'default', 'dev', 'away0', 'table', '77');
+    await node().namespace.ip('rule', 'add', 'to', peer, 'table', '77');
+    const found = await doctor();
+    await node().namespace.ip('rule', 'delete', 'to', peer, 'table', '77');
+    await node().namespace.ip('link', 'delete', 'away0');
+    assertFound(
+      'policy rule for a peer',
+      found,
+      'overlay-reach',
+      /^ip route get 10\.244\./,
+      'fail',
+    );
+    const text = found.rows.find(({ id }) => id === 'overlay-reach')?.text ?? '';
+    assert.match(text, /through away0/);
+    assert.doesNotMatch(text, /drops UDP/);
+  });
+
+  it('18 the daemon of a peer is dead: one finding says it', async () => {
+    const second = lab.weftNodes[1] as WeftNode;
+    await second.kill();
+    const found = await doctor();
+    await second.start();
+    await untilHealthy();
+    const fix = /start weftd or flanneld there/;
+    assertFound('a peer without a daemon', found, 'udp-shape', fix, 'fail', ['daemon']);
+  });
+
+  it('19 the doctor itself is counted as a fault by no peer', async () => {
+    const second = lab.weftNodes[1] as WeftNode;
+    const faults = async (): Promise<unknown> => (await statusOf(second)).drops.inbound;
+    const before = await faults();
+    const { code } = await doctor();
+    assert.equal(code, 0);
+    assert.deepEqual(await faults(), before);
+  });
+
+  it('20 an ordinary user: what only root can see is skipped, and the first line says so', async () => {
+    const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'];
+    const { code, rows } = await doctor([LOCAL], user);
+    const bad = rows.filter(({ status }) => status === 'fail' || status === 'warn');
+    assert.deepEqual(bad, []);
+    assert.equal(code, 0);
+    const ids = ['tun-device', 'capabilities', 'port-taken', 'device-conflict', 'forward-policy'];
+    for (const id of [...ids, 'daemon'])
+      assert.equal(rows.find((row) => row.id === id)?.text, 'only root can look', id);
+    const line = [process.execPath, projectBinary('weft'), 'doctor', LOCAL];
+    const options = { allowFailure: true, timeoutMs: 30_000 };
+    const [command = '', ...words] = [...user, ...line, '--admin-socket', node().adminSocket];
+    const { stdout } = await node().namespace.exec(command, words, options);
+    assert.match(stdout, /^not root: \d+ checks can't look; sudo weft doctor\n/);
+  });
+
+  it('21 all subnets are leased', async () => {
+    const { lease } = await statusOf(node());
+    const only = lease.key.replace('-24', '');
+    const file = path.join(lab.storeDir, 'config');
+    const config = { Network: '10.244.0.0/16', Backend: { Type: 'vxlan' } };
+    writeFileSync(file, JSON.stringify({ ...config, SubnetMin: only, SubnetMax: only }));
+    const found = await doctor([LOCAL]);
+    writeFileSync(file, JSON.stringify(config));
+    assertFound('no subnet is left', found, 'network-room', /widen Network/, 'warn');
+    assert.match(found.rows.find(({ id }) => id === 'network-room')?.text ?? '', /1 of 1 leased/);
   });
 
   it('13 Network overlaps a route of the host', async () => {

@@ -6,7 +6,7 @@ import { EXIT, WeftError } from '../../shared/errors.ts';
 import { fetchPage } from '../client.ts';
 import { answerShape, type DoctorAnswer } from '../doctor/answer.ts';
 import { renderDoctor } from '../doctor/render.ts';
-import { CHECKS, runChecks } from '../doctor/run.ts';
+import { CHECKS, noticeOf, type Result, runChecks } from '../doctor/run.ts';
 import { type Judged, judgeFile, settingsOfProcess } from '../doctor/settings.ts';
 import { Site } from '../doctor/site.ts';
 import { addShow, type OnExit, type ShowOptions } from '../show.ts';
@@ -61,10 +61,17 @@ async function answer(
   return answerOf(judged.origin, await runChecks(new Site(judged, socket), checks));
 }
 
-function answerOf(settings: string, checks: DoctorAnswer['checks']): DoctorAnswer {
+function answerOf(settings: string, checks: readonly Result[]): DoctorAnswer {
   const summary = { ok: 0, warn: 0, fail: 0, skipped: 0 };
   for (const { status } of checks) summary[status]++;
-  return { schemaVersion: SCHEMA_VERSION, settings, checks, summary };
+  const notice = noticeOf(checks);
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    settings,
+    ...(notice && { notice }),
+    checks: [...checks],
+    summary,
+  };
 }
 
 function parseIds(text: string): string[] {

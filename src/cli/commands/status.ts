@@ -5,7 +5,7 @@ import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';
 import { type Status, statusShape, uptimeMsOf } from '../pages.ts';
-import { renderAge, renderBits, renderBytes, renderCount, sparkline } from '../render.ts';
+import { renderAge, renderAmount, renderBits, renderBytes, sparkline } from '../render.ts';
 import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
 import type { Style } from '../style.ts';
 
@@ -145,7 +145,7 @@ function trafficRows({ rates, counters: c = {}, history = [] }: Screen, style: S
     const rate =
       packets === undefined || bytes === undefined
         ? ''
-        : `${`${renderCount(packets)} packets/s`.padStart(16)}  ${renderBits(bytes).padStart(12)}   `;
+        : `${`${renderAmount(packets, 'packet')}/s`.padStart(16)}  ${renderBits(bytes).padStart(12)}   `;
     return `${spark}${rate}${style.dim(total)}`;
   };
   const total = (packets = 0, bytes = 0): string => `${packets} packets, ${renderBytes(bytes)}`;
@@ -175,6 +175,6 @@ function dropSection(status: Screen, style: Style, width: number): string[] {
   const drops = topDrops(status.drops, TOP_DROPS);
   if (drops.length === 0) return [];
   const rate = status.rates?.droppedPacketsPerSecond ?? 0;
-  const head = `${style.dim('dropped'.padEnd(LABEL))}${rate > 0 ? style.warn(`${renderCount(rate)} packets/s`) : 'none now'}, most since the start:`;
+  const head = `${style.dim('dropped'.padEnd(LABEL))}${rate > 0 ? style.warn(`${renderAmount(rate, 'packet')}/s`) : 'none now'}, most since the start:`;
   return [head, ...dropLines(drops, style, width)];
 }

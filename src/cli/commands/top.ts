@@ -8,7 +8,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { printable } from '../../shared/printable.ts';
 import { verdictOf } from '../health-text.ts';
 import { peerFactsShape, type Status, statusShape } from '../pages.ts';
-import { renderBits, renderCount } from '../render.ts';
+import { renderAmount, renderBits } from '../render.ts';
 import { adminSocketOption, colorOption, fetchShape, type OnExit, promiseShape } from '../show.ts';
 import { type ColorChoice, chooseStyle } from '../style.ts';
 import { type Poll, TopModel } from '../top/model.ts';
@@ -145,14 +145,14 @@ function jsonLine({ healthy, peers }: Status, sample: Sample | undefined): strin
 export function renderLine(status: Status, sample: Sample | undefined): string {
   const { healthy, peers } = status;
   const state = healthy ? 'healthy' : verdictOf(status).toUpperCase().replace(' ', '-');
-  if (!sample) return `${state}  ${peers.total} peers  no traffic counted yet`;
+  if (!sample) return `${state}  ${renderAmount(peers.total, 'peer')}  no traffic counted yet`;
   const side = (name: string, packets: number, bytes: number): string =>
-    `${name} ${renderCount(packets)} packets/s ${renderBits(bytes)}`;
+    `${name} ${renderAmount(packets, 'packet')}/s ${renderBits(bytes)}`;
   return [
-    `${sample.at}  ${state}  ${peers.total} peers`,
+    `${sample.at}  ${state}  ${renderAmount(peers.total, 'peer')}`,
     side('sent', sample.sentPackets, sample.sentBytes),
     side('received', sample.receivedPackets, sample.receivedBytes),
-    `dropped ${renderCount(sample.droppedPackets)} packets/s`,
+    `dropped ${renderAmount(sample.droppedPackets, 'packet')}/s`,
   ].join('  ');
 }
 

@@ -6,6 +6,8 @@ export const answerShape = z.looseObject({
   schemaVersion: z.literal(SCHEMA_VERSION),
   /** where the settings that were judged come from */
   settings: z.string(),
+  /** what the whole answer lacks; absent where nothing */
+  notice: z.string().optional(),
   checks: z.array(
     z.looseObject({
       id: z.string(),

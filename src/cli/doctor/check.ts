@@ -21,6 +21,8 @@ interface CheckFacts {
   /** the worst that it reports: info checks only tell */
   severity: 'fail' | 'warn' | 'info';
   title: string;
+  /** what it looks at is root's: for anybody else it is skipped, and nothing is broken */
+  needsRoot?: true;
 }
 
 /** Looks at this host, its daemon and the store. Changes nothing. What it throws is told as "skipped"; it has {@link LIMIT_MS}. */

@@ -1,13 +1,14 @@
 /** Checks of the overlay's devices: names, UDP port, MTU chain. */
 import { readFile } from 'node:fs/promises';
 import { kindOf } from '../../cluster/kinds/all.ts';
-import type { AddressedLink } from '../../host/ip-json.ts';
+import type { AddressedLink, Link } from '../../host/ip-json.ts';
 import { findPortHolder, isKernelVxlan } from '../../host/preflight.ts';
 import { parseAddress, prefixContains } from '../../shared/address.ts';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { readKernel } from './kernel-file.ts';
 import { overlayOf } from './overlay.ts';
 import { holdersOf, type PortHolder } from './port-holder.ts';
-import { readKernel, type Site } from './site.ts';
+import type { Site } from './site.ts';
 
 export interface MtuChain {
   underlay: { name: string; mtu: number };
@@ -105,6 +106,7 @@ export const DEVICE_CHECKS: readonly Check[] = [
     group: 'overlay',
     severity: 'fail',
     title: 'device',
+    needsRoot: true,
     run: async (site) => {
       const { devices, linkKind } = await overlayOf(site);
       if (linkKind === undefined) return skipped('no network config with a device');
@@ -117,6 +119,7 @@ export const DEVICE_CHECKS: readonly Check[] = [
     group: 'overlay',
     severity: 'fail',
     title: 'UDP port',
+    needsRoot: true,
     run: async (site) => {
       const { port, devices } = await overlayOf(site);
       if (port === undefined) return skipped('no network config with a UDP port');
@@ -160,9 +163,8 @@ async function chainOf(site: Site): Promise<MtuChain | undefined> {
   };
   const names = [...devices.values()];
   const podDevices = links
-    .filter(
-      (link) => !names.includes(link.ifname) && link.addr_info.some(({ local }) => isOurs(local)),
-    )
+    .filter((link) => !names.includes(link.ifname) && !isEmptyBridge(link, links))
+    .filter(({ addr_info }) => addr_info.some(({ local }) => isOurs(local)))
     .map(({ ifname, mtu }) => ({ name: ifname, mtu }));
   const mtu = Number((await readKernel(`/sys/class/net/${external.name}/mtu`)) ?? external.mtu);
   return {
@@ -172,6 +174,11 @@ async function chainOf(site: Site): Promise<MtuChain | undefined> {
     fileMtu: await fileMtuOf(site.settings?.subnetFile ?? ''),
     podDevices,
   };
+}
+
+/** Nobody sends through it, and it takes the MTU of its first port: Docker's is so before the first container. */
+function isEmptyBridge({ ifname, linkinfo }: AddressedLink, links: readonly Link[]): boolean {
+  return linkinfo?.info_kind === 'bridge' && !links.some(({ master }) => master === ifname);
 }
 
 async function fileMtuOf(file: string): Promise<number | undefined> {

@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type Check, type Finding, fail, ok, skipped, warn } from './check.ts';
+import { readKernel } from './kernel-file.ts';
 import { overlayOf } from './overlay.ts';
-import { readKernel } from './site.ts';
 
 const CAPABILITIES = { NET_ADMIN: 12n, NET_RAW: 13n } as const;
 const RMEM_WANTED = 4 << 20;
@@ -86,6 +86,7 @@ export const HOST_CHECKS: readonly Check[] = [
     group: 'host',
     severity: 'fail',
     title: '/dev/net/tun',
+    needsRoot: true,
     run: async () => {
       try {
         const device = await open('/dev/net/tun', constants.O_RDWR);
@@ -101,6 +102,7 @@ export const HOST_CHECKS: readonly Check[] = [
     group: 'host',
     severity: 'fail',
     title: 'capabilities',
+    needsRoot: true,
     run: async () => judgeCapabilities((await readKernel('/proc/self/status')) ?? ''),
   },
   {

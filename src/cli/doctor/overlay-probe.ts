@@ -3,9 +3,11 @@
  * through the overlay are asked once more, one after the other: what grows then is theirs.
  */
 import { execFile } from 'node:child_process';
-import { formatAddress } from '../../shared/address.ts';
+import { egressOf } from '../../host/egress.ts';
+import { formatAddress, parseAddress } from '../../shared/address.ts';
 import { overlayOf } from './overlay.ts';
 import type { PeerView, Site, StatusPage } from './site.ts';
+import { refusesOverlay } from './udp-probe.ts';
 
 export const PEERS_PROBED = 8;
 const SUSPECTS_MAX = 2;
@@ -15,6 +17,8 @@ export interface PeerProbe {
   underlay: boolean;
   /** undefined: not asked, no daemon or no device */
   overlay: boolean | undefined;
+  /** its UDP port said that nobody listens */
+  isRefused: boolean;
 }
 
 /** While only this peer was asked. */
@@ -23,6 +27,8 @@ export interface Suspect {
   sent: number;
   received: number;
   wrongMac: number;
+  /** through which packets to it leave, where that is not the overlay's; '' for none */
+  strayDevice: string | undefined;
 }
 
 export interface OverlayProbe {
@@ -42,11 +48,14 @@ export async function probeOverlay(site: Site): Promise<OverlayProbe> {
       // An address that this host has itself would answer from here.
       source === undefined ? undefined : !local.has(peer.overlay) && answers(peer.overlay, source),
     ]);
-    return { peer, underlay, overlay };
+    const isRefused = overlay !== true && (await refuses(site, peer));
+    return { peer, underlay, overlay, isRefused };
   };
   try {
     const probes = await Promise.all(peers.map(ask));
-    const silent = probes.filter(({ underlay, overlay }) => underlay && overlay === false);
+    const silent = probes.filter(
+      ({ underlay, overlay, isRefused }) => underlay && overlay === false && !isRefused,
+    );
     const suspects: Suspect[] = [];
     for (const { peer } of silent.slice(0, SUSPECTS_MAX)) {
       const suspect = await askAlone(site, peer, source as string);
@@ -56,6 +65,11 @@ export async function probeOverlay(site: Site): Promise<OverlayProbe> {
   } catch (error) {
     return { peers: [], suspects: [], problem: (error as Error).message };
   }
+}
+
+async function refuses(site: Site, { publicIp }: PeerView): Promise<boolean> {
+  const { port, vni } = await overlayOf(site);
+  return port !== undefined && refusesOverlay(publicIp, port, vni ?? 1);
 }
 
 /** The address of this node's overlay device: peers answer to it. */
@@ -74,7 +88,19 @@ async function askAlone(site: Site, peer: PeerView, source: string): Promise<Sus
   const wrongMac = after.wrongMac - before.wrongMac;
   // What came for an old MAC counts for nobody.
   const received = after.received - before.received + wrongMac;
-  return { peer, sent: after.sent - before.sent, received, wrongMac };
+  const strayDevice = await strayDeviceOf(site, peer, source);
+  return { peer, sent: after.sent - before.sent, received, wrongMac, strayDevice };
+}
+
+async function strayDeviceOf(
+  site: Site,
+  { overlay }: PeerView,
+  source: string,
+): Promise<string | undefined> {
+  const to = parseAddress(overlay);
+  if (!to) return undefined;
+  const device = (await egressOf([{ to, from: parseAddress(source) }])).get(overlay)?.device ?? '';
+  return [...(await overlayOf(site)).devices.values()].includes(device) ? undefined : device;
 }
 
 async function countsOf(

@@ -8,6 +8,8 @@ export interface Overlay {
   devices: Map<4 | 6, string>;
   /** UDP port; undefined where there is none */
   port: number | undefined;
+  /** VXLAN's network identifier; undefined where there is none */
+  vni: number | undefined;
   /** what `ip -d link` calls the devices' kind */
   linkKind: string | undefined;
   /** bytes in front of a pod's packet, at most */
@@ -20,6 +22,7 @@ export interface Overlay {
 const NONE: Overlay = {
   devices: new Map(),
   port: undefined,
+  vni: undefined,
   linkKind: undefined,
   overheadBytes: 0,
   outerMtu: undefined,
@@ -36,10 +39,11 @@ export async function overlayOf(site: Site): Promise<Overlay> {
   const devices = new Map<4 | 6, string>();
   if (ipv4 && kind.devices) devices.set(4, kind.devices.name(backend, 4));
   if (ipv6 && kind.devices) devices.set(6, kind.devices.name(backend, 6));
-  const port = kind.tunnel?.(backend).encap.port;
+  const encap = kind.tunnel?.(backend).encap;
   return {
     devices,
-    port,
+    port: encap?.port,
+    vni: encap && 'vni' in encap ? encap.vni : undefined,
     linkKind: kind.devices?.linkKind,
     overheadBytes: kind.overheadBytes(ipv6 ? 6 : 4),
     outerMtu: kind.outerMtu(backend),

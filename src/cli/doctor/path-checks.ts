@@ -4,7 +4,7 @@ import { formatAddress } from '../../shared/address.ts';
 import { measurePath, packetBytes } from '../link-test/path-mtu.ts';
 import { type Check, type Finding, fail, LIMIT_MS, ok, skipped, someOf, warn } from './check.ts';
 import { overlayOf } from './overlay.ts';
-import type { OverlayProbe } from './overlay-probe.ts';
+import type { OverlayProbe, PeerProbe, Suspect } from './overlay-probe.ts';
 import { loadRawSocket, rawEcho } from './raw-echo.ts';
 import type { Site } from './site.ts';
 import { probeUdp, type UdpAnswers } from './udp-probe.ts';
@@ -33,24 +33,45 @@ export function judgeOverlay({ peers, suspects, problem }: OverlayProbe, port: n
   if (problem !== '') return skipped(problem);
   const asked = peers.filter(({ overlay }) => overlay !== undefined);
   if (asked.length === 0) return skipped(peers.length === 0 ? 'no peers' : 'no daemon answers');
-  const lost = asked.filter(({ overlay }) => !overlay);
-  const [first] = lost;
-  if (!first) return ok(`${asked.length} of ${asked.length} peers answer through the overlay`);
+  const silent = asked.filter(({ overlay }) => !overlay);
+  if (silent.length === 0)
+    return ok(`${asked.length} of ${asked.length} peers answer through the overlay`);
+  const lost = silent.filter(({ isRefused }) => !isRefused);
+  if (lost.length === 0) return skipped(`nobody listens on ${addressesOf(silent)}: see udp-shape`);
   const below = lost.filter(({ underlay }) => underlay);
   const list = someOf(lost.map(({ peer }) => `${peer.overlay} (${peer.publicIp})`));
   if (below.length === 0)
     return fail(`no answer from ${list}, nor from the underlay`, 'see underlay-reach');
-  const details = suspects.map(({ peer, sent, received, wrongMac }) => {
-    const counts = `asking ${peer.publicIp}: sent ${sent}, received ${received}`;
-    if (wrongMac > 0) return `${counts}, all for an old MAC`;
-    return received === 0 ? `${counts}: UDP ${port} to it or from it is dropped` : counts;
-  });
+  const details = suspects.map((suspect) => renderSuspect(suspect, port));
   if (suspects.length > 0 && suspects.every(({ wrongMac }) => wrongMac > 0))
     return fail(`no answer from ${list}; ${details.join('; ')}`, 'see stale-mac');
+  const text = `the underlay answers, the overlay does not: ${list}; ${details.join('; ')}`;
+  const here = suspects.find(isUnsent);
+  if (here && suspects.every(isUnsent))
+    return fail(
+      text,
+      `ip route get ${here.peer.overlay}: remove the route or the rule that leads elsewhere; see forward-policy`,
+    );
   return fail(
-    `the underlay answers, the overlay does not: ${list}; ${details.join('; ')}`,
+    text,
     `allow UDP ${port} in both directions, on both nodes and between: nft insert rule inet filter input udp dport ${port} accept`,
   );
+}
+
+/** What was asked did not come to weft: the peer and the way to it have no part in it. */
+function isUnsent({ sent, strayDevice }: Suspect): boolean {
+  return sent === 0 || strayDevice !== undefined;
+}
+
+function renderSuspect(suspect: Suspect, port: number): string {
+  const { peer, sent, received, wrongMac, strayDevice } = suspect;
+  if (strayDevice === '') return `this host has no route to ${peer.overlay}`;
+  if (strayDevice !== undefined)
+    return `this host sends what is for ${peer.overlay} through ${strayDevice}`;
+  const counts = `asking ${peer.publicIp}: sent ${sent}, received ${received}`;
+  if (wrongMac > 0) return `${counts}, all for an old MAC`;
+  if (sent === 0) return `${counts}: no packet came to weft`;
+  return received === 0 ? `${counts}: something drops UDP ${port} to it or from it` : counts;
 }
 
 /** Growth tells of now; the total is history. */
@@ -64,6 +85,10 @@ export function judgeStaleMac({ suspects, problem, peers }: OverlayProbe, total:
     `${list} sends to a MAC that is not ours any more`,
     `on ${stale[0]?.peer.publicIp}: systemctl restart flanneld (or weftd); it has not followed the lease`,
   );
+}
+
+function addressesOf(probes: readonly PeerProbe[]): string {
+  return someOf(probes.map(({ peer }) => peer.publicIp));
 }
 
 export interface PathFact {
@@ -94,14 +119,15 @@ export function judgePaths(
 
 export function judgeUdp(
   answers: readonly (UdpAnswers & { address: string })[],
+  { peers }: Pick<OverlayProbe, 'peers'>,
   port: number,
 ): Finding {
   if (answers.length === 0) return skipped('no peer to ask');
   const names = (list: typeof answers): string => someOf(list.map(({ address }) => address));
-  const closed = answers.filter(({ portRefused }) => portRefused);
+  const closed = peers.filter(({ isRefused }) => isRefused);
   if (closed.length > 0)
     return fail(
-      `nobody listens on UDP ${port} of ${names(closed)}`,
+      `nobody listens on UDP ${port} of ${addressesOf(closed)}`,
       'start weftd or flanneld there; is the Backend.Port the same on all nodes?',
     );
   const eaten = answers.filter(({ plain, shaped }) => plain && !shaped);
@@ -139,17 +165,17 @@ export const PATH_CHECKS: readonly Check[] = [
     severity: 'fail',
     network: true,
     title: 'plain and VXLAN-shaped UDP',
-    run: async (site) => {
+    run: async (site, overlay) => {
       const { port } = await overlayOf(site);
       if (port === undefined) return skipped('no UDP port');
       const peers = (await site.peers()).slice(0, UDP_PEERS_MAX);
       const answers = await Promise.all(
         peers.map(async ({ publicIp }) => ({
           address: publicIp,
-          ...(await probeUdp(publicIp, port)),
+          ...(await probeUdp(publicIp)),
         })),
       );
-      return judgeUdp(answers, port);
+      return judgeUdp(answers, await overlay(), port);
     },
   },
   {

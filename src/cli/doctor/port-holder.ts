@@ -1,7 +1,7 @@
 /** Who holds a UDP port: /proc/net/udp names the socket, /proc/<pid>/fd its process. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { printable } from '../../shared/printable.ts';
-import { readKernel } from './site.ts';
+import { readKernel } from './kernel-file.ts';
 
 export interface PortHolder {
   /** undefined: no process that we may look into */
@@ -24,14 +24,21 @@ export async function holdersOf(port: number): Promise<PortHolder[]> {
   const tables = await Promise.all([readKernel('/proc/net/udp'), readKernel('/proc/net/udp6')]);
   const inodes = new Set(tables.flatMap((text) => socketInodes(text ?? '', port)));
   if (inodes.size === 0) return [];
-  const holders: PortHolder[] = [];
+  const holders: (PortHolder & { parent: number })[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const links = await linksOf(pid);
     if (!links.some((link) => inodes.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? ''))) continue;
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'a process');
-    holders.push({ pid: Number(pid), name: printable(name.trim()) });
+    holders.push({ pid: Number(pid), name: printable(name.trim()), parent: await parentOf(pid) });
   }
-  return holders.length > 0 ? holders : [{ pid: undefined, name: '' }];
+  if (holders.length === 0) return [{ pid: undefined, name: '' }];
+  // A child has its parent's sockets for a moment, until it becomes another program.
+  return holders.filter(({ parent }) => !holders.some(({ pid }) => pid === parent));
+}
+
+async function parentOf(pid: string): Promise<number> {
+  const status = (await readKernel(`/proc/${pid}/status`)) ?? '';
+  return Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1] ?? 0);
 }
 
 async function linksOf(pid: string): Promise<string[]> {

@@ -6,6 +6,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { verdictOf, whyNotHealthy } from '../health-text.ts';
 import { renderAge } from '../render.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
+import { NOT_ROOT } from './rights.ts';
 import type { Judged } from './settings.ts';
 import type { StatusPage } from './site.ts';
 
@@ -110,7 +111,7 @@ export const PROGRAM_CHECKS: readonly Check[] = [
         () => '',
         (error: NodeJS.ErrnoException) => error.code,
       );
-      if (code === 'EACCES') return warn(`${site.adminSocket}: no permission`, 'sudo weft doctor');
+      if (code === 'EACCES') return skipped(NOT_ROOT);
       // A daemon takes its socket away when it ends.
       const isStale = code === '' ? ', though the socket is there: it was killed, or hangs' : '';
       return warn(`no weftd answers at ${site.adminSocket}${isStale}`, 'systemctl restart weftd');

@@ -1,10 +1,14 @@
 /** The doctor's findings for people: a line each, by group, and at the end once more what needs a hand. */
+import { renderAmount } from '../render.ts';
 import type { Style } from '../style.ts';
 import type { DoctorAnswer } from './answer.ts';
 
 type Row = DoctorAnswer['checks'][number];
 
-export function renderDoctor({ checks, summary, settings }: DoctorAnswer, style: Style): string {
+export function renderDoctor(
+  { checks, summary, settings, notice }: DoctorAnswer,
+  style: Style,
+): string {
   const width = Math.max(0, ...checks.map(({ id }) => id.length));
   const line = ({ status, id, text }: Row): string =>
     `${markOf(status, style)} ${id.padEnd(width)}  ${status === 'skipped' ? style.dim(text) : text}`;
@@ -24,9 +28,9 @@ export function renderDoctor({ checks, summary, settings }: DoctorAnswer, style:
         ...bad.map((row) => `${line(row)}\n  ${' '.repeat(width)}  → ${row.fix ?? ''}`),
       ].join('\n'),
     );
-  const counts = `${summary.fail} failed, ${summary.warn} warnings, ${summary.ok} ok, ${summary.skipped} skipped`;
+  const counts = `${summary.fail} failed, ${renderAmount(summary.warn, 'warning')}, ${summary.ok} ok, ${summary.skipped} skipped`;
   parts.push(`${counts}; settings: ${settings}`);
-  return parts.join('\n\n');
+  return [...(notice ? [notice] : []), ...parts].join('\n\n');
 }
 
 function markOf(status: Row['status'], style: Style): string {

@@ -1,6 +1,7 @@
 /** All checks, and a run of them: together, each with its own limit; one that fails does not hold up the others. */
 import { messageOf } from '../../shared/errors.ts';
 import { once } from '../../shared/memo.ts';
+import { renderAmount } from '../render.ts';
 import {
   type Check,
   type Finding,
@@ -17,6 +18,7 @@ import { NEIGHBOUR_CHECKS } from './neighbour-checks.ts';
 import { probeOverlay } from './overlay-probe.ts';
 import { PATH_CHECKS } from './path-checks.ts';
 import { PROGRAM_CHECKS } from './program-checks.ts';
+import { isRoot, NOT_ROOT } from './rights.ts';
 import type { Site } from './site.ts';
 import { STORE_CHECKS } from './store-checks.ts';
 import { UNDERLAY_CHECKS } from './underlay-checks.ts';
@@ -59,8 +61,18 @@ export async function runChecks(site: Site, checks: readonly Check[]): Promise<R
   return checks.map((check) => found.get(check) as Result);
 }
 
+/** The line that stands first where checks could not look. */
+export function noticeOf(results: readonly Result[]): string | undefined {
+  const hidden = results.filter(({ status, text }) => status === 'skipped' && text === NOT_ROOT);
+  if (hidden.length === 0) return undefined;
+  return `not root: ${renderAmount(hidden.length, 'check')} can't look; sudo weft doctor`;
+}
+
 async function resultOf(check: Check, run: () => ReturnType<Check['run']>): Promise<Result> {
-  const work = (async () => run())().catch((error: unknown) => skipped(messageOf(error)));
+  const isHidden = check.needsRoot === true && !isRoot();
+  const work = (async () => (isHidden ? skipped(NOT_ROOT) : run()))().catch((error: unknown) =>
+    skipped(messageOf(error)),
+  );
   const late: Finding = skipped(`no result in ${LIMIT_MS / 1000} s`);
   const { status, text, fix } = await atMost<Finding>(work, late);
   const { id, group, severity, title } = check;

@@ -6,6 +6,9 @@ import { environmentName, OPTIONS } from '../../options/options.ts';
 import { type Settings, settingsWarnings, toSettings } from '../../options/settings.ts';
 import { messageOf } from '../../shared/errors.ts';
 
+/** Where nobody said anything, or nobody may see what was said. */
+export const DEFAULTS = 'the defaults';
+
 export interface Judged {
   settings?: Settings;
   /** why there are no settings, '' when there are */
@@ -48,7 +51,7 @@ export function judgeFile(
     ...(words.length > 0 ? ['the flags behind --'] : []),
     ...(file ? [file.name] : []),
   ];
-  const origin = sources.join(' and ') || 'the defaults';
+  const origin = sources.join(' and ') || DEFAULTS;
   const judged = judgeSettings(words, { ...environment, ...values }, origin);
   const ignored = problems.map(({ line, text }) => `${file?.name}:${line}: ${text}`);
   return { ...judged, warnings: [...ignored, ...judged.warnings] };

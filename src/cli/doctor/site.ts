@@ -1,11 +1,9 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
-import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { ClockReading, LeaseList, Registry } from '../../cluster/registry.ts';
-import { exec } from '../../host/exec.ts';
 import {
   type ExternalInterface,
   findExternalInterface,
@@ -21,7 +19,9 @@ import { once } from '../../shared/memo.ts';
 import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape, statusShape } from '../pages.ts';
-import type { Judged } from './settings.ts';
+import { readTables } from './firewall/read.ts';
+import { isRoot } from './rights.ts';
+import { DEFAULTS, type Judged } from './settings.ts';
 
 const siteStatusShape = statusShape
   .pick({
@@ -68,6 +68,11 @@ export class Site {
 
   get settings(): Settings | undefined {
     return this.judged.settings;
+  }
+
+  /** Whether the settings of a daemon may be others than those that are judged. */
+  get isGuess(): boolean {
+    return !isRoot() && this.judged.origin === DEFAULTS;
   }
 
   readonly status = once(() => this.freshStatus());
@@ -191,13 +196,5 @@ export class Site {
 
   readonly links = once(() => lookAtLinks());
   readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
-  readonly ruleset = once(() => exec('nft', ['list', 'ruleset']));
-}
-
-/** A file of /proc or /sys without its line end; undefined when it is not there. */
-export async function readKernel(file: string): Promise<string | undefined> {
-  return readFile(file, 'utf8').then(
-    (text) => text.trim(),
-    () => undefined,
-  );
+  readonly tables = once(readTables);
 }

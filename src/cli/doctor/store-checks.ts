@@ -1,12 +1,14 @@
 /** Checks of the store, the network config and the leases in it. */
 import { isTaken } from '../../cluster/lease/allocate.ts';
 import type { Lease, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import { parseNetworkConfig } from '../../cluster/network-config.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import { formatAddress, formatPrefix, type Prefix, prefixContains } from '../../shared/address.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { renderAge } from '../render.ts';
+import { numberOf } from './address-number.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
+import { isRoot, NOT_ROOT } from './rights.ts';
 import type { StoreView } from './site.ts';
 
 const SLOW_MS = 500;
@@ -93,6 +95,35 @@ export function judgeLeaseOverlap(leases: readonly Lease[]): Finding {
   );
 }
 
+/** How many subnets of a family there are, and how many of them somebody leases. `hasOwn`: this node has its lease already. */
+export function judgeRoom(
+  config: NetworkConfig | undefined,
+  leases: readonly Lease[],
+  hasOwn: boolean,
+): Finding {
+  const rooms = ([4, 6] as const).flatMap((family) => {
+    const range = config?.[`ipv${family}`];
+    if (!range) return [];
+    const { subnetMin, subnetMax } = range;
+    const hostBits = BigInt(128 - subnetMin.bits);
+    const indexOf = ({ words }: Prefix): bigint => numberOf(words) >> hostBits;
+    const all = indexOf(subnetMax) - indexOf(subnetMin) + 1n;
+    const isCounted = (subnet: Prefix): boolean =>
+      indexOf(subnet) >= indexOf(subnetMin) && indexOf(subnet) <= indexOf(subnetMax);
+    const taken = leases
+      .flatMap((lease) => lease[`subnet${family}`] ?? [])
+      .filter(isCounted).length;
+    return [{ family, all, taken, isFull: BigInt(taken) >= all }];
+  });
+  if (rooms.length === 0) return skipped('no network config');
+  const list = rooms.map(({ family, all, taken }) => `IPv${family}: ${taken} of ${all} leased`);
+  if (!rooms.some(({ isFull }) => isFull)) return ok(list.join(', '));
+  return (hasOwn ? warn : fail)(
+    `${list.join(', ')}: no node can join`,
+    'delete the leases of nodes that are gone from the store, or widen Network (or SubnetMin, SubnetMax) in the network config',
+  );
+}
+
 export interface LeaseFacts {
   key: string;
   /** of the running daemon, '' without one */
@@ -157,7 +188,11 @@ export const STORE_CHECKS: readonly Check[] = [
     group: 'store',
     severity: 'fail',
     title: 'store',
-    run: async (site) => judgeStore(await site.store()),
+    run: async (site) => {
+      const view = await site.store();
+      const isHidden = site.isGuess || (!isRoot() && 'error' in view && /EACCES/.test(view.error));
+      return 'error' in view && isHidden ? skipped(NOT_ROOT) : judgeStore(view);
+    },
   },
   {
     id: 'network-config',
@@ -212,6 +247,14 @@ export const STORE_CHECKS: readonly Check[] = [
     severity: 'fail',
     title: 'subnets',
     run: async (site) => judgeLeaseOverlap(await site.leases()),
+  },
+  {
+    id: 'network-room',
+    group: 'store',
+    severity: 'fail',
+    title: 'subnets that are left',
+    run: async (site) =>
+      judgeRoom(await site.config(), await site.leases(), (await site.ownLease()) !== undefined),
   },
   {
     id: 'lease-state',

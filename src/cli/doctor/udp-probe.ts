@@ -11,35 +11,41 @@ const WAIT_MS = 600;
 const CLOSED_PORT = 33_534;
 /** Locally administered: nobody's. */
 const MAC = { high: 0x02000000, low: 0 };
+const BROADCAST = { high: -1, low: 0xffff };
 /** For experiments (IEEE 802). */
 const UNUSED_ETHERTYPE = 0x88b5;
 
 export interface UdpAnswers {
   plain: boolean;
   shaped: boolean;
-  /** the VXLAN port said that nobody listens */
-  portRefused: boolean;
 }
 
-/** A VXLAN header (VNI 1) and an empty Ethernet frame of an unused type: no receiver does anything with it. */
-export function shapedPayload(): Buffer {
+/**
+ * A VXLAN header and an empty broadcast frame of an unused type: no receiver does anything with it. One that listens counts it as what it
+ * is, not IP, and as no fault of the sender's header.
+ */
+export function shapedPayload(vni: number): Buffer {
   const frame = Buffer.alloc(8 + 60);
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  writeVxlan(view, 0, 1, MAC, MAC, UNUSED_ETHERTYPE);
+  writeVxlan(view, 0, vni, BROADCAST, MAC, UNUSED_ETHERTYPE);
   return frame;
 }
 
-export async function probeUdp(address: string, port: number): Promise<UdpAnswers> {
+/** Whether the port of the overlay says that nobody listens there. Only peers that do not answer otherwise are asked. */
+export function refusesOverlay(address: string, port: number, vni: number): Promise<boolean> {
+  return isRefused(address, port, shapedPayload(vni));
+}
+
+export async function probeUdp(address: string): Promise<UdpAnswers> {
   const plain = Buffer.alloc(68, 'weft doctor ');
-  const portRefused = await isRefused(address, port, plain);
   // Two tries: kernels limit how many ICMP errors they send.
   const twice = async (payload: Buffer, at: number): Promise<boolean> =>
     (await isRefused(address, at, payload)) || isRefused(address, at, payload);
   const [isPlain, isShaped] = await Promise.all([
     twice(plain, CLOSED_PORT),
-    twice(shapedPayload(), CLOSED_PORT + 1),
+    twice(shapedPayload(1), CLOSED_PORT + 1),
   ]);
-  return { plain: isPlain, shaped: isShaped, portRefused };
+  return { plain: isPlain, shaped: isShaped };
 }
 
 function isRefused(address: string, port: number, payload: Buffer): Promise<boolean> {

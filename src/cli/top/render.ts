@@ -4,7 +4,15 @@ import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { renderVerdict } from '../health-text.ts';
 import { type Status, uptimeMsOf } from '../pages.ts';
-import { clipLine, renderAge, renderBits, renderCount, renderTable, widthOf } from '../render.ts';
+import {
+  clipLine,
+  renderAge,
+  renderAmount,
+  renderBits,
+  renderCount,
+  renderTable,
+  widthOf,
+} from '../render.ts';
 import type { Style } from '../style.ts';
 import { areaGraph, meter, roundUp } from './graph.ts';
 import type { View } from './model.ts';
@@ -81,7 +89,7 @@ function graphLines(view: View, { columns }: Size, rows: number, style: Style): 
     // A round number of bits, because that is what is printed.
     const top = roundUp(Math.max(0, ...values) * 8) / 8;
     const now = newest
-      ? [`${renderBits(rate(newest))}`, `${renderCount(packets(newest))} packets/s`]
+      ? [`${renderBits(rate(newest))}`, `${renderAmount(packets(newest), 'packet')}/s`]
       : ['-', '-'];
     const label = `${style.bold(title.padEnd(9))}${paint((now[0] as string).padStart(12))}  ${(now[1] as string).padStart(17)}`;
     return [
@@ -92,7 +100,7 @@ function graphLines(view: View, { columns }: Size, rows: number, style: Style): 
   const dropped = shown.map(({ droppedPackets }) => droppedPackets);
   const paintDrops = newest && newest.droppedPackets > 0 ? style.bad : style.dim;
   const drops = [
-    `${style.bold('dropped  ')}${paintDrops(`${renderCount(newest?.droppedPackets ?? 0)} packets/s`.padStart(31))}`,
+    `${style.bold('dropped  ')}${paintDrops(`${renderAmount(newest?.droppedPackets ?? 0, 'packet')}/s`.padStart(31))}`,
     paintDrops(areaGraph(dropped, columns, 1, roundUp(Math.max(0, ...dropped)))[0] as string),
   ];
   return [

@@ -1,8 +1,8 @@
 /** The doctor's judgements on given facts; what it finds on real hosts is in test/netns/doctor.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { DoctorAnswer } from '../../../src/cli/doctor/answer.ts';
 import { judgeMtu, judgePort, type MtuChain } from '../../../src/cli/doctor/device-checks.ts';
-import { forwardChains, judgeForward, portBlock } from '../../../src/cli/doctor/firewall-checks.ts';
 import {
   judgeAcceptLocal,
   judgeCapabilities,
@@ -18,9 +18,15 @@ import {
   judgeNode,
 } from '../../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
+import { renderDoctor } from '../../../src/cli/doctor/render.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
 import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
-import { judgeClock, judgeLease, judgeNoLease } from '../../../src/cli/doctor/store-checks.ts';
+import {
+  judgeClock,
+  judgeLease,
+  judgeNoLease,
+  judgeRoom,
+} from '../../../src/cli/doctor/store-checks.ts';
 import {
   foreignRoutes,
   judgeInterface,
@@ -28,6 +34,10 @@ import {
   judgeNetworkOverlap,
   judgeSubnetOverlap,
 } from '../../../src/cli/doctor/underlay-checks.ts';
+import { chooseStyle } from '../../../src/cli/style.ts';
+import type { Lease } from '../../../src/cluster/lease/lease.ts';
+import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
+import { parsePrefix } from '../../../src/shared/address.ts';
 import { slowChecksum } from '../../support/packets.ts';
 import { prefix } from '../../support/rig.ts';
 
@@ -112,29 +122,6 @@ test('port: free, ours, a process, a hidden one; inodes from /proc/net/udp', () 
   assert.deepEqual(socketInodes(text, 8472), ['4711']);
 });
 
-test('FORWARD: a chain that drops must itself accept the overlay', () => {
-  const chain = (rules: string): string =>
-    `table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n${rules}\t}\n}\n`;
-  const networks = ['10.244.0.0/16'];
-  assert.equal(judgeForward(forwardChains(chain('')), networks).status, 'fail');
-  const accepted = chain('\t\tip saddr 10.244.0.0/16 counter packets 0 bytes 0 accept\n');
-  assert.equal(judgeForward(forwardChains(accepted), networks).status, 'ok');
-  const elsewhere = `${chain('')}${accepted.replace('filter {', 'other {')}`;
-  assert.match(judgeForward(forwardChains(elsewhere), networks).text, /ip filter FORWARD/);
-  assert.equal(portBlock('\t\tudp dport 8472 counter drop', 8472), 'udp dport 8472 counter drop');
-  assert.equal(portBlock('\t\tudp dport 84720 drop', 8472), undefined);
-  const iptables = '-A INPUT -p udp -m udp --dport 8472 -j DROP';
-  assert.equal(portBlock(iptables, 8472), iptables);
-});
-
-test("weft's guard against pods is no rule that drops what peers send", () => {
-  const table = (chain: string): string =>
-    `table ip t {\n\tchain ${chain} {\n\t\tudp dport 8472 drop\n\t}\n}`;
-  for (const chain of ['guard', 'WEFT-GUARD'])
-    assert.equal(portBlock(table(chain), 8472), undefined, chain);
-  assert.notEqual(portBlock(`${table('guard')}\n${table('input')}`, 8472), undefined);
-});
-
 test('interface, NAT, clock, lease', () => {
   const far = [{ address: '10.0.0.2', device: 'eth1' }];
   assert.match(judgeInterface('eth0', 'default route', far).fix ?? '', /--iface=eth1/);
@@ -172,14 +159,26 @@ test('paths, UDP shapes, the overlay', () => {
   assert.equal(judgePaths([{ ...path, carriesBytes: 1500 }], 'x', 50).status, 'ok');
   assert.match(judgePaths([{ ...path, carriesBytes: 1400 }], 'x', 50).fix ?? '', /1400.*1350/);
   assert.equal(judgePaths([{ ...path, carriesBytes: 0 }], 'x', 50).status, 'skipped');
-  const answer = { address: 'a', plain: true, shaped: true, portRefused: false };
-  assert.equal(judgeUdp([answer], 8472).status, 'ok');
-  assert.match(judgeUdp([{ ...answer, shaped: false }], 8472).fix ?? '', /2388/);
-  assert.match(judgeUdp([{ ...answer, portRefused: true }], 8472).text, /nobody listens/);
-  assert.equal(judgeUdp([{ ...answer, plain: false, shaped: false }], 8472).status, 'skipped');
   const peer = { key: 'k', publicIp: '10.0.0.2', overlay: '10.244.2.0' };
-  const probe = { peers: [{ peer, underlay: true, overlay: false }], suspects: [], problem: '' };
+  const silent = { peer, underlay: true, overlay: false, isRefused: false };
+  const probe = { peers: [silent], suspects: [], problem: '' };
+  const answer = { address: 'a', plain: true, shaped: true };
+  assert.equal(judgeUdp([answer], probe, 8472).status, 'ok');
+  assert.match(judgeUdp([{ ...answer, shaped: false }], probe, 8472).fix ?? '', /2388/);
+  assert.equal(
+    judgeUdp([{ ...answer, plain: false, shaped: false }], probe, 8472).status,
+    'skipped',
+  );
   assert.match(judgeOverlay(probe, 8472).fix ?? '', /UDP 8472 in both directions/);
+  const refused = { ...probe, peers: [{ ...silent, isRefused: true }] };
+  assert.match(judgeUdp([answer], refused, 8472).text, /nobody listens on UDP 8472 of 10\.0\.0\.2/);
+  assert.match(judgeOverlay(refused, 8472).text, /see udp-shape/);
+  const suspect = { peer, sent: 0, received: 0, wrongMac: 0, strayDevice: undefined };
+  const unsent = judgeOverlay({ ...probe, suspects: [suspect] }, 8472);
+  assert.match(unsent.text, /no packet came to weft/);
+  assert.match(unsent.fix ?? '', /^ip route get 10\.244\.2\.0/);
+  const dropped = judgeOverlay({ ...probe, suspects: [{ ...suspect, sent: 2 }] }, 8472);
+  assert.match(dropped.text, /sent 2, received 0: something drops UDP 8472/);
 });
 
 test('routes of the host: none may lie in Network; where Network holds the nodes, none in a leased subnet', () => {
@@ -220,4 +219,36 @@ test('ICMP: requests have a right checksum, answers and named MTUs are read, jun
   assert.deepEqual(readIcmp(tooBig, 0x1234), { kind: 'tooBig', to: '10.0.0.9', mtu: 1400 });
   for (let length = 0; length < tooBig.length; length++)
     assert.equal(readIcmp(tooBig.subarray(0, length), 0x1234), undefined);
+});
+
+test('a network is full by its own subnets; who has a lease is only warned', () => {
+  const config = parseNetworkConfig(
+    '{"Network":"10.244.0.0/16","SubnetLen":24,"SubnetMin":"10.244.4.0","SubnetMax":"10.244.5.0"}',
+  );
+  const lease = (text: string): Lease =>
+    ({ key: text, subnet4: parsePrefix(text) }) as unknown as Lease;
+  const [first, second, outside] = [
+    lease('10.244.4.0/24'),
+    lease('10.244.5.0/24'),
+    lease('10.244.9.0/24'),
+  ] as const;
+  assert.equal(judgeRoom(config, [first, outside], false).status, 'ok');
+  assert.match(judgeRoom(config, [first, outside], false).text, /IPv4: 1 of 2 leased/);
+  assert.equal(judgeRoom(config, [first, second], false).status, 'fail');
+  assert.equal(judgeRoom(config, [first, second], true).status, 'warn');
+  const usual = parseNetworkConfig('{"Network":"10.244.0.0/16"}');
+  assert.match(judgeRoom(usual, [first], true).text, /1 of 255 leased/);
+});
+
+test('one is one: words for people', () => {
+  const answer = {
+    schemaVersion: 1 as const,
+    settings: 'the defaults',
+    notice: "not root: 1 check can't look; sudo weft doctor",
+    checks: [],
+    summary: { ok: 0, warn: 1, fail: 0, skipped: 0 },
+  };
+  const text = renderDoctor(answer as DoctorAnswer, chooseStyle('never', {}));
+  assert.match(text, /^not root: 1 check can't look; sudo weft doctor\n/);
+  assert.match(text, /0 failed, 1 warning, 0 ok/);
 });

@@ -187,7 +187,7 @@ test('keys: those that mean something, also in one piece, and no part of other s
 test('without a terminal: one line', () => {
   assert.equal(
     renderLine(status, sample(1)),
-    `${at(1)}  healthy  1 peers  sent 10 packets/s 8.00 kbit/s  received 1 packets/s 800 bit/s  dropped 0 packets/s`,
+    `${at(1)}  healthy  1 peer  sent 10 packets/s 8.00 kbit/s  received 1 packet/s 800 bit/s  dropped 0 packets/s`,
   );
   assert.match(renderLine({ ...status, healthy: false }, undefined), /^NOT-HEALTHY .*no traffic/);
 });
