@@ -1,7 +1,7 @@
 /** weft: asks the running daemon through its admin socket. Exit codes: 0 ok, 1 unhealthy or failed, 2 not reachable, 64 usage. */
 import { CommanderError } from 'commander';
 import { messageOf, WeftError } from '../shared/errors.ts';
-import { MESSAGE_CHARACTERS_MAX, printable } from '../shared/printable.ts';
+import { printableLines } from '../shared/printable.ts';
 import { writeStderr } from '../shared/stderr.ts';
 import { createProgram } from './commands/all.ts';
 
@@ -22,7 +22,8 @@ export async function main(words: readonly string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    writeStderr(`weft: ${printable(messageOf(error), MESSAGE_CHARACTERS_MAX)}\n`);
+    // Some messages are lists; foreign text has no lines any more when it enters one.
+    writeStderr(`weft: ${printableLines(messageOf(error))}\n`);
     return error instanceof WeftError ? error.exitCode : 1;
   }
 }

@@ -21,6 +21,9 @@ export const ROUTE_PROTOCOL = '86';
 /** Metric of what stays when the daemon has ended: a route of whoever comes next to the same subnet is better. */
 export const YIELDING_METRIC = 4_294_967_294;
 
+/** Of a blackhole: the bridge of the pods has a route of its own to the whole subnet, which must win whichever comes first. */
+const BLACKHOLE_METRIC = YIELDING_METRIC - 1;
+
 /** Through a device, a gateway, or both; none of them is a blackhole. */
 export interface Route {
   prefix: Prefix;
@@ -89,7 +92,11 @@ export class RouteKeeper {
     const missing = [...want].filter(([id]) => !have.has(id)).map(([, route]) => route);
     if (surplus.length === 0 && missing.length === 0 && yielding.length === 0) return '';
     // What an earlier run left goes last: packets must not leave elsewhere in between.
-    const commands = [...surplus.map(removal), ...missing.map(addition), ...yielding.map(removal)];
+    const commands = [
+      ...surplus.map(removal),
+      ...missing.map((route) => addition(route)),
+      ...yielding.map(removal),
+    ];
     const args = [`-${family}`, '-force', '-batch', '-'];
     try {
       await this.run('ip', args, `${commands.join('\n')}\n`);
@@ -121,7 +128,7 @@ export class RouteKeeper {
       const stay = routes.map((route) => (endsWithUs(route) ? { prefix: route.prefix } : route));
       const replaced = routes.filter((route) => !endsWithUs(route));
       const commands = [
-        ...stay.map((route) => `${addition(route)} metric ${YIELDING_METRIC}`),
+        ...stay.map((route) => addition(route, YIELDING_METRIC)),
         ...replaced.map(plainRemoval),
       ];
       const args = [`-${family}`, '-force', '-batch', '-'];
@@ -150,7 +157,7 @@ function isOwn({ protocol }: IpRoute): boolean {
   return protocol === ROUTE_PROTOCOL;
 }
 
-/** What `ip -force -batch` refused, by line of its input. A route that is gone already is as we want it; a blackhole gives way to the pods' bridge. */
+/** What `ip -force -batch` refused, by line of its input. A route that is gone already is as we want it, and so is one that is there. */
 function refusals(message: string): { line: number; why: string }[] {
   const found: { line: number; why: string }[] = [];
   let why = '';
@@ -193,18 +200,20 @@ function identityOf({ prefix, device, gateway }: Route): string {
 function identityOfJson(route: IpRoute): string {
   const prefix = prefixOf(route);
   const text = prefix ? formatPrefix(prefix) : route.dst;
-  if (route.type === 'blackhole') return `blackhole ${text}`;
+  if (route.type === 'blackhole')
+    return route.metric === BLACKHOLE_METRIC ? `blackhole ${text}` : `strong blackhole ${text}`;
   return `${text} ${route.gateway ?? '-'} ${route.dev ?? '-'}`;
 }
 
-function addition({ prefix, device, gateway, source }: Route): string {
-  const tail = `proto ${ROUTE_PROTOCOL}`;
-  // Not "replace": the bridge of the pods may have a route of its own to the whole subnet.
-  if (!device && !gateway) return `route add blackhole ${formatPrefix(prefix)} ${tail}`;
+/** Without a metric it has the usual one of its kind. */
+function addition({ prefix, device, gateway, source }: Route, metric?: number): string {
+  const blackhole = `route replace blackhole ${formatPrefix(prefix)} proto ${ROUTE_PROTOCOL}`;
+  if (!device && !gateway) return `${blackhole} metric ${metric ?? BLACKHOLE_METRIC}`;
   const via = gateway ? ` via ${formatAddress(gateway)}` : '';
   const through = device ? ` dev ${device}` : '';
   const from = source ? ` src ${formatAddress(source)}` : '';
-  return `route replace ${formatPrefix(prefix)}${via}${through} ${tail}${from}`;
+  const last = metric === undefined ? '' : ` metric ${metric}`;
+  return `route replace ${formatPrefix(prefix)}${via}${through} proto ${ROUTE_PROTOCOL}${from}${last}`;
 }
 
 function removal(route: IpRoute): string {
@@ -221,6 +230,6 @@ function plainRemoval({ prefix, device, gateway }: Route): string {
     dst: formatPrefix(prefix),
     ...(device && { dev: device }),
     ...(gateway && { gateway: formatAddress(gateway) }),
-    ...(!device && !gateway && { type: 'blackhole' }),
+    ...(!device && !gateway && { type: 'blackhole', metric: BLACKHOLE_METRIC }),
   });
 }

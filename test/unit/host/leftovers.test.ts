@@ -76,11 +76,29 @@ test('routes yield: those of our devices become blackholes, the others stay, all
   keeper.set('overlay', [{ prefix: prefix('10.244.0.0/16'), device: 'flannel.1' }]);
   const gateway = words('192.0.2.2');
   keeper.set('direct', [{ prefix: prefix('10.244.2.0/24'), gateway, device: 'eth0' }]);
+  keeper.set('blackhole', [{ prefix: prefix('10.244.1.0/24') }]);
   await keeper.yield(['flannel.1']);
   assert.deepEqual(batch.trimEnd().split('\n'), [
-    'route add blackhole 10.244.0.0/16 proto 86 metric 4294967294',
+    'route replace blackhole 10.244.0.0/16 proto 86 metric 4294967294',
     'route replace 10.244.2.0/24 via 192.0.2.2 dev eth0 proto 86 metric 4294967294',
+    'route replace blackhole 10.244.1.0/24 proto 86 metric 4294967294',
     'route del 10.244.2.0/24 via 192.0.2.2 dev eth0 proto 86',
+    'route del blackhole 10.244.1.0/24 proto 86 metric 4294967293',
+  ]);
+});
+
+test("a blackhole has a metric with which the pods' bridge wins; one of an earlier release goes", async () => {
+  let batch = '';
+  const run: Exec = async (_command, args, input) => {
+    if (args.includes('-batch')) batch = input ?? '';
+    return JSON.stringify([{ dst: '10.244.1.0/24', type: 'blackhole', protocol: '86' }]);
+  };
+  const keeper = new RouteKeeper([prefix('10.244.0.0/16')], [4], run);
+  keeper.set('blackhole', [{ prefix: prefix('10.244.1.0/24') }]);
+  await keeper.sync();
+  assert.deepEqual(batch.trimEnd().split('\n'), [
+    'route del blackhole 10.244.1.0/24 proto 86',
+    'route replace blackhole 10.244.1.0/24 proto 86 metric 4294967293',
   ]);
 });
 
