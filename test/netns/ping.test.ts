@@ -25,6 +25,8 @@ const net = require('node:net'), crypto = require('node:crypto');
 const [host, port, from] = process.argv.slice(1);
 const talk = (bytes) => new Promise((done) => {
   const socket = net.connect({ host, port, localAddress: from }, () => bytes.forEach((part) => socket.write(part)));
+  // A pod's own node drops them.
+  socket.setTimeout(10_000, () => socket.destroy());
   socket.on('error', () => undefined).on('close', done).resume();
 });
 const all = [];
