@@ -20,18 +20,20 @@ export function allocateSubnets(
   random: () => number = Math.random,
 ): LeaseSubnets {
   const subnets: LeaseSubnets = {};
-  const nodes = [own, ...leases.map(({ attributes }) => attributes)];
-  const taken4 = [
-    ...leases.flatMap(({ subnet4 }) => subnet4 ?? []),
-    ...nodes.flatMap(({ publicIp4: words }) => (words ? { words, bits: 128 } : [])),
-  ];
-  const taken6 = [
-    ...leases.flatMap(({ subnet6 }) => subnet6 ?? []),
-    ...nodes.flatMap(({ publicIp6: words }) => (words ? { words, bits: 128 } : [])),
-  ];
-  if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, taken4, random);
-  if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, taken6, random);
+  if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, takenIn(4, leases, own), random);
+  if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, takenIn(6, leases, own), random);
   return subnets;
+}
+
+/** Leased subnets, and the addresses of all nodes. */
+function takenIn(family: 4 | 6, leases: readonly Lease[], own: LeaseAttributes): Prefix[] {
+  const subnets = leases.map(({ subnet4, subnet6 }) => (family === 4 ? subnet4 : subnet6));
+  const nodes = [own, ...leases.map(({ attributes }) => attributes)];
+  const addresses = nodes.map(({ publicIp4, publicIp6 }) => (family === 4 ? publicIp4 : publicIp6));
+  return [
+    ...subnets.flatMap((subnet) => subnet ?? []),
+    ...addresses.flatMap((words) => (words ? { words, bits: 128 } : [])),
+  ];
 }
 
 function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => number): Prefix {
