@@ -53,7 +53,7 @@ export interface Backend extends BackendFacts {
   start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void>;
   /** The cluster has these peers now. */
   apply(peers: readonly Peer[]): Promise<void>;
-  /** Compares with the host what should be there and puts back what is missing. Returns what it did, '' if nothing. */
+  /** Puts back what is missing of its devices and says which routes it wants; who calls it syncs them. Returns what it did, '' if nothing. */
   heal(): Promise<string>;
   /** These are the host's addresses: no packet brings one of them as its source. Absent where the kernel carries the packets. */
   learnAddresses?(links: readonly AddressedLink[]): void;

@@ -47,10 +47,6 @@ export class HostGatewayBackend extends AllocBackend {
     await this.context.routes.sync();
   }
 
-  override async heal(): Promise<string> {
-    return this.context.routes.sync();
-  }
-
   override async move(external: ExternalInterface): Promise<void> {
     await super.move(external);
     await this.apply(this.peers);

@@ -219,7 +219,7 @@ export class TunnelBackend implements Backend {
    * One route for the whole overlay, because the workers look up the peer; where Network holds the nodes themselves, one for each
    * peer's subnet, as flannel has them. With DirectRouting more special ones for neighbours.
    */
-  private async routePeers(): Promise<string> {
+  private async wishRoutes(): Promise<void> {
     const { routes } = this.context;
     const overlay = this.families.flatMap((family) => {
       const device = this.deviceName(family);
@@ -246,7 +246,11 @@ export class TunnelBackend implements Backend {
       });
       routes.set('direct', direct);
     }
-    return routes.sync();
+  }
+
+  private async routePeers(): Promise<void> {
+    await this.wishRoutes();
+    await this.context.routes.sync();
   }
 
   // ---- changes while it runs ----
@@ -281,8 +285,8 @@ export class TunnelBackend implements Backend {
       const what = state === 'missing' ? `renamed to ${name}` : 'changed';
       done.push(`device ${setup.name} was ${what}: set up again`);
     }
-    const routes = await this.routePeers();
-    return [...done, routes].filter(Boolean).join('; ');
+    await this.wishRoutes();
+    return done.join('; ');
   }
 
   learnAddresses(links: readonly AddressedLink[]): void {
