@@ -1,7 +1,5 @@
-/** What `weft` prints, and its exit codes. */
+/** What `weft` prints. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
 import { test } from 'node:test';
 import {
   clipLine,
@@ -15,8 +13,6 @@ import {
   wrapText,
 } from '../../../src/cli/render.ts';
 import { chooseStyle } from '../../../src/cli/style.ts';
-import { projectRoot } from '../../../src/shared/root.ts';
-import { programVersion } from '../../../src/shared/version.ts';
 
 test('tables are aligned and have no blanks at the end', () => {
   assert.equal(
@@ -82,21 +78,4 @@ test('sparklines: the largest value is highest, nothing is lowest, the newest is
   assert.equal(sparkline([5, 1, 8], 2), '▂█');
   assert.equal(sparkline([3], 3), '  █');
   assert.equal(sparkline([0, 0], 2), '▁▁');
-});
-
-const weft = (...args: string[]) =>
-  spawnSync(path.join(projectRoot(), 'bin/weft'), args, { encoding: 'utf8' });
-
-test('exit codes: 0 help and version, 2 not reachable, 64 usage', () => {
-  assert.equal(weft('--help').status, 0);
-  const version = weft('--version');
-  assert.deepEqual([version.status, version.stdout], [0, `${programVersion()}\n`]);
-  const away = weft('status', '--admin-socket=/nonexistent/weft.sock');
-  assert.equal(away.status, 2);
-  assert.match(away.stderr, /\/nonexistent\/weft\.sock/);
-  const nonsense = weft('statsu');
-  assert.equal(nonsense.status, 64);
-  assert.match(nonsense.stderr, /Did you mean status\?/);
-  assert.equal(weft('status', '--nonsense').status, 64);
-  assert.equal(weft().status, 64);
 });

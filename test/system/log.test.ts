@@ -4,11 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
-import { formatLine } from '../../../src/control/log/log.ts';
-import { activeIn, HOSTILE_TEXTS } from '../../support/hostile-text.ts';
+import { formatLine } from '../../src/control/log/log.ts';
+import { activeIn, HOSTILE_TEXTS } from '../support/hostile-text.ts';
+import { needs } from '../support/needs.ts';
 
-const LOG = new URL('../../../src/control/log/log.js', import.meta.url).href;
+const { test } = needs();
+
+const LOG = new URL('../../src/control/log/log.js', import.meta.url).href;
 
 /** stderr of a program that logs; with `journal` it takes the file that it writes to for the journal. */
 function say(format: string, statement: string, journal = false): string {

@@ -5,13 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { redact, secretsIn } from '../../../src/cli/bugreport/redact.ts';
-import { tarOf } from '../../../src/cli/bugreport/tar.ts';
-import { archiveOf } from '../../../src/cli/commands/bugreport.ts';
-import { projectRoot } from '../../../src/shared/root.ts';
+import { redact, secretsIn } from '../../src/cli/bugreport/redact.ts';
+import { tarOf } from '../../src/cli/bugreport/tar.ts';
+import { archiveOf } from '../../src/cli/commands/bugreport.ts';
+import { projectRoot } from '../../src/shared/root.ts';
+import { needs } from '../support/needs.ts';
+
+const { after, before, describe, it } = needs();
 
 const SECRET = 'pl4nted-Secret';
 
