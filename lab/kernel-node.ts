@@ -33,6 +33,8 @@ export class KernelNode implements LabNode {
   readonly network: NodeNetwork;
   /** what the kernel refused while following the store; flanneld would log it */
   readonly problems: string[] = [];
+  /** leases that it began or ceased to follow, and its problems, in order */
+  readonly history: string[] = [];
   readonly #options: KernelNodeOptions;
   #lease: VxlanLease;
   #programmed = new Map<string, string>();
@@ -139,17 +141,20 @@ export class KernelNode implements LabNode {
 
   async #reconcile(): Promise<void> {
     const wanted = await this.#options.board.read().catch((error) => {
-      this.problems.push(`store: ${messageOf(error)}`);
+      this.#note(`store: ${messageOf(error)}`);
       return undefined; // as flanneld: what is programmed stays
     });
     if (!wanted) return;
     wanted.delete(this.leaseKey);
     for (const [key, value] of this.#programmed) {
-      if (!wanted.has(key)) await this.#each(key, value, (peer) => this.#removePeer(peer));
+      if (wanted.has(key)) continue;
+      this.history.push(`- ${key}`);
+      await this.#each(key, value, (peer) => this.#removePeer(peer));
     }
     for (const [key, value] of wanted) {
-      if (this.#programmed.get(key) !== value)
-        await this.#each(key, value, (peer) => this.#addPeer(peer));
+      if (this.#programmed.get(key) === value) continue;
+      this.history.push(`+ ${key}`);
+      await this.#each(key, value, (peer) => this.#addPeer(peer));
     }
     this.#programmed = wanted;
   }
@@ -160,9 +165,14 @@ export class KernelNode implements LabNode {
       try {
         await act(peer);
       } catch (error) {
-        this.problems.push(`${key}: ${messageOf(error)}`);
+        this.#note(`${key}: ${messageOf(error)}`);
       }
     }
+  }
+
+  #note(problem: string): void {
+    this.problems.push(problem);
+    this.history.push(problem);
   }
 
   /** Neighbour, forwarding entry, route, in flanneld's order. */

@@ -123,16 +123,27 @@ export class Lab {
   /** Waits until every pod has an answer from every other, in every family. */
   async waitForPeers(timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
-    const waits = this.pairs().flatMap(({ from, to }) =>
-      this.families.map((family) => waitForAnswer(from, to, family, deadline)),
-    );
-    const silent = (await Promise.all(waits)).filter((text) => text !== undefined);
+    const waits = this.pods.map((from) => this.#silentFor(from, deadline));
+    const silent = (await Promise.all(waits)).flat();
     if (silent.length === 0) return;
     throw new WeftError(
       'ERR_LAB_PEERS',
       EXIT.failure,
       `no answer in ${timeoutMs} ms: ${silent.join(', ')}${this.#logs()}`,
     );
+  }
+
+  /** Whom a pod gets no answer from until then. It asks one after the other: a ping for every pair at once is a load of its own. */
+  async #silentFor(from: Pod, deadline: number): Promise<string[]> {
+    const silent: string[] = [];
+    for (const to of this.pods) {
+      if (to === from) continue;
+      for (const family of this.families) {
+        const text = await waitForAnswer(from, to, family, deadline);
+        if (text !== undefined) silent.push(text);
+      }
+    }
+    return silent;
   }
 
   /** The board on which leases lie. */
@@ -239,9 +250,13 @@ export class Lab {
 
   #logs(): string {
     const tail = (node: WeftNode): string => node.log.trimEnd().split('\n').slice(-5).join('\n');
-    return this.weftNodes
-      .map((node) => `\nlast lines of weftd on ${node.name}:\n${tail(node)}`)
-      .join('');
+    const ofWeft = this.weftNodes.map(
+      (node) => `\nlast lines of weftd on ${node.name}:\n${tail(node)}`,
+    );
+    const ofKernel = this.kernelNodes.map(
+      ({ name, history }) => `\nwhat ${name} followed:\n${history.slice(-20).join('\n')}`,
+    );
+    return [...ofWeft, ...ofKernel].join('');
   }
 }
 
@@ -294,10 +309,10 @@ async function waitForAnswer(
   family: 4 | 6,
   deadline: number,
 ): Promise<string | undefined> {
-  while (Date.now() < deadline) {
+  do {
     const result = await ping(from, to, { family, count: 1, waitMs: 500 });
     if (result.received > 0) return undefined;
     await sleep(100);
-  }
+  } while (Date.now() < deadline);
   return `${from.name} to ${to.name} (IPv${family})`;
 }

@@ -86,8 +86,8 @@ async function tryAcquire(
 }
 
 /**
- * A dual-stack key names both subnets, so two nodes that pick the same IPv4 subnet and different IPv6 ones at the same time both
- * create their key. Whoever sees the other's behind its own creation takes its own back; the later creator always sees both.
+ * A dual-stack key names both subnets, so nodes that pick one of them in common and not the other at the same time, as flannel's do,
+ * both create their key. Whoever sees the other's behind its own creation takes its own back; the later creator always sees both.
  */
 async function keepUnlessShared(
   store: Store,

@@ -12,6 +12,10 @@ const CANDIDATES_MAX = 100;
 /**
  * A free subnet per enabled family, picked at random. One that holds a node's own address is not free: Network may be as wide as the
  * site. Throws ERR_OUT_OF_SUBNETS.
+ *
+ * flannel draws for each family; here both families share one draw. Nodes that start at the same moment choose from the same lists: they
+ * then pick either the same key, which the store gives to one of them, or nothing in common. With two draws one of them would have to
+ * take back a key whose other subnet is its rival's, and stock nodes would take the routes to it away with that key.
  */
 export function allocateSubnets(
   config: NetworkConfig,
@@ -20,8 +24,9 @@ export function allocateSubnets(
   random: () => number = Math.random,
 ): LeaseSubnets {
   const subnets: LeaseSubnets = {};
-  if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, takenIn(4, leases, own), random);
-  if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, takenIn(6, leases, own), random);
+  const draw = random();
+  if (config.ipv4) subnets.subnet4 = pickFree(config.ipv4, takenIn(4, leases, own), draw);
+  if (config.ipv6) subnets.subnet6 = pickFree(config.ipv6, takenIn(6, leases, own), draw);
   return subnets;
 }
 
@@ -36,7 +41,8 @@ function takenIn(family: 4 | 6, leases: readonly Lease[], own: LeaseAttributes):
   ];
 }
 
-function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => number): Prefix {
+/** `draw` is at least 0 and less than 1. */
+function pickFree(family: FamilyConfig, taken: readonly Prefix[], draw: number): Prefix {
   const { bits } = family.subnetMin;
   const candidates: Prefix[] = [];
   const leased = new SubnetSet();
@@ -50,7 +56,7 @@ function pickFree(family: FamilyConfig, taken: readonly Prefix[], random: () => 
     if (leased.overlapping(subnet) === undefined) candidates.push(subnet);
     words = addToAddress(words, bits, 1);
   }
-  const picked = candidates[Math.floor(random() * candidates.length)];
+  const picked = candidates[Math.floor(draw * candidates.length)];
   if (picked) return picked;
   throw new WeftError(
     'ERR_OUT_OF_SUBNETS',

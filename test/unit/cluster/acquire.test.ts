@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { acquireLease } from '../../../src/cluster/lease/acquire.ts';
 import { encodeValue } from '../../../src/cluster/lease/value.ts';
 import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
@@ -64,22 +64,52 @@ test('ACQ-4, ACQ-5, ACQ-7 exhaustion, a lost race, a reservation', async (t) => 
   assert.ok((await acquireLease(racing, config, attributes('192.0.2.5'), undefined)).key);
 });
 
-test('two dual-stack nodes that pick the same IPv4 subnet at the same moment end with different ones', async (t) => {
-  const dual = parseNetworkConfig(
-    '{"Network":"10.3.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:3::/48","Backend":{"Type":"vxlan"}}',
-  );
+const dual = parseNetworkConfig(
+  '{"Network":"10.3.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:3::/48","Backend":{"Type":"vxlan"}}',
+);
+
+async function emptyStore(t: TestContext): Promise<FileStore> {
   const root = await temporaryFolder(t);
   await mkdir(path.join(root, 'subnets'));
-  const store = new FileStore(root);
-  const picks =
-    (...values: number[]) =>
-    () =>
-      values.shift() ?? Math.random();
-  const leases = await Promise.all([
-    acquireLease(store, dual, attributes('192.0.2.1'), undefined, picks(0, 0)),
-    acquireLease(store, dual, attributes('192.0.2.2'), undefined, picks(0, 0.5)),
-  ]);
-  const [a, b] = leases.map((lease) => lease.key.split('&')[0]);
-  assert.notEqual(a, b);
-  assert.equal((await store.list()).leases.length, 2);
+  return new FileStore(root);
+}
+
+/** These numbers, then random ones. */
+const picks =
+  (...values: number[]) =>
+  () =>
+    values.shift() ?? Math.random();
+
+test('two dual-stack nodes of which one picks subnets of the other end with different ones', async (t) => {
+  const store = await emptyStore(t);
+  // The rival's key comes between our list and our own key, and has one of our subnets in common.
+  const rival = '10.3.1.0-24&fd00:3:0:9::-64';
+  const create = store.create.bind(store);
+  store.create = async (key, value, ttlMs) => {
+    if (key !== rival) await create(rival, encodeValue(attributes('192.0.2.1')), undefined);
+    return create(key, value, ttlMs);
+  };
+  const { key } = await acquireLease(store, dual, attributes('192.0.2.2'), undefined, picks(0));
+  assert.notEqual(key.split('&')[0], '10.3.1.0-24');
+  assert.deepEqual(
+    (await store.list()).leases.map((lease) => lease.key).sort(),
+    [key, rival].sort(),
+  );
+});
+
+test('dual-stack nodes that start at the same moment take no key back: stock nodes would drop their rival', async (t) => {
+  const store = await emptyStore(t);
+  const deleted: string[] = [];
+  const remove = store.delete.bind(store);
+  store.delete = (key, revision) => {
+    deleted.push(key);
+    return remove(key, revision);
+  };
+  const nodes = Array.from({ length: 24 }, (_, i) => attributes(`192.0.2.${i + 1}`));
+  const leases = await Promise.all(nodes.map((own) => acquireLease(store, dual, own, undefined)));
+  for (const i of [0, 1]) {
+    const subnets = new Set(leases.map(({ key }) => key.split('&')[i]));
+    assert.equal(subnets.size, nodes.length);
+  }
+  assert.deepEqual(deleted, []);
 });
