@@ -61,7 +61,7 @@ export class Plane {
   private readonly context: PlaneContext;
   private readonly books: Books;
   private supervisor: Supervisor | undefined;
-  /** the next one: its threads load their program while other things are done */
+  /** the next one, with threads that have loaded their program or do so while other things are done */
   private spare: Supervisor | undefined;
   private ports: FamilyPorts[] = [];
   private shortcuts: readonly Shortcut[] = [];
@@ -255,9 +255,20 @@ export class Plane {
 
   /** Ends forwarding; queues and sockets wait for the next {@link open}. */
   async stop(): Promise<void> {
-    const { addon, log, settings, fds } = this.context;
-    this.spare ??= new Supervisor(addon, log, settings.workers);
-    giveBackPorts(addon, fds, await this.stopForwarding());
+    const { addon, fds } = this.context;
+    const ports = await this.stopForwarding((supervisor) => this.restOrReplace(supervisor));
+    giveBackPorts(addon, fds, ports);
+  }
+
+  /** Threads that have their program are worth keeping: most of a start is loading it. */
+  private async restOrReplace(supervisor: Supervisor): Promise<void> {
+    const { addon, log, settings } = this.context;
+    if (await supervisor.rest()) {
+      this.spare = supervisor;
+      return;
+    }
+    this.spare = new Supervisor(addon, log, settings.workers);
+    await supervisor.stop();
   }
 
   /**
@@ -272,16 +283,18 @@ export class Plane {
     // Of a start that was cut short the devices are still those of the run before.
     if (this.supervisor) persistDevices(addon, this.ports, false);
     await this.spare?.stop();
-    closePorts(addon, await this.stopForwarding());
+    closePorts(addon, await this.stopForwarding((supervisor) => supervisor.stop()));
   }
 
   /** The ports that nobody uses any more. */
-  private async stopForwarding(): Promise<FamilyPorts[]> {
+  private async stopForwarding(
+    end: (supervisor: Supervisor) => Promise<void>,
+  ): Promise<FamilyPorts[]> {
     const { supervisor, shortcuts, ports } = this;
     this.supervisor = undefined;
     this.shortcuts = [];
     this.ports = [];
-    await supervisor?.stop();
+    if (supervisor) await end(supervisor);
     this.books.closeWorkers();
     for (const shortcut of shortcuts) {
       this.books.closeShortcut(shortcut);

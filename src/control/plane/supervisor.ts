@@ -78,7 +78,7 @@ export class Supervisor {
   private readonly log: Log;
   private readonly file: string;
   private readonly pool: Piscina;
-  private readonly ended = new AbortController();
+  private ended = new AbortController();
   private workers: Worker[] = [];
   private watch: NodeJS.Timeout | undefined;
 
@@ -117,8 +117,9 @@ export class Supervisor {
     }
   }
 
-  /** Starts one worker per task. */
+  /** Starts one worker per task; again after a {@link rest}, with the same threads. */
   start(specs: readonly TaskSpec[]): void {
+    this.ended = new AbortController();
     this.workers = specs.map((spec, index) => {
       const worker: Worker = {
         spec,
@@ -216,7 +217,7 @@ export class Supervisor {
   /** piscina refills no pool of which a thread died before it was ready: its workers move to pools of their own. */
   private replaceBrokenPool(worker: Worker): void {
     const { pool } = worker;
-    if (pool.threads.length >= pool.options.minThreads || this.ended.signal.aborted) return;
+    if (!isBroken(pool) || this.ended.signal.aborted) return;
     if (pool !== this.pool) void pool.destroy();
     worker.pool = this.createPool(1);
   }
@@ -270,19 +271,45 @@ export class Supervisor {
 
   /** Stops all workers; resolves when their tasks have returned, or after STOP_MS. Their threads end behind that. */
   async stop(): Promise<void> {
+    await this.rest();
+    void this.endThreads();
+  }
+
+  /**
+   * Stops all workers, and keeps their threads with the program loaded for the next {@link start}. False when that can't be, because a
+   * task did not return within STOP_MS or a thread has died: then {@link stop} must follow.
+   */
+  async rest(): Promise<boolean> {
     this.ended.abort();
     clearInterval(this.watch);
     for (const worker of this.workers) Atomics.store(worker.control, WORD.command, COMMAND.stop);
     this.wakeAll();
-    await Promise.race([Promise.all(this.workers.map((worker) => worker.done)), sleep(STOP_MS)]);
-    void this.endThreads();
+    const returned = Promise.all(this.workers.map((worker) => worker.done)).then(() => true);
+    const limit = new AbortController();
+    const late = sleep(STOP_MS, false, { signal: limit.signal }).catch(() => false);
+    const isStopped = await Promise.race([returned, late]);
+    limit.abort();
+    if (!isStopped) return false;
+    this.closeWakers();
+    return this.workers.every(({ pool }) => pool === this.pool && !isBroken(pool));
+  }
+
+  private closeWakers(): void {
+    for (const worker of this.workers) {
+      if (worker.wakeFd >= 0) this.addon.close(worker.wakeFd);
+      worker.wakeFd = -1;
+    }
   }
 
   private async endThreads(): Promise<void> {
     const pools = new Set([this.pool, ...this.workers.map((worker) => worker.pool)]);
     await Promise.allSettled([...pools].map((pool) => pool.destroy()));
-    for (const worker of this.workers) this.addon.close(worker.wakeFd);
+    this.closeWakers();
   }
+}
+
+function isBroken(pool: Piscina): boolean {
+  return pool.threads.length < pool.options.minThreads;
 }
 
 /** `word` as dataplane/worker.ts leaves it. */

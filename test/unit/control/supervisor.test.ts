@@ -1,7 +1,7 @@
 /** The supervisor with fake workers: real threads, no packets, no native code. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,6 +55,27 @@ test('workers run, report their table generation, and stop when told', async (t)
   );
   await until('the eventfds are closed behind the threads', () => closed.length === 2);
   assert.deepEqual(closed, [1, 2]);
+});
+
+test('after a rest the same threads take new tasks', async (t) => {
+  const { supervisor, closed } = setUp(t, [spec(), spec()]);
+  const threads = () => [...readdirSync('/proc/self/task')].length;
+  await until('both report their table', () => supervisor.seenGenerations().length === 2);
+  const before = threads();
+  for (let round = 1; round <= 3; round++) {
+    assert.equal(await supervisor.rest(), true);
+    assert.equal(closed.length, 2 * round);
+    supervisor.start([spec(), spec()]);
+    await until('both report their table', () => supervisor.seenGenerations().length === 2);
+    assert.equal(threads(), before);
+  }
+  supervisor.fail(0, 'fail');
+  await until('a worker is still started again', () => supervisor.status()[0]?.restarts === 1);
+});
+
+test('a rest with a task that does not return says so', async (t) => {
+  const { supervisor } = setUp(t, [spec(FAKE_LOADING), spec()]);
+  assert.equal(await supervisor.rest(), false);
 });
 
 test('a worker that throws is started again; the others go on and its counters stay', async (t) => {
