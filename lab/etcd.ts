@@ -45,6 +45,11 @@ export class EtcdServer {
     return server;
   }
 
+  /** Its process; undefined before the first start. */
+  get pid(): number | undefined {
+    return this.process?.pid;
+  }
+
   get endpoint(): string {
     const { tls, clientPort } = this.options;
     return `${tls ? 'https' : 'http'}://${this.address}:${clientPort}`;
