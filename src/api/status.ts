@@ -13,7 +13,9 @@ export const nodeShape = z.object({
 
 export const leaseShape = z.object({
   key: text('as in the store: 10.244.1.0-24'),
-  state: text('held, lost (being put back) or taken (by another node)'),
+  state: text(
+    'held, lost (being put back), taken (by another node) or remembered (the store has not answered since the start)',
+  ),
   isPermanent: z.boolean().describe('a reservation: never renewed'),
   expiresAt: time('when it ends unless it is renewed; null: never').nullable(),
 });
@@ -22,7 +24,11 @@ export const storeShape = z.object({
   name: text('where it is, without secrets; the first word is its kind'),
   ok: z.boolean().describe('it answers'),
   message: text('why not, "" when it does'),
-  lastEventAt: time('the newest list of leases'),
+  since: time('it answers, or does not: see ok'),
+  lastEventAt: time('the newest list of leases; null: none since the start').nullable(),
+  rememberedAt: time(
+    'this node started from memory: when the store said last what it forwards by; null: the store has answered',
+  ).nullable(),
 });
 
 /** The peers in sum; /peers has each. */

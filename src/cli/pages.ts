@@ -9,6 +9,7 @@ import {
   firewallShape,
   leaseShape,
   nodeShape,
+  storeShape,
   statusShape as wholeStatusShape,
   workerShape,
 } from '../api/status.ts';
@@ -21,6 +22,7 @@ export const statusShape = wholeStatusShape
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
+    store: storeShape.partial({ since: true, rememberedAt: true }),
     firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
     workers: z.array(workerShape.partial().required({ state: true, restarts: true })).optional(),

@@ -35,6 +35,13 @@ export function renderAge(ms: number): string {
   return `${Math.floor(seconds / 3600)}h`;
 }
 
+/** "0 minutes", "1 minute", "90 minutes", "50h". */
+export function renderMinutes(ms: number): string {
+  const minutes = Math.max(0, Math.floor(ms / 60_000));
+  if (minutes > 120) return `${Math.floor(minutes / 60)}h`;
+  return `${minutes} minute${minutes === 1 ? '' : 's'}`;
+}
+
 /** "1 warning", "2 warnings", "12.3k packets". */
 export function renderAmount(amount: number, one: string): string {
   const count = renderCount(amount);

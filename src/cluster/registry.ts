@@ -4,8 +4,10 @@
  * expires, such as Kubernetes' Node objects, is another one. (flannel cuts at the same place: pkg/subnet/subnet.go, Manager.)
  *
  * Calls throw a WeftError: ERR_STORE_UNAVAILABLE when the registry does not answer, ERR_STORE_REFUSED when it refuses us, ERR_CONFIG
- * when something in it must be repaired first. Who calls tries again after any of these three; every other error is final.
+ * when something in it must be repaired first. Who calls tries again after any of these three ({@link passes}); every other error is
+ * final.
  */
+import { WeftError } from '../shared/errors.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from './lease/lease.ts';
 import type { NetworkConfig } from './network-config.ts';
 
@@ -26,9 +28,10 @@ export interface LeaseList {
 
 /**
  * held: the registry has our lease as we wrote it · lost: it is gone and is being put back · taken: another node's value is in it, or
- * another node leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look.
+ * another node leased the same addresses. Traffic of a taken subnet goes astray whatever we do; people must look. remembered: the
+ * registry has not answered since the start; our lease is as it was before (remember/).
  */
-export type LeaseState = 'held' | 'lost' | 'taken';
+export type LeaseState = 'held' | 'lost' | 'taken' | 'remembered';
 
 /** This node's own lease. The registry keeps it (renews it, puts it back) until {@link stop}; it stays in the registry after that. */
 export interface HeldLease {
@@ -40,6 +43,16 @@ export interface HeldLease {
   /** Other attributes under the same lease, because the underlay's address changed. Tried again in the background until it succeeds. */
   publish(attributes: LeaseAttributes): Promise<void>;
   stop(): void;
+}
+
+/** When a node may start with what it remembers of a registry that does not answer (remember/): the registry's own rules. */
+export interface MemoryPolicy {
+  /** What must be the same for a memory to be of use: place, and this node's name where nodes have names. No secrets. */
+  readonly of: string;
+  /** Until when our lease may be used unconfirmed, ms since the epoch by our clock; undefined: as long as it takes. */
+  until(own: Lease): number | undefined;
+  /** Whether a node with these attributes is the one that had this lease. */
+  isOurs(own: Lease, attributes: LeaseAttributes): boolean;
 }
 
 export interface JoinWish {
@@ -54,6 +67,10 @@ export interface Registry {
   readonly name: string;
   /** Where the network config belongs, for messages. */
   readonly configPlace: string;
+  /** Absent: a node never starts without this registry's answer. */
+  readonly memory?: MemoryPolicy;
+  /** Set while all that it says is only remembered: when the registry itself said it last, ms since the epoch. */
+  readonly rememberedAtMs?: number | undefined;
   /** Text of the network config; undefined when there is none yet. */
   readConfig(): Promise<string | undefined>;
   list(): Promise<LeaseList>;
@@ -61,7 +78,7 @@ export interface Registry {
   join(wish: JoinWish): Promise<HeldLease>;
   /**
    * Calls back after each change with a whole list, and with the error while the registry does not answer (then again with a list).
-   * Never rests on single events. Ends when `signal` aborts.
+   * Never rests on single events. Ends when `signal` aborts. After a WeftError that does not pass nothing follows: start again.
    */
   watch(
     onList: (list: LeaseList) => void,
@@ -74,3 +91,9 @@ export interface Registry {
   nodeReady?(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Whether the same call may succeed later. */
+export function passes(error: unknown): boolean {
+  return error instanceof WeftError && PASSING.includes(error.code);
+}
+const PASSING: readonly string[] = ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED', 'ERR_CONFIG'];

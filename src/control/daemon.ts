@@ -130,7 +130,7 @@ export class Daemon implements Node {
     );
     this.found = external;
     log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
-    const { leases } = await this.patience.until(() => this.registry.list());
+    const { leases } = await this.ask(() => this.registry.list());
 
     // ---- above: only reads; below: changes this machine and the registry ----
 
@@ -149,7 +149,7 @@ export class Daemon implements Node {
     const attributes = await backend.attributes();
     const own = await this.join({ config, attributes, previous: previous.subnets });
     const scope = { config, own };
-    const first = await this.patience.until(() => this.registry.list());
+    const first = await this.ask(() => this.registry.list());
     await backend.start(own.lease, this.membership.begin(first, scope));
     this.phase = 'installing firewall rules';
     this.rules = await host.startRules(config, own.lease, previous.prefixes, settings, log);
@@ -239,17 +239,24 @@ export class Daemon implements Node {
   /** A missing or bad config can be written or repaired while we wait. */
   private readConfig(): Promise<NetworkConfig> {
     return this.patience.until(async () => {
-      const text = await this.registry.readConfig();
+      const text = await this.membership.ask(() => this.registry.readConfig());
       if (text !== undefined) return parseNetworkConfig(text);
       const message = `no network config yet; write ${this.registry.configPlace}`;
       throw new WeftError('ERR_CONFIG', EXIT.config, message);
     });
   }
 
+  /** For as long as it takes. */
+  private ask<T>(call: () => Promise<T>): Promise<T> {
+    return this.patience.until(() => this.membership.ask(call));
+  }
+
   private async join(wish: JoinWish): Promise<HeldLease> {
-    const own = await this.patience.until(() => this.registry.join(wish));
+    const own = await this.ask(() => this.registry.join(wish));
     this.lease = own;
-    this.log.info({ key: own.lease.key, ...expiryField(own.lease) }, 'lease acquired');
+    const { lease, state } = own;
+    const how = state === 'remembered' ? 'lease remembered' : 'lease acquired';
+    this.log.info({ key: lease.key, ...expiryField(lease) }, how);
     return own;
   }
 
@@ -348,6 +355,11 @@ export class Daemon implements Node {
   }
 
   // ---- while it runs, and its end ----
+
+  /** Rejects with what a running daemon can't get over. */
+  get failed(): Promise<never> {
+    return this.membership.failed;
+  }
 
   /** SIGHUP: looks at the registry again; forwarding goes on meanwhile. What only a restart can change is said. */
   async reload(): Promise<void> {

@@ -1,6 +1,7 @@
 /** weftd: flags, signals, exit codes. */
 import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
+import { remembering } from '../cluster/remember/remembering-registry.ts';
 import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
 import { helpText, type Parsed, parseFlags } from '../options/flags.ts';
@@ -50,8 +51,9 @@ async function createDaemon(
   const addon = loadAddon();
   const fds = FdStore.fromEnvironment(addon, process.env);
   const clock = systemClock;
-  const { renewMarginMs, workers } = settings;
-  const registry = await createRegistry(settings.store, { renewMarginMs, log, clock });
+  const { renewMarginMs, workers, startFromMemory, stateFolder } = settings;
+  const live = await createRegistry(settings.store, { renewMarginMs, log, clock });
+  const registry = startFromMemory ? remembering(live, { folder: stateFolder, log, clock }) : live;
   const options = effectiveOptions(parsed);
   const program = { node: process.version, kernel: os.release() };
   log.info({ store: registry.name, workers, ...program }, `weft ${programVersion()} starts`);
@@ -80,7 +82,7 @@ async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
     const started = daemon.start();
     await Promise.race([started, ended]);
     started.catch(() => undefined); // a start that is cut short by a signal fails on purpose
-    return await ended;
+    return await Promise.race([ended, daemon.failed]);
   } finally {
     // What fails here must not hide why it ends.
     await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));

@@ -18,7 +18,10 @@ export interface StoreState {
   ok: boolean;
   /** why not, '' when ok */
   message: string;
-  lastEventAt: Date;
+  /** of {@link ok} */
+  since: Date;
+  /** the newest list of leases; undefined: none yet */
+  lastEventAt: Date | undefined;
 }
 
 /** What is not as it should be; '' where all is well. */
@@ -52,7 +55,7 @@ export interface Node {
   readonly phase: string;
   /** what went wrong with that at the last try, '' if nothing */
   readonly waitsFor: string;
-  readonly registry: Pick<Registry, 'name' | 'configPlace'>;
+  readonly registry: Pick<Registry, 'name' | 'configPlace' | 'rememberedAtMs'>;
   readonly store: StoreState;
   /** lists that the registry's watch delivered, and how often it failed */
   readonly storeCounts: Readonly<Record<'lists' | 'failures', number>>;

@@ -1,6 +1,7 @@
 /** `weft cleanup`: removes what weftd leaves on a host: devices, routes, firewall rules, files. The lease stays in the store. */
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { MEMORY_FILE } from '../cluster/remember/memory-file.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { isAnswering } from '../shared/socket.ts';
 import { type Exec, exec } from './exec.ts';
@@ -9,11 +10,13 @@ import { ipJson, LINK, ROUTE } from './ip-json.ts';
 import { isOwnDevice } from './own-devices.ts';
 import { ROUTE_PROTOCOL } from './routes.ts';
 
+const STATE_FILES = ['state.json', MEMORY_FILE];
+
 export interface CleanupWishes {
   adminSocket: string;
   subnetFile: string;
   stateFolder: string;
-  /** keep the state folder, so that the next start has the same MACs */
+  /** keep the state folder, so that the next start has the same MACs and can do without the store */
   keepState: boolean;
 }
 
@@ -53,7 +56,7 @@ async function removeRoutes(run: Exec): Promise<string[]> {
 
 async function removeFiles(wishes: CleanupWishes): Promise<string[]> {
   const { adminSocket, subnetFile, stateFolder, keepState } = wishes;
-  const state = keepState ? [] : [path.join(stateFolder, 'state.json')];
+  const state = keepState ? [] : STATE_FILES.map((name) => path.join(stateFolder, name));
   const removed: string[] = [];
   for (const file of [adminSocket, subnetFile, ...state]) {
     if (!(await exists(file))) continue;

@@ -194,6 +194,12 @@ export const OPTIONS: readonly Option[] = [
     'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
   ),
   own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
+  own(
+    'start-from-memory',
+    'bool',
+    true,
+    'start with what was known last when the store does not answer, until the own lease ends; false = wait for the store',
+  ),
   {
     ...own(
       'probe-seconds',

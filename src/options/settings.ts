@@ -45,6 +45,7 @@ export interface Settings {
   /** the web page; undefined = off */
   adminListen: ListenAddress | undefined;
   stateFolder: string;
+  startFromMemory: boolean;
   /** 0 = no echoes in the background */
   probeMs: number;
   /** 0 = peers can't ask what this node reaches */
@@ -108,6 +109,7 @@ export function toSettings(values: Values): Settings {
     adminSocket: values['admin-socket'] as string,
     adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,
+    startFromMemory: values['start-from-memory'] as boolean,
     probeMs: numberOf(values, 'probe-seconds') * 1000,
     reachPort: numberOf(values, 'reach-port'),
     logFormat: choiceOf<LogFormat>(values, 'log-format'),

@@ -10,6 +10,8 @@ export const EXIT = {
   internal: 70,
   /** the operating system lacks something: /dev/net/tun, a command, a free port */
   os: 71,
+  /** what it started with holds no more (sysexits EX_TEMPFAIL): start it again */
+  again: 75,
   noPermission: 77,
   config: 78,
 } as const;

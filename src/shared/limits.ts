@@ -27,3 +27,5 @@ export const CAPTURE_BURST = 2_000;
 export const ECHOES_PER_SECOND = 200;
 /** Bytes of another daemon's row: a thousand cells take some 80 kB. */
 export const REACH_ANSWER_BYTES_MAX = 256 << 10;
+/** Bytes of the file from which a node may start: a full table of leases with some 300 bytes each, and room. */
+export const MEMORY_BYTES_MAX = 32 << 20;

@@ -2,7 +2,7 @@
  * A weftd whose descriptors outlive it: native/tools/fd-keeper stands for systemd's descriptor store, watchdog and restart. The real
  * one is tested where a whole Debian boots.
  */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Lab } from '../../lab/lab.ts';
 import type { LabProcess } from '../../lab/process.ts';
@@ -29,6 +29,7 @@ export class KeptDaemon {
   ): Promise<KeptDaemon> {
     const file = (name: string): string => path.join(lab.scope.tempDir, `${node.name}.${name}`);
     const argumentsFile = file('arguments');
+    rmSync(file('notify'), { force: true }); // of an earlier one
     const program = await buildTool('fd-keeper');
     const words = [...(options.prefix ?? []), ...node.command()];
     writeFileSync(argumentsFile, words.join('\n'));

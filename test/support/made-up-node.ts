@@ -45,7 +45,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
     phase: '',
     waitsFor: '',
     registry: { name: 'file:/none', configPlace: '/none/config' },
-    store: { ok: true, message: '', lastEventAt: START },
+    store: { ok: true, message: '', since: START, lastEventAt: START },
     storeCounts: { lists: 1, failures: 0 },
     config: parseNetworkConfig(JSON.stringify(CONFIG)),
     external: {

@@ -5,7 +5,14 @@ import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';
 import { type Status, statusShape, uptimeMsOf } from '../pages.ts';
-import { renderAge, renderAmount, renderBits, renderBytes, sparkline } from '../render.ts';
+import {
+  renderAge,
+  renderAmount,
+  renderBits,
+  renderBytes,
+  renderMinutes,
+  sparkline,
+} from '../render.ts';
 import { addShow, fetchShape, type OnExit, promiseShape } from '../show.ts';
 import type { Style } from '../style.ts';
 
@@ -73,8 +80,11 @@ type Row = readonly [label: string, text: string];
 function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   const { store, node, lease, firewall, table, devices = [] } = status;
   const ago = (time: string): string => `${renderAge(Math.max(0, nowMs - Date.parse(time)))} ago`;
-  const state = store.ok ? style.good('ok') : style.bad(`UNAVAILABLE: ${store.message}`);
-  const rows: Row[] = [['store', `${store.name}  ${state}, last change ${ago(store.lastEventAt)}`]];
+  const rows: Row[] = [['store', storeText(store, style, nowMs)]];
+  if (store.rememberedAt) {
+    const text = `from memory, ${renderMinutes(nowMs - Date.parse(store.rememberedAt))} old`;
+    rows.push(['memory', style.warn(text)]);
+  }
   if (!node || !lease) return rows;
   const addresses = [node.publicIp, node.publicIpv6].filter(Boolean).join(', ');
   const held = lease.state === 'held' ? style.good('held') : style.bad(lease.state.toUpperCase());
@@ -93,6 +103,14 @@ function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   else if (firewall?.kind) rows.push(['firewall', `rules in place, by ${firewall.kind}`]);
   if (table) rows.push(['table', `generation ${table.generation}, ${ago(table.publishedAt)}`]);
   return [...rows, ...engineRows(status, style)];
+}
+
+function storeText(store: Status['store'], style: Style, nowMs: number): string {
+  const { name, ok, message, since, lastEventAt } = store;
+  const ageOf = (time: string): string => renderAge(Math.max(0, nowMs - Date.parse(time)));
+  const away = `UNAVAILABLE${since ? ` for ${ageOf(since)}` : ''}: ${message}`;
+  const changed = lastEventAt === null ? '' : `, last change ${ageOf(lastEventAt)} ago`;
+  return `${name}  ${ok ? style.good('ok') : style.bad(away)}${changed}`;
 }
 
 function expiryOf(expiresAt: string | null, nowMs: number): string {

@@ -4,7 +4,7 @@ import { loadAddon } from '../../memory/addon.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { verdictOf, whyNotHealthy } from '../health-text.ts';
-import { renderAge } from '../render.ts';
+import { renderAge, renderMinutes } from '../render.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { NOT_ROOT } from './rights.ts';
 import type { Judged } from './settings.ts';
@@ -172,15 +172,27 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     run: async (site) => {
       const status = await site.daemon();
       if (!status) return skipped(NO_DAEMON);
-      const ageMs = Date.now() - Date.parse(status.store.lastEventAt);
-      const age = `last event ${renderAge(ageMs)} ago`;
-      if (status.store.ok) return ok(age);
-      const text = `the daemon has lost its store (${status.store.message}); ${age}`;
-      const fix = 'bring the store back; forwarding goes on with the last table';
-      return ageMs > EVENT_AGE_MS ? fail(text, fix) : warn(text, fix);
+      return judgeStoreEvents(status.store, Date.now());
     },
   },
 ];
+
+/** Exported for tests. */
+export function judgeStoreEvents(store: StatusPage['store'], nowMs: number): Finding {
+  const { ok: isOk, message, lastEventAt, rememberedAt } = store;
+  const knownAt = lastEventAt ?? rememberedAt ?? null;
+  const ageMs = knownAt === null ? 0 : nowMs - Date.parse(knownAt);
+  const age = knownAt === null ? 'no list of leases yet' : `last event ${renderAge(ageMs)} ago`;
+  if (isOk) return ok(age);
+  if (rememberedAt)
+    return warn(
+      `the daemon started from memory, ${renderMinutes(ageMs)} old, because its store does not answer (${message})`,
+      'bring the store back before the lease ends: then this node stops forwarding',
+    );
+  const text = `the daemon has lost its store (${message}); ${age}`;
+  const fix = 'bring the store back; forwarding goes on with the last table';
+  return ageMs > EVENT_AGE_MS ? fail(text, fix) : warn(text, fix);
+}
 
 function allDrops({ drops }: StatusPage): Record<string, number> {
   return { ...drops?.outbound, ...drops?.inbound };

@@ -139,6 +139,11 @@ export function judgeLease(facts: LeaseFacts | undefined, nowMs: number): Findin
       `${key} is in another node's hands`,
       'two nodes have one public address, or a subnet was given twice: see duplicate-public-ip; then restart weftd',
     );
+  if (state === 'remembered')
+    return warn(
+      `${key} is what the daemon remembers; its store does not answer`,
+      'bring the store back',
+    );
   if (state !== '' && state !== 'held')
     return fail(`${key} is ${state}`, 'bring the store back, or restart weftd');
   if (expiresAtMs === undefined) return ok(`${key}, without expiry`);

@@ -59,6 +59,7 @@ function headLine(
     ...(lease ? [lease.key.split('&')[0]?.replace(/-(\d+)$/, '/$1') ?? ''] : []),
     ...(backend ? [`${backend} ${devices[0]?.device ?? ''}`.trim()] : []),
     `store ${store.ok ? style.good('ok') : style.bad('UNAVAILABLE')}`,
+    ...(store.rememberedAt ? [style.warn('from memory')] : []),
     `up ${renderAge(uptimeMsOf(status, atMs))}`,
   ];
   const state = isPaused

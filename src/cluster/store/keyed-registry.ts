@@ -1,6 +1,13 @@
 /** A registry over any key-value store: leases are keys that expire unless they are renewed (flannel pkg/subnet/etcd). */
-import { acquireLease, junkKeys, parseLeases } from '../lease/acquire.ts';
-import type { ClockReading, HeldLease, JoinWish, LeaseList, Registry } from '../registry.ts';
+import { acquireLease, isOwnAddress, junkKeys, parseLeases } from '../lease/acquire.ts';
+import type {
+  ClockReading,
+  HeldLease,
+  JoinWish,
+  LeaseList,
+  MemoryPolicy,
+  Registry,
+} from '../registry.ts';
 import { KeyedLease, type KeyedOptions } from './keyed-lease.ts';
 import type { Snapshot, Store } from './store.ts';
 
@@ -21,6 +28,15 @@ export class KeyedRegistry implements Registry {
 
   get configPlace(): string {
     return this.store.configPlace;
+  }
+
+  /** Who has a public address had its lease; when that has ended, others may have its subnet. */
+  get memory(): MemoryPolicy {
+    return {
+      of: `${this.name} ${this.configPlace}`,
+      until: ({ isPermanent, expiresAtMs }) => (isPermanent ? undefined : (expiresAtMs ?? 0)),
+      isOurs: (own, attributes) => isOwnAddress(own.attributes, attributes),
+    };
   }
 
   readConfig(): Promise<string | undefined> {

@@ -18,6 +18,7 @@ import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
+import { messageOf } from '../../shared/errors.ts';
 import {
   formatAddress,
   formatMac,
@@ -77,13 +78,22 @@ export class TunnelBackend implements Backend {
     this.macs = this.chooseMacs(names, leftovers, state.macs);
     await this.replace(leftovers, state);
     await this.plane.open(this.bindings());
-    const macs = { ...state.macs, ...this.macs };
-    await writeState(settings.stateFolder, { macs });
+    await this.keep({ macs: { ...state.macs, ...this.macs } });
+  }
+
+  /** A state folder that is full or read-only is no reason to cut pods off: peers learn another MAC from the lease. */
+  private async keep(state: NodeState): Promise<void> {
+    const { settings, log } = this.context;
+    try {
+      await writeState(settings.stateFolder, state);
+    } catch (error) {
+      log.warn(`state can't be written, the next start has other MACs: ${messageOf(error)}`);
+    }
   }
 
   /** A device that comes back has an owner: it is remembered, so that the next start does not take it away once more. */
   private async replace(leftovers: readonly Leftover[], state: Required<NodeState>): Promise<void> {
-    const { settings, log } = this.context;
+    const { log } = this.context;
     if (leftovers.length === 0) return;
     const owned = leftovers.find(({ mac }) => state.owned.includes(mac));
     if (owned) throw await ownedBySomebody(owned.name);
@@ -93,7 +103,7 @@ export class TunnelBackend implements Backend {
     }
     const returned = await comesBack(leftovers.map(({ name }) => name));
     if (!returned) return;
-    await writeState(settings.stateFolder, { ...state, owned: [returned.address ?? ''] });
+    await this.keep({ ...state, owned: [returned.address ?? ''] });
     throw await ownedBySomebody(returned.ifname);
   }
 

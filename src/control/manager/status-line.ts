@@ -16,7 +16,8 @@ export class StatusLine {
     const note = silent > 0 ? ` (${silent} unreachable)` : '';
     const count = `${peers.length} ${peers.length === 1 ? 'peer' : 'peers'}${note}`;
     const kind = registry.name.split(/[ :]/, 1)[0];
-    return `${count}, ${kind} ${store.ok ? 'ok' : 'unavailable'}, ${drops} drops/s`;
+    const memory = registry.rememberedAtMs === undefined ? '' : ' (from memory)';
+    return `${count}, ${kind} ${store.ok ? 'ok' : 'unavailable'}${memory}, ${drops} drops/s`;
   }
 
   private dropsPerSecond(totals: Totals | undefined): number {

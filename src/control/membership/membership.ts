@@ -4,14 +4,15 @@
  */
 import type { NetworkConfig } from '../../cluster/network-config.ts';
 import { leasesToPeers, type Peer, type Skipped } from '../../cluster/peers.ts';
-import type { HeldLease, LeaseList, Registry } from '../../cluster/registry.ts';
+import { type HeldLease, type LeaseList, passes, type Registry } from '../../cluster/registry.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf, WeftError } from '../../shared/errors.ts';
 import { type PlainLog, rarely } from '../../shared/repeats.ts';
 import type { Log } from '../log/log.ts';
 import type { StoreState } from '../node.ts';
 import { NewestInTurn, type Turn } from '../turn.ts';
 import { ignoredLeases } from './ignored-leases.ts';
+import { StoreHealth } from './store-health.ts';
 import { type Guarded, TableGuard } from './table-guard.ts';
 
 /** The cluster, and which of its leases is ours. */
@@ -38,13 +39,16 @@ export class Membership {
   twins: readonly string[] = [];
   /** why the newest list is not in force, '' when it is */
   problem = '';
-  store: StoreState;
+  /** Rejects when the watch met something that does not pass. */
+  readonly failed: Promise<never>;
   readonly counts = { lists: 0, failures: 0 };
   private readonly registry: Registry;
   private readonly log: Log;
   private readonly clock: Clock;
   private readonly guard = new TableGuard();
   private readonly rare: PlainLog;
+  private readonly health: StoreHealth;
+  private fail: (error: Error) => void = () => undefined;
   /** lists that wait to be applied, once {@link follow} was called */
   private lists: NewestInTurn<LeaseList> | undefined;
   private again: Timer | undefined;
@@ -54,7 +58,27 @@ export class Membership {
     this.log = log;
     this.clock = clock;
     this.rare = rarely(log, clock);
-    this.store = { ok: true, message: '', lastEventAt: new Date(clock.nowMs()) };
+    this.health = new StoreHealth(log, clock);
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.failed.catch(() => undefined); // nobody need listen
+  }
+
+  get store(): StoreState {
+    return this.health.state;
+  }
+
+  /** A call to the registry during the start, which waits and says why: it tells whether the registry answers. */
+  async ask<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await call();
+      if (this.registry.rememberedAtMs === undefined) this.health.answered();
+      return answer;
+    } catch (error) {
+      if (passes(error)) this.health.note(error);
+      throw error;
+    }
   }
 
   /** The peers to start with. */
@@ -131,17 +155,19 @@ export class Membership {
 
   private heard(list: LeaseList): void {
     this.counts.lists++;
-    if (!this.store.ok) this.log.info('the store is back');
-    this.store = { ok: true, message: '', lastEventAt: new Date(this.clock.nowMs()) };
+    this.health.listed();
     this.lists?.offer(list);
   }
 
   /** The last table stays in force for as long as the store is unavailable. */
   private unavailable(error: Error): void {
+    if (error instanceof WeftError && !passes(error)) {
+      this.fail(error);
+      return;
+    }
     this.counts.failures++;
     this.again?.stop();
     this.guard.storeDoubtful(this.clock.nowMs());
-    if (this.store.ok) this.log.error(`${error.message}; forwarding goes on with the last table`);
-    this.store = { ...this.store, ok: false, message: error.message };
+    this.health.failed(error);
   }
 }

@@ -12,7 +12,13 @@ export interface HealthFacts {
   nowMs: number;
   /** what the start waits for */
   phase: string;
-  store: { name: string; ok: boolean; message: string };
+  store: {
+    name: string;
+    ok: boolean;
+    message: string;
+    /** what is in force is only remembered: when the store said it, ms since the epoch */
+    rememberedAtMs?: number;
+  };
   lease: { key: string; state: string; expiresAtMs?: number; marginMs: number } | undefined;
   workers: readonly { state: string; restarts: number }[];
   heldPeers: number;
@@ -346,12 +352,13 @@ function storeWarnings(facts: HealthFacts): Found[] {
         )
       : undefined,
     clockWarning(facts),
+    memoryWarning(facts),
     store.ok
       ? undefined
       : warning(
           'store-away',
           'The store does not answer',
-          `${store.name}: ${store.message}; forwarding goes on with the last table`,
+          `${store.name}: ${store.message}; ${facts.phase === '' ? 'forwarding goes on with the last table' : 'this node waits for it'}`,
           'new nodes are not seen and the lease is not renewed until it is back: look at the store and the way to it',
         ),
     tableProblem !== ''
@@ -371,6 +378,22 @@ function storeWarnings(facts: HealthFacts): Found[] {
         )
       : undefined,
   ];
+}
+
+function memoryWarning({ store, lease, nowMs }: HealthFacts): Found {
+  const { rememberedAtMs } = store;
+  if (rememberedAtMs === undefined) return undefined;
+  const minutes = Math.max(0, Math.floor((nowMs - rememberedAtMs) / 60_000));
+  const until =
+    lease?.expiresAtMs === undefined
+      ? ''
+      : `, until its lease ends at ${new Date(lease.expiresAtMs).toISOString()}`;
+  return warning(
+    'from-memory',
+    'This node forwards from memory',
+    `the store has not answered since the start; what it said ${minutes} min ago is in force${until}`,
+    'bring the store back before then; a node that changed meanwhile shows as unreachable',
+  );
 }
 
 /** Reasons that tell of a fault somewhere else, and what they mean for the node. */

@@ -64,14 +64,29 @@ function addState(registry: Registry, node: Node): void {
   gauge(registry, 'weft_ready', '1 when /readyz says ready.', () =>
     node.whyNotReady() === '' ? 1 : 0,
   );
-  gauge(registry, 'weft_store_up', '1 when the last call to the store succeeded.', () =>
-    node.store.ok ? 1 : 0,
+  gauge(
+    registry,
+    'weft_store_up',
+    '1 when the last call to the store succeeded; 0 before the first.',
+    () => (node.store.ok ? 1 : 0),
   );
   gauge(
     registry,
     'weft_store_last_list_timestamp_seconds',
     'When the store last told the leases.',
-    () => node.store.lastEventAt.getTime() / 1000,
+    () => node.store.lastEventAt && node.store.lastEventAt.getTime() / 1000,
+  );
+  gauge(
+    registry,
+    'weft_from_memory',
+    '1 while the node, which started without its store, forwards by what it remembers.',
+    () => (node.registry.rememberedAtMs === undefined ? 0 : 1),
+  );
+  gauge(
+    registry,
+    'weft_memory_timestamp_seconds',
+    'When the store said last what the node forwards by; only while it does so from memory.',
+    () => node.registry.rememberedAtMs && node.registry.rememberedAtMs / 1000,
   );
   counter(
     registry,

@@ -97,7 +97,12 @@ function factsOf(
   return {
     nowMs,
     phase: node.phase,
-    store: { name: registry.name, ok: store.ok, message: store.message },
+    store: {
+      name: registry.name,
+      ok: store.ok,
+      message: store.message,
+      ...(registry.rememberedAtMs !== undefined && { rememberedAtMs: registry.rememberedAtMs }),
+    },
     lease: lease && {
       key: lease.lease.key,
       state: lease.state,

@@ -10,7 +10,7 @@ import type { SelfWatch } from '../../observe/self-watch.ts';
 import type { ShortcutSummary } from '../../plane/shortcut.ts';
 
 export function statusPage(node: Node, watch: SelfWatch): StatusPage {
-  const { external, config, lease, backend, registry, store, problems, firewallKind } = node;
+  const { external, config, lease, backend, problems, firewallKind } = node;
   const notReady = node.whyNotReady();
   const plane = backend?.status();
   return {
@@ -24,7 +24,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     backend: config?.backend.type ?? null,
     lease: lease ? leaseJson(lease) : null,
     mtu: lease ? (backend?.podMtu() ?? null) : null,
-    store: { name: registry.name, ...store, lastEventAt: store.lastEventAt.toISOString() },
+    store: storeJson(node),
     firewall:
       problems.firewall === undefined
         ? null
@@ -44,6 +44,18 @@ function nodeJson({ name, public4, public6 }: ExternalInterface): StatusPage['no
     interface: name,
     publicIp: public4 ? formatAddress(public4) : null,
     publicIpv6: public6 ? formatAddress(public6) : null,
+  };
+}
+
+function storeJson({ registry, store }: Node): StatusPage['store'] {
+  const { rememberedAtMs } = registry;
+  return {
+    name: registry.name,
+    ok: store.ok,
+    message: store.message,
+    since: store.since.toISOString(),
+    lastEventAt: store.lastEventAt?.toISOString() ?? null,
+    rememberedAt: rememberedAtMs === undefined ? null : new Date(rememberedAtMs).toISOString(),
   };
 }
 

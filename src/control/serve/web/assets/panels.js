@@ -47,6 +47,12 @@ export function showWarnings(health, nowMs) {
   );
 }
 
+function storeNote({ ok, message, lastEventAt, rememberedAt }, nowMs) {
+  if (rememberedAt) return `as it was ${ago(rememberedAt, nowMs)}; ${message}`;
+  if (!ok) return message;
+  return lastEventAt === null ? '' : `changed ${ago(lastEventAt, nowMs)}`;
+}
+
 /** {name, value, note, state} for each tile; what the daemon does not tell has none. */
 function tiles(status, nowMs) {
   const { lease, store, workers, peers, mtu, devices, firewall, table } = status;
@@ -67,8 +73,8 @@ function tiles(status, nowMs) {
       : { name: 'Lease', value: 'none', note: status.notReady ?? '', state: 'bad' },
     {
       name: 'Store',
-      value: store.ok ? 'connected' : 'away',
-      note: store.ok ? `changed ${ago(store.lastEventAt, nowMs)}` : store.message,
+      value: store.ok ? 'connected' : store.rememberedAt ? 'away, from memory' : 'away',
+      note: storeNote(store, nowMs),
       state: store.ok ? 'good' : 'warn',
     },
     workers && {
