@@ -112,7 +112,10 @@ describe('netns: a node that starts without its etcd', () => {
     assert.match(metrics, /^weft_memory_timestamp_seconds 1\d{9}/m);
     const lost = await lostDuring(lab, storeReturns);
     assert.equal(lost, 0);
-    assert.match((await healthPage(node(0), HEALTH_PORT, '/metrics')).body, /^weft_from_memory 0$/m);
+    assert.match(
+      (await healthPage(node(0), HEALTH_PORT, '/metrics')).body,
+      /^weft_from_memory 0$/m,
+    );
     assert.match(node(0).log, /what was remembered holds/);
   });
 

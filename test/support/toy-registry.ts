@@ -9,6 +9,7 @@ import type {
   JoinWish,
   LeaseList,
   LeaseState,
+  MemoryPolicy,
   Registry,
 } from '../../src/cluster/registry.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../src/shared/address.ts';
@@ -36,6 +37,12 @@ export function toyLease(n: number, attributes: Partial<LeaseAttributes> = {}): 
 export class ToyRegistry implements Registry {
   readonly name = 'toy registry';
   readonly configPlace = 'the test';
+  /** Nodes have names here, and nothing ends. */
+  readonly memory: MemoryPolicy = {
+    of: 'toy registry, node-1',
+    until: () => undefined,
+    isOurs: ({ key }) => key === 'node-1',
+  };
   config: string | undefined;
   /** thrown by the next calls while it is set */
   failure: Error | undefined;

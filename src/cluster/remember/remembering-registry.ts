@@ -197,7 +197,9 @@ export class RememberingRegistry implements Registry {
     const leftMs = (this.askedAtMs as number) + PATIENCE_MS - this.clock.nowMs();
     return new Promise((resolve, reject) => {
       const timer = this.clock.after(Math.min(PATIENCE_MS, Math.max(0, leftMs)), () =>
-        reject(unavailable(this.silence || `store ${this.name}: no answer for ${PATIENCE_MS / 1_000} s`)),
+        reject(
+          unavailable(this.silence || `store ${this.name}: no answer for ${PATIENCE_MS / 1_000} s`),
+        ),
       );
       void answer.then(resolve, reject).finally(() => timer.stop());
     });

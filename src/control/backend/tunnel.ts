@@ -18,7 +18,6 @@ import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
 import type { Totals } from '../../memory/counters.ts';
-import { messageOf } from '../../shared/errors.ts';
 import {
   formatAddress,
   formatMac,
@@ -27,6 +26,7 @@ import {
   type Prefix,
   prefixContains,
 } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
 import type { Observation } from '../observe/observation.ts';
 import { type Binding, type Link, Plane } from '../plane/plane.ts';
 import { type NodeState, readState, writeState } from '../plane/state.ts';

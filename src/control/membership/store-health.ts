@@ -44,8 +44,9 @@ export class StoreHealth {
   /** An outage is said, and each other reason that it has later. */
   failed(error: Error): void {
     const { ok, message } = this.state;
-    const isNews = ok || (error.message !== message && this.reasons.passes(reasonOf(error)));
-    if (isNews) this.log.error(`${error.message}; forwarding goes on with what was known`);
+    const isRare = this.reasons.passes(reasonOf(error));
+    if (ok || (error.message !== message && isRare))
+      this.log.error(`${error.message}; forwarding goes on with what was known`);
     this.note(error);
   }
 

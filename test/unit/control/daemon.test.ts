@@ -157,6 +157,49 @@ test('a registry that breaks down leaves the table as it is, and what vanished m
   assert.ok(host.inForce.includes('node-2'), 'the doubt lasts for the grace time');
 });
 
+test('a registry that was never reached is unavailable from the start on, until it answers', async (t) => {
+  const { daemon, registry, clock } = setUp(t);
+  const since = new Date(clock.nowMs());
+  assert.deepEqual(daemon.store, {
+    ...{ ok: false, message: 'no answer yet' },
+    ...{ since, lastEventAt: undefined },
+  });
+  registry.failure = new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, 'gone fishing');
+  const started = daemon.start();
+  await until('the start waits', () => daemon.waitsFor !== '');
+  await clock.move(1_000);
+  assert.deepEqual([daemon.store.message, daemon.store.since], ['gone fishing', since]);
+  registry.failure = undefined;
+  await clock.move(1_000);
+  await started;
+  assert.deepEqual([daemon.store.ok, daemon.store.message], [true, '']);
+  assert.equal(daemon.store.since.getTime(), since.getTime() + 2_000);
+});
+
+test('an outage is logged once for each reason, whatever numbers are in it; the next outage again', async (t) => {
+  const { daemon, registry, messages } = setUp(t);
+  await daemon.start();
+  registry.put(toyLease(2));
+  const reasons = ['refused by :1', 'refused by :2', 'authentication failed', 'refused by :1'];
+  for (const reason of [...reasons, 'refused by :1']) registry.breakDown(new Error(reason));
+  const said = () => messages.filter((text) => / goes on with what was known/.test(text));
+  assert.deepEqual(
+    said().map((text) => text.split(';')[0]),
+    ['refused by :1', 'authentication failed'],
+  );
+  assert.equal(daemon.store.message, 'refused by :1');
+  registry.put(toyLease(3));
+  registry.breakDown(new Error('refused by :1'));
+  assert.equal(said().length, 3);
+});
+
+test('a registry whose watch ends for good ends the daemon', async (t) => {
+  const { daemon, registry } = setUp(t);
+  await daemon.start();
+  registry.breakDown(new WeftError('ERR_MEMORY', EXIT.again, 'our subnet was given away'));
+  await assert.rejects(daemon.failed, { exitCode: 75 });
+});
+
 test('leases that did not become peers are known with the reason, and who has our own address', async (t) => {
   const { daemon, registry } = setUp(t);
   await daemon.start();

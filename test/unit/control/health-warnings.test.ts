@@ -60,6 +60,7 @@ test('each state has its code', () => {
   const states: [string, Partial<HealthFacts>][] = [
     ['not-started', { phase: 'waiting for a lease' }],
     ['store-away', { store: { name: 's', ok: false, message: 'gone' } }],
+    ['from-memory', { store: { name: 's', ok: true, message: '', rememberedAtMs: 1 } }],
     ['lease-taken', { lease: { ...lease, state: 'taken' } }],
     ['lease-lost', { lease: { ...lease, state: 'lost' } }],
     ['lease-expired', { lease: { ...lease, expiresAtMs: NOW - 1 } }],
