@@ -233,8 +233,14 @@ describe('netns: a node that starts while the folder of its store is not mounted
     await until('pods talk', () => answers(lab));
     await until('it is said', () => (daemon?.count(/memory.json can't be written/) ?? 0) > 0);
     assert.equal((await statusOf(node(0))).lease.state, 'held');
-    const inside = path.join('/proc', String(pid), 'root', node(0).stateDir);
-    const { stdout } = await run('ls', ['-A', inside]);
+    const { stdout } = await run('nsenter', [
+      '-t',
+      String(pid),
+      '-m',
+      'ls',
+      '-A',
+      node(0).stateDir,
+    ]);
     assert.equal(stdout.trim(), 'full', 'no draft is left');
   });
 });

@@ -14,6 +14,7 @@ import {
 import { DEVICE_CHECKS } from './device-checks.ts';
 import { FIREWALL_CHECKS } from './firewall-checks.ts';
 import { HOST_CHECKS } from './host-checks.ts';
+import { MEMORY_CHECK } from './memory-check.ts';
 import { NEIGHBOUR_CHECKS } from './neighbour-checks.ts';
 import { probeOverlay } from './overlay-probe.ts';
 import { PATH_CHECKS } from './path-checks.ts';
@@ -28,6 +29,7 @@ export const CHECKS: readonly Check[] = [
   ...PROGRAM_CHECKS,
   ...HOST_CHECKS,
   ...STORE_CHECKS,
+  MEMORY_CHECK,
   ...UNDERLAY_CHECKS,
   ...PATH_CHECKS,
   ...DEVICE_CHECKS,

@@ -10,7 +10,7 @@ import type { PlainLog } from '../../shared/repeats.ts';
 import { decodeMemory, encodeMemory, type Memory } from './memory.ts';
 
 export const MEMORY_FILE = 'memory.json';
-/** Nobody but root reads it. */
+/** Nobody else reads it. */
 const MODE = 0o600;
 const WRITABLE_BY_OTHERS = 0o022;
 /** Between two writes: what changes all the time must not wear out a card. */
@@ -93,15 +93,20 @@ export class MemoryFile {
   }
 }
 
-/** What a file remembers, or why it is not trusted; undefined where there is none. Never throws. */
-export async function readMemory(file: string): Promise<Memory | string | undefined> {
+/** What a file of this user remembers, or why it is not trusted; undefined where there is none. Never throws. */
+export async function readMemory(
+  file: string,
+  owner = process.geteuid?.(),
+): Promise<Memory | string | undefined> {
   try {
     const handle = await open(
       file,
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
     );
     try {
-      return whyNotTrusted(await handle.stat()) ?? decodeMemory(await handle.readFile('utf8'));
+      return (
+        whyNotTrusted(await handle.stat(), owner) ?? decodeMemory(await handle.readFile('utf8'))
+      );
     } finally {
       await handle.close();
     }
@@ -110,10 +115,10 @@ export async function readMemory(file: string): Promise<Memory | string | undefi
   }
 }
 
-function whyNotTrusted(stat: Stats): string | undefined {
+function whyNotTrusted(stat: Stats, owner: number | undefined): string | undefined {
   const { uid, mode, size } = stat;
   if (!stat.isFile()) return 'it is no regular file';
-  if (uid !== process.geteuid?.()) return `it belongs to user ${uid}`;
+  if (uid !== owner) return `it belongs to user ${uid}`;
   if ((mode & WRITABLE_BY_OTHERS) !== 0)
     return `others may write it (mode ${(mode & 0o777).toString(8)}); remove it, or "chmod 600" when you trust it`;
   if (size > MEMORY_BYTES_MAX) return `${size} bytes are too many`;

@@ -9,6 +9,7 @@ import {
   judgeReversePath,
   judgeTun,
 } from '../../../src/cli/doctor/host-checks.ts';
+import { judgeMemory } from '../../../src/cli/doctor/memory-check.ts';
 import { judgeOverlay, judgePaths, judgeUdp } from '../../../src/cli/doctor/path-checks.ts';
 import { socketInodes } from '../../../src/cli/doctor/port-holder.ts';
 import {
@@ -16,6 +17,7 @@ import {
   judgeFlags,
   judgeHardening,
   judgeNode,
+  judgeStoreEvents,
 } from '../../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
 import { renderDoctor } from '../../../src/cli/doctor/render.ts';
@@ -134,8 +136,41 @@ test('interface, NAT, clock, lease', () => {
   assert.equal(judgeLease({ key: 'k', state: 'taken', expiresAtMs: undefined }, 0).status, 'fail');
   assert.equal(judgeLease({ key: 'k', state: 'held', expiresAtMs: 60_000 }, 0).status, 'warn');
   assert.equal(judgeLease({ key: 'k', state: '', expiresAtMs: 0 }, 60_000).status, 'fail');
+  assert.equal(judgeLease({ key: 'k', state: 'remembered', expiresAtMs: 9 }, 0).status, 'warn');
   assert.equal(judgeNoLease(undefined, []).status, 'skipped');
   assert.equal(judgeNoLease({}, []).status, 'warn');
+});
+
+test('start without the store: what is remembered, and why it would not do', () => {
+  const own: Lease = {
+    ...{ key: '10.5.1.0-24', attributes: { backendType: 'vxlan' } },
+    ...{ isPermanent: false, expiresAtMs: 3_600_000, revision: '' },
+  };
+  const memory = { of: 's', savedAtMs: 0, config: '', own, others: [] };
+  assert.deepEqual(judgeMemory('/m', memory, 600_000), {
+    status: 'ok',
+    text: '10.5.1.0-24 and 0 other nodes, 10 minutes old, good for 50min',
+  });
+  assert.match(
+    judgeMemory('/m', memory, 3_600_000).text,
+    /0 other nodes, 60 minutes old; .* has ended/,
+  );
+  const permanent = { ...memory, own: { ...own, isPermanent: true } };
+  assert.equal(judgeMemory('/m', permanent, 3_600_000).status, 'ok');
+  assert.match(judgeMemory('/m', 'it is damaged', 0).text, /^\/m is not used: it is damaged/);
+  assert.equal(judgeMemory('/m', undefined, 0).status, 'skipped');
+});
+
+test('the watch of the store: from memory is a warning, however old it is', () => {
+  const store = { name: 's', ok: false, message: 'gone', lastEventAt: null };
+  const rememberedAt = new Date(0).toISOString();
+  const found = judgeStoreEvents({ ...store, rememberedAt }, 7_200_000);
+  assert.equal(found.status, 'warn');
+  assert.match(found.text, /started from memory, 120 minutes old, because .*\(gone\)/);
+  assert.match(judgeStoreEvents(store, 0).text, /lost its store \(gone\); no list of leases yet/);
+  const lastEventAt = rememberedAt;
+  assert.equal(judgeStoreEvents({ ...store, lastEventAt }, 7_200_000).status, 'fail');
+  assert.equal(judgeStoreEvents({ ...store, ok: true, lastEventAt }, 7_200_000).status, 'ok');
 });
 
 test('hardening: what was given up and what was not, once for threads that are alike', () => {

@@ -66,6 +66,15 @@ test('status says what is wrong, for how long, and what to do', () => {
   assert.match(text, /sent {7}1\.23k packets\/s {3}1\.00 Mbit\/s {3}5 packets, 2\.0 KiB/);
 });
 
+test('status: from memory, and how old; a store that was never reached has had no change', () => {
+  const rememberedAt = new Date(NOW - 12 * 60_000).toISOString();
+  const store = { ...status.store, since: START, lastEventAt: null, rememberedAt };
+  const text = renderStatus({ ...status, store }, PLAIN, NOW, 100);
+  assert.match(text, /store {5}file:\/s {2}UNAVAILABLE for 60s: gone\n/);
+  assert.match(text, /memory {4}from memory, 12 minutes old\n/);
+  assert.doesNotMatch(renderStatus(status, PLAIN, NOW, 100), /from memory/);
+});
+
 test('status: the three most frequent drop reasons, each with advice', () => {
   const text = renderStatus(status, PLAIN, NOW, 100);
   assert.match(
