@@ -211,7 +211,7 @@ describe('netns: a node that starts while the folder of its store is not mounted
     assert.ok(store.rememberedAt);
     assert.match(store.message, /no network config yet/);
     const lost = await lostDuring(lab, async () => {
-      await run('nsenter', ['-t', String(pid), '-m', 'umount', lab.storeDir]);
+      await run('nsenter', ['-t', String(pid), '-m', 'umount', '-l', lab.storeDir]);
       await until('confirmed', async () => (await statusOf(node(0))).lease.state === 'held');
     });
     assert.equal(lost, 0);

@@ -29,7 +29,8 @@ export class KeptDaemon {
   ): Promise<KeptDaemon> {
     const file = (name: string): string => path.join(lab.scope.tempDir, `${node.name}.${name}`);
     const argumentsFile = file('arguments');
-    rmSync(file('notify'), { force: true }); // of an earlier one
+    // An earlier keeper's lines would be taken for this one's.
+    for (const name of ['notify', 'keeper.log']) rmSync(file(name), { force: true });
     const program = await buildTool('fd-keeper');
     const words = [...(options.prefix ?? []), ...node.command()];
     writeFileSync(argumentsFile, words.join('\n'));
