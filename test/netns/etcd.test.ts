@@ -1,6 +1,6 @@
 /** Real daemons and a stock kernel node on a real etcd: what happens to etcd must not happen to traffic. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ETCD_PREFIX, Lab } from '../../lab/lab.ts';
@@ -200,6 +200,7 @@ describe('netns: etcd', () => {
     await node(0).stop();
     await ctl().delete(`${ETCD_PREFIX}/config`);
     await etcd().kill();
+    rmSync(path.join(node(0).stateDir, 'memory.json')); // else it would start from that
     const started = node(0).start();
     started.catch(() => undefined);
     const says = (pattern: RegExp) =>

@@ -169,20 +169,28 @@ export class RememberingRegistry implements Registry {
   private async ask<T>(call: () => Promise<T>, recall: (memory: Memory) => T): Promise<T> {
     if (this.recalled) return recall(this.recalled);
     this.askedAtMs ??= this.clock.nowMs();
-    const memory = this.watches ? undefined : await this.usable();
-    if (!memory) return call();
+    this.found ??= this.file.read();
+    const memory = this.watches ? undefined : await this.found;
+    const refusal = memory ? this.whyNot(memory) || this.whyEnded(memory) : '';
+    const isUsable = memory !== undefined && refusal === '';
     try {
-      const answer = await this.inTime(call());
+      const answer = await (isUsable ? this.inTime(call()) : call());
       if (answer !== undefined) {
         this.askedAtMs = undefined;
         return answer;
       }
       this.silence = this.noConfig().message;
-      if (!this.isLate()) return answer;
+      if (!isUsable || !this.isLate()) {
+        this.sayRefusal(refusal);
+        return answer;
+      }
     } catch (error) {
       if (!isSilence(error)) throw error;
       this.silence = messageOf(error);
-      if (!this.isLate()) throw error;
+      if (!isUsable || !this.isLate()) {
+        this.sayRefusal(refusal);
+        throw error;
+      }
     }
     this.recalled = memory;
     this.log.warn(
@@ -209,15 +217,11 @@ export class RememberingRegistry implements Registry {
     return this.clock.nowMs() - (this.askedAtMs as number) >= PATIENCE_MS;
   }
 
-  private async usable(): Promise<Memory | undefined> {
-    this.found ??= this.file.read();
-    const memory = await this.found;
-    if (!memory) return undefined;
-    const why = this.whyNot(memory) || this.whyEnded(memory);
+  /** Once, and again when it is another one. */
+  private sayRefusal(why: string): void {
     if (why !== '' && why !== this.refusal)
       this.log.warn(`what this node remembers is not used: ${why}`);
     this.refusal = why;
-    return why === '' ? memory : undefined;
   }
 
   /** Why it is not about this node in this network, '' when it is. */

@@ -300,7 +300,9 @@ test('a memory of a node with another address is not used; where nodes have name
 });
 
 test('a lease that ended still tells which subnet the node would like again', async (t) => {
-  const { toy, clock, start } = await setUp(t, { own: { ...toyLease(1), expiresAtMs: 5 } });
+  const { toy, clock, messages, start } = await setUp(t, {
+    own: { ...toyLease(1), expiresAtMs: 5 },
+  });
   let wished: JoinWish | undefined;
   toy.join = async (wish) => {
     wished = wish;
@@ -308,4 +310,5 @@ test('a lease that ended still tells which subnet the node would like again', as
   };
   await begin(start(), clock);
   assert.deepEqual(wished?.previous, { subnet4: toyLease(1).subnet4 });
+  assert.deepEqual(messages, [], 'nobody needs the memory, so nothing is said of it');
 });
