@@ -113,6 +113,9 @@ describe('netns: the host changes under the daemon', () => {
     const now = await statusOf(first());
     for (const [name, value] of Object.entries(before.counters))
       assert.ok((now.counters[name] ?? 0) >= value, name);
+    for (const [i, worker] of before.workers.entries())
+      for (const name of ['restarts', 'breaths', 'waitNs'] as const)
+        assert.ok((now.workers[i]?.[name] ?? 0) >= worker[name], `${name} of worker ${i}`);
   });
 
   it("the underlay's address changes: followed, published under the same key, peers converge", async () => {

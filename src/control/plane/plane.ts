@@ -61,6 +61,8 @@ export class Plane {
   private readonly context: PlaneContext;
   private readonly books: Books;
   private supervisor: Supervisor | undefined;
+  /** what the workers of earlier sets of ports had come to, worker by worker */
+  private pastWorkers: readonly WorkerStatus[] = [];
   /** the next one, with threads that have loaded their program or do so while other things are done */
   private spare: Supervisor | undefined;
   private ports: FamilyPorts[] = [];
@@ -218,8 +220,9 @@ export class Plane {
     return featureNames(this.shortcuts.reduce((all, { features }) => all | features, found));
   }
 
+  /** Their counts go on where a device is made anew. */
   workers(): WorkerStatus[] {
-    return this.supervisor?.status() ?? [];
+    return (this.supervisor?.status() ?? []).map((now, i) => sinceStart(now, this.pastWorkers[i]));
   }
 
   get tableStatus(): TableStatus | null {
@@ -290,11 +293,14 @@ export class Plane {
   private async stopForwarding(
     end: (supervisor: Supervisor) => Promise<void>,
   ): Promise<FamilyPorts[]> {
-    const { supervisor, shortcuts, ports } = this;
+    const { supervisor, shortcuts, ports, pastWorkers } = this;
     this.supervisor = undefined;
     this.shortcuts = [];
     this.ports = [];
-    if (supervisor) await end(supervisor);
+    if (supervisor) {
+      await end(supervisor);
+      this.pastWorkers = supervisor.status().map((last, i) => sinceStart(last, pastWorkers[i]));
+    }
     this.books.closeWorkers();
     for (const shortcut of shortcuts) {
       this.books.closeShortcut(shortcut);
@@ -302,4 +308,15 @@ export class Plane {
     }
     return ports;
   }
+}
+
+/** With what an earlier worker in its place had counted. */
+function sinceStart(now: WorkerStatus, past: WorkerStatus | undefined): WorkerStatus {
+  if (!past) return now;
+  return {
+    ...now,
+    restarts: now.restarts + past.restarts,
+    breaths: now.breaths + past.breaths,
+    waitNs: now.waitNs + past.waitNs,
+  };
 }
