@@ -3,7 +3,7 @@
  * seed; nothing here does I/O or looks at a clock, time is the number of the step.
  */
 import type { Words } from '../../../src/shared/address.ts';
-import type { Random } from '../random.ts';
+import type { Random } from '../../../lab/random.ts';
 
 /** How often, from 0 to 1; nothing by default. */
 export interface Faults {

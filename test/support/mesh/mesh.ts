@@ -21,7 +21,7 @@ import type { EncapTask, SourceCheck } from '../../../src/memory/worker-task.ts'
 import type { Mac } from '../../../src/shared/address.ts';
 import { getOrMake } from '../../../src/shared/memo.ts';
 import { type Datagram, FarEnd, type Offload, type TunPacket } from '../far-end.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../../lab/random.ts';
 import { words } from '../rig.ts';
 import { checkBooks } from './books.ts';
 import { Fabric, type Faults, type Flight } from './fabric.ts';

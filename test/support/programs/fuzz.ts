@@ -20,7 +20,7 @@ import { checkSource, ODD_SOURCES, withSource } from '../inner-source.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
 import { readDatagrams } from '../pcap.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../../lab/random.ts';
 import { Rig } from '../rig.ts';
 
 const BATCH = 16;

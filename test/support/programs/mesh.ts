@@ -13,7 +13,7 @@ import type { MeshNode } from '../mesh/node.ts';
 import { toyOf } from '../mesh/toy.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../../lab/random.ts';
 
 const NODES = 4;
 const PACKETS_MAX = 8;

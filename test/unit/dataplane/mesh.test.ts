@@ -9,7 +9,7 @@ import { FLANNEL_UDP, type Mesh, VXLAN } from '../../support/mesh/mesh.ts';
 import { Stream } from '../../support/mesh/stream.ts';
 import { UNDERLAY_PORT } from '../../support/mesh/underlay.ts';
 import { pattern, udpPacket } from '../../support/packets.ts';
-import { Random } from '../../support/random.ts';
+import { Random } from '../../../lab/random.ts';
 
 const EVERYTHING: Faults = {
   loss: 0.05,
