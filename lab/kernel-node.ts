@@ -1,5 +1,6 @@
 /** A stock flannel node: kernel VXLAN programmed exactly as flanneld does it (vxlan backend, VNI 1). */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../src/shared/errors.ts';
 import { overheadBytes } from '../src/wire/overhead.ts';
 import { UNDERLAY_DEVICE, type UnderlayAddress } from './fabric.ts';
@@ -39,6 +40,8 @@ export class KernelNode implements LabNode {
   #lease: VxlanLease;
   #programmed = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
+  /** how often all was read and programmed */
+  #read = 0;
   #turn: Promise<void> = Promise.resolve();
 
   constructor(
@@ -94,6 +97,16 @@ export class KernelNode implements LabNode {
     this.#programmed.clear();
     for (const family of this.#options.families) {
       await this.namespace.ip('link', 'delete', DEVICES[family]);
+    }
+  }
+
+  /** Resolves when what the store says now is programmed; throws when that takes too long. A no-op while it does not follow. */
+  async catchUp(timeoutMs = 120_000): Promise<void> {
+    const wanted = this.#read + 1;
+    const deadline = Date.now() + timeoutMs;
+    while (this.#timer !== undefined && this.#read <= wanted) {
+      if (Date.now() > deadline) throw new Error(`${this.name} did not follow in ${timeoutMs} ms`);
+      await sleep(50);
     }
   }
 
@@ -157,6 +170,7 @@ export class KernelNode implements LabNode {
       await this.#each(key, value, (peer) => this.#addPeer(peer));
     }
     this.#programmed = wanted;
+    this.#read++;
   }
 
   async #each(key: string, value: string, act: (peer: PeerEntry) => Promise<void>): Promise<void> {

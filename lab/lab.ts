@@ -27,6 +27,8 @@ export interface LabDescription {
     kind: 'weft' | 'kernel' /** overrides of the lab's own */;
     workers?: number;
     offload?: string;
+    /** variables of its weftd */
+    environment?: Readonly<Record<string, string>>;
   }[];
   /** default vxlan; kernel nodes only there */
   backend?: BackendType;
@@ -237,6 +239,7 @@ export class Lab {
       });
     }
     const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
+    const { environment } = description.nodes[i] ?? {};
     return new WeftNode(name, space, underlayAddress(i + 1), {
       store: this.#storeFlags(),
       tempDir: this.scope.tempDir,
@@ -244,6 +247,7 @@ export class Lab {
       ...(offload !== undefined && { offload }),
       ...(sourceCheck !== undefined && { sourceCheck }),
       ...(flags && { flags }),
+      ...(environment && { environment }),
       ...(extraPeers && { startTimeoutMs: 90_000 }),
     });
   }

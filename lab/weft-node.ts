@@ -23,6 +23,8 @@ export interface WeftNodeOptions {
   sourceCheck?: string;
   /** further flags, as given */
   flags?: readonly string[];
+  /** variables of the daemon besides the lab's own */
+  environment?: Readonly<Record<string, string>>;
   /** how long a start may take; default 60 s */
   startTimeoutMs?: number;
 }
@@ -84,7 +86,11 @@ export class WeftNode implements LabNode {
     // The file of an earlier start would be taken for this one's.
     rmSync(this.subnetFile, { force: true });
     const [command, ...args] = this.command();
-    this.#process = this.namespace.spawn(command, args, { logFile: this.logFile });
+    const { environment } = this.#options;
+    this.#process = this.namespace.spawn(command, args, {
+      logFile: this.logFile,
+      ...(environment && { environment }),
+    });
     await this.#waitUntilReady(this.#process);
     this.network = parseSubnetFile(readFileSync(this.subnetFile, 'utf8'));
   }
@@ -125,6 +131,22 @@ export class WeftNode implements LabNode {
     const args = [projectBinary('weft'), 'status', '--json', `--admin-socket=${this.adminSocket}`];
     const { stdout } = await run(process.execPath, args);
     return JSON.parse(stdout);
+  }
+
+  /** GET on its admin socket; throws when nobody answers in time. */
+  page(path: string, timeoutMs = 3_000): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const options = { socketPath: this.adminSocket, path, agent: false, timeout: timeoutMs };
+      const call = request(options, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        answer.once('end', () => resolve(text)).once('error', reject);
+      });
+      call.once('timeout', () => call.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+      call.once('error', reject).end();
+    });
   }
 
   #flags(): string[] {

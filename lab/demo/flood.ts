@@ -1,5 +1,5 @@
 /**
- * The soak: random and mutated datagrams at the VXLAN port and random packets into the TUN, then three questions: does the daemon
+ * The flood: random and mutated datagrams at the VXLAN port and random packets into the TUN, then three questions: does the daemon
  * run, does it forward, and is every packet counted once?   npm run flood [-- PACKETS]   (10 million each way by default)
  */
 import type { Exec } from '../../src/host/exec.ts';

@@ -1,0 +1,91 @@
+/** The command line of the soak. */
+import { parseArgs } from 'node:util';
+import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+
+export interface SoakOptions {
+  minutes: number;
+  seed: number;
+  store: 'etcd' | 'file';
+  /** print the schedule and do nothing */
+  list: boolean;
+  help: boolean;
+  /** where the result goes as JSON */
+  json?: string;
+}
+
+const MINUTES_MAX = 10_080;
+const SEED_MAX = 2 ** 31 - 1;
+
+export const SOAK_HELP = `npm run soak -- --minutes N [options]
+
+Three weft nodes and a stock kernel VXLAN node in network namespaces. Their pods talk all the time while faults happen at random:
+daemons end, hang and lose threads, the store goes away, forgets and is spoilt, devices, addresses, routes and rules go, a clock moves.
+Ends with exit code 1 at the first packet that no fault explains, and says how to repeat the run.
+
+  --minutes N         how long, 1 to ${MINUTES_MAX}
+  --seed S            which faults when, 0 to ${SEED_MAX} (default: another one each time)
+  --store etcd|file   where the nodes meet: a real etcd in a namespace of its own, or a folder (default etcd)
+  --list              print the schedule of a seed and do nothing
+  --json FILE         write the result into this file, too
+  --help              this text
+`;
+
+/** Reads the options; throws (exit 2) and names the option that is wrong. `anySeed` is taken where none is given. */
+export function parseSoakOptions(args: readonly string[], anySeed: number): SoakOptions {
+  const values = readValues(args);
+  const help = values.help ?? false;
+  const list = values.list ?? false;
+  const store = values.store ?? 'etcd';
+  if (store !== 'file' && store !== 'etcd')
+    throw usage(`--store: ${JSON.stringify(store)} is neither etcd nor file`);
+  if (values.json === '') throw usage('--json: a file is missing');
+  if (values.minutes === undefined && !help) throw usage('--minutes is missing');
+  return {
+    minutes: values.minutes === undefined ? 1 : whole('--minutes', values.minutes, 1, MINUTES_MAX),
+    seed: values.seed === undefined ? anySeed : whole('--seed', values.seed, 0, SEED_MAX),
+    store,
+    list,
+    help,
+    ...(values.json !== undefined && { json: values.json }),
+  };
+}
+
+/** The command that does the same again. */
+export function repeatCommand({
+  minutes,
+  seed,
+  store,
+}: Pick<SoakOptions, 'minutes' | 'seed' | 'store'>): string {
+  return `npm run soak -- --minutes ${minutes} --seed ${seed} --store ${store}`;
+}
+
+function readValues(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        minutes: { type: 'string' },
+        seed: { type: 'string' },
+        store: { type: 'string' },
+        json: { type: 'string' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    return values;
+  } catch (error) {
+    throw usage(messageOf(error).split('. ')[0] as string);
+  }
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (/^\d{1,10}$/.test(text) && value >= least && value <= most) return value;
+  throw usage(`${option}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
+}
+
+function usage(message: string): WeftError {
+  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
+}
