@@ -260,6 +260,7 @@ export class Plane {
   async stop(): Promise<void> {
     const { addon, fds } = this.context;
     const ports = await this.stopForwarding((supervisor) => this.restOrReplace(supervisor));
+    this.spare?.forget();
     giveBackPorts(addon, fds, ports);
   }
 

@@ -294,6 +294,11 @@ export class Supervisor {
     return this.workers.every(({ pool }) => pool === this.pool && !isBroken(pool));
   }
 
+  /** Its resting workers are no longer asked or woken; call it when their counts are in the books. */
+  forget(): void {
+    this.workers = [];
+  }
+
   private closeWakers(): void {
     for (const worker of this.workers) {
       if (worker.wakeFd >= 0) this.addon.close(worker.wakeFd);
