@@ -13,7 +13,7 @@ import { leaseValue } from '../../lab/lease-file.ts';
 import { parseLeases } from '../../src/cluster/lease/acquire.ts';
 import type { Lease } from '../../src/cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../src/cluster/network-config.ts';
-import { leasesToPeers } from '../../src/cluster/peers.ts';
+import { PeerBook } from '../../src/cluster/peer-book.ts';
 import { EtcdStore } from '../../src/cluster/store/etcd.ts';
 import type { Snapshot } from '../../src/cluster/store/store.ts';
 import { TableGuard } from '../../src/control/membership/table-guard.ts';
@@ -100,14 +100,15 @@ async function writeLeases(client: Etcd3, count: number): Promise<void> {
 
 /** Everything between etcd and the workers, as in the daemon. */
 class Pipeline {
+  private readonly book = new PeerBook(own, config);
   private readonly guard = new TableGuard();
   private readonly table = new SharedTable(new SharedArrayBuffer(TABLE_BYTES), () => []);
   private readonly publication = new Publication(this.table, [], () => []);
 
   async apply(snapshot: Snapshot): Promise<number> {
-    const { peers } = leasesToPeers(parseLeases(snapshot), own, config);
-    await this.publication.publish(this.guard.apply(peers, true, Date.now()).peers);
-    return peers.length;
+    const changes = this.book.replace(parseLeases(snapshot));
+    await this.publication.publish(this.guard.apply(changes, true, Date.now()).changes);
+    return changes.length;
   }
 }
 

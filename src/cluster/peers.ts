@@ -1,4 +1,4 @@
-/** Leases → peers: a pure function. */
+/** What a peer is, and what makes one of a lease (which leases go together: peer-book.ts). */
 import {
   formatPrefix,
   type Prefix,
@@ -6,13 +6,9 @@ import {
   sameWords,
   type Words,
 } from '../shared/address.ts';
-import { getOrMake } from '../shared/memo.ts';
 import { printable } from '../shared/printable.ts';
-import { KINDS, type Kinds, kindOf } from './kinds/all.ts';
 import type { BackendConfig, Kind, PeerData } from './kinds/kind.ts';
-import { isOwnAddress } from './lease/acquire.ts';
 import type { Lease } from './lease/lease.ts';
-import { SubnetSet } from './lease/subnet-set.ts';
 import type { NetworkConfig } from './network-config.ts';
 
 type Config = NetworkConfig<BackendConfig>;
@@ -34,7 +30,9 @@ export type SkipKind =
   | 'with a public address inside the overlay'
   | 'of another backend type'
   | 'with data that the backend can not use'
-  | "overlapping another node's subnet";
+  | "overlapping another node's subnet"
+  | 'with an odd prefix length'
+  | 'beyond the size of the table';
 
 export interface Skipped {
   key: string;
@@ -43,83 +41,19 @@ export interface Skipped {
   why: string;
 }
 
-export interface PeerList {
-  peers: Peer[];
-  skipped: Skipped[];
-  /** keys of other leases that have our own public address */
-  twins: string[];
+/** A subnet whose packets go elsewhere from now on: undefined before where it is new, after where it is gone. */
+export interface PeerChange {
+  /** see {@link peerId} */
+  id: string;
+  before: Peer | undefined;
+  after: Peer | undefined;
 }
 
-/** The pure part of a lease's peers, kept as long as lease and config live: thousands of leases stay as they are when one changes. */
-const candidates = new WeakMap<Config, WeakMap<Lease, Candidate[]>>();
-/** A peer, or a reason to skip the lease in this family. */
-type Candidate = Peer | Omit<Skipped, 'key'>;
+/** A peer, or why the lease is none in this family. */
+export type Candidate = Peer | Omit<Skipped, 'key'>;
 
-export function leasesToPeers(
-  leases: readonly Lease[],
-  own: Lease,
-  config: Config,
-  kinds: Kinds = KINDS,
-): PeerList {
-  const peers: Peer[] = [];
-  const skipped: Skipped[] = [];
-  const twins: string[] = [];
-  const taken = { 4: new SubnetSet(), 6: new SubnetSet() };
-  if (own.subnet4) taken[4].add(own.subnet4, "this node's own subnet");
-  if (own.subnet6) taken[6].add(own.subnet6, "this node's own subnet");
-  const kind = kindOf(config.backend, kinds);
-  const known = getOrMake(candidates, config, () => new WeakMap());
-  for (const lease of leases) {
-    if (lease.key === own.key) continue;
-    if (isOwnAddress(own.attributes, lease.attributes)) {
-      twins.push(lease.key);
-      continue;
-    }
-    const found = getOrMake(known, lease, () => candidatesOf(lease, config, kind));
-    for (const candidate of found) {
-      const fault = 'why' in candidate ? candidate : clashOf(candidate, taken);
-      if (fault) skipped.push({ key: lease.key, ...fault });
-      else if ('family' in candidate) {
-        peers.push(candidate);
-        taken[candidate.family].add(candidate.subnet, candidate.key);
-      }
-    }
-  }
-  return { peers: withoutLoops(peers, taken, skipped), skipped, twins };
-}
-
-/**
- * What is sent to an address of pods would be wrapped again and again. Only leased subnets are pods': Network may be as wide as the
- * site and hold the nodes, too.
- */
-function withoutLoops(peers: Peer[], leased: Record<4 | 6, SubnetSet>, skipped: Skipped[]): Peer[] {
-  return peers.filter(({ key, family, address }) => {
-    const holder = leased[family].holding({ words: address, bits: 128 });
-    if (holder !== undefined)
-      skipped.push({
-        key,
-        kind: 'with a public address inside the overlay',
-        why: `public address lies inside the overlay, in the subnet of ${holder}`,
-      });
-    return holder === undefined;
-  });
-}
-
-function clashOf(
-  { subnet, family }: Peer,
-  taken: Record<4 | 6, SubnetSet>,
-): Omit<Skipped, 'key'> | undefined {
-  const clash = taken[family].overlapping(subnet);
-  if (clash === undefined) return undefined;
-  return { kind: "overlapping another node's subnet", why: `overlaps ${clash}` };
-}
-
-/** One per family in which the lease has something. */
-function candidatesOf(lease: Lease, config: Config, kind: Kind): Candidate[] {
-  return ([4, 6] as const).flatMap((family) => candidateOf(lease, family, config, kind) ?? []);
-}
-
-function candidateOf(
+/** What one lease alone says; undefined where it has nothing in this family. */
+export function candidateOf(
   lease: Lease,
   family: 4 | 6,
   config: Config,
@@ -155,4 +89,14 @@ export function samePeer(a: Peer, b: Peer): boolean {
     a.mac.high === b.mac.high &&
     a.mac.low === b.mac.low
   );
+}
+
+/** One lease may be a peer in each family. */
+export function peerId({ family, key }: Pick<Peer, 'family' | 'key'>): string {
+  return `${family} ${key}`;
+}
+
+/** A table's beginning. */
+export function asNew(peers: readonly Peer[]): PeerChange[] {
+  return peers.map((after) => ({ id: peerId(after), before: undefined, after }));
 }

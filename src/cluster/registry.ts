@@ -19,8 +19,14 @@ export interface ClockReading {
 
 /** Everything that the registry holds now. A lease that did not change is the same object in every list of a watch. */
 export interface LeaseList {
-  leases: readonly Lease[];
-  /** keys of what is not a lease; untrusted text */
+  /** where a list is one of a watch, perhaps only made when somebody asks, and then of that moment */
+  readonly leases: readonly Lease[];
+  /**
+   * What differs from the watch's list before this one, by key; undefined is a lease that is gone. Absent: anything may differ. Who takes
+   * only this does work that does not grow with the number of leases.
+   */
+  changes?: ReadonlyMap<string, Lease | undefined>;
+  /** keys of what is not a lease; untrusted text. The same array as long as nothing in it changes */
   unreadable: readonly string[];
   /** after {@link Registry.join}: our own lease is there as we wrote it. Before: false */
   ownIsThere: boolean;
@@ -77,8 +83,9 @@ export interface Registry {
   /** Acquires and holds this node's lease; once. Throws ERR_OUT_OF_SUBNETS or ERR_LEASE_RACE besides. */
   join(wish: JoinWish): Promise<HeldLease>;
   /**
-   * Calls back after each change with a whole list, and with the error while the registry does not answer (then again with a list).
-   * Never rests on single events. Ends when `signal` aborts. After a WeftError that does not pass nothing follows: start again.
+   * Calls back after changes with a list, and with the error while the registry does not answer (then again with a list). The first one,
+   * and the first after an error, is without `changes`. Ends when `signal` aborts. After a WeftError that does not pass nothing follows:
+   * start again.
    */
   watch(
     onList: (list: LeaseList) => void,

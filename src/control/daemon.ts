@@ -29,7 +29,7 @@ import { expiryField, readyFields, underlayFields } from './log-fields.ts';
 import type { FdStore } from './manager/fd-store.ts';
 import { ManagerReport } from './manager/manager-report.ts';
 import { Notifier } from './manager/notify.ts';
-import { Membership } from './membership/membership.ts';
+import { type Apply, Membership } from './membership/membership.ts';
 import type { Node, Problems, StoreState } from './node.ts';
 import { SelfWatch } from './observe/self-watch.ts';
 import { Patience } from './patience.ts';
@@ -162,7 +162,7 @@ export class Daemon implements Node {
     await this.writeSubnetEnv(config, own, backend);
     this.reach = startReach(this, addon, log, (address) => this.addresses.deviceWith(address));
     this.phase = '';
-    const apply = (peers: readonly Peer[]): Promise<void> => backend.apply(peers);
+    const apply: Apply = (changes) => backend.apply(changes);
     this.membership.follow(scope, apply, this.turn, this.abort.signal);
     this.upkeep = this.startUpkeep({ config, own, backend, routes, external });
     this.clockWatch.start();

@@ -26,32 +26,3 @@ export class Turn {
     return this.last;
   }
 }
-
-/** Work on values of which only the newest counts: they may come faster than they are worked off. */
-export class NewestInTurn<T> {
-  private readonly turn: Turn;
-  private readonly work: (value: T) => Promise<void>;
-  private waiting: { value: T } | undefined;
-
-  constructor(turn: Turn, work: (value: T) => Promise<void>) {
-    this.turn = turn;
-    this.work = work;
-  }
-
-  offer(value: T): void {
-    const isQueued = this.waiting !== undefined;
-    this.waiting = { value };
-    if (!isQueued) void this.turn.take(() => this.takeNewest());
-  }
-
-  /** An old value once more, unless a newer one waits already. */
-  offerAgain(value: T): void {
-    if (!this.waiting) this.offer(value);
-  }
-
-  private async takeNewest(): Promise<void> {
-    const newest = this.waiting;
-    this.waiting = undefined;
-    if (newest) await this.work(newest.value);
-  }
-}

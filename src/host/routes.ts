@@ -11,6 +11,7 @@ import {
   parsePrefix,
   type Words,
 } from '../shared/address.ts';
+import { getOrMake } from '../shared/memo.ts';
 import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
 import { type Exec, exec, saidWith } from './exec.ts';
 import { type IpRoute, ipJson, ROUTE } from './ip-json.ts';
@@ -34,18 +35,29 @@ export interface Route {
   peer?: string;
 }
 
+/** A line for `ip -batch`, with the route that it sets. */
+interface Command {
+  text: string;
+  route?: Route;
+}
+
 /** Of as many failures at most; the rest is a number. */
 const PROBLEMS_MAX = 3;
 
 export class RouteKeeper {
-  /** What `ip` refused at the last sync, '' if nothing: a peer's address may not be reachable now. */
-  problem = '';
   /** routes inside our networks that somebody else made, as of the last sync */
   foreign: readonly IpRoute[] = [];
   private readonly networks: readonly Prefix[];
   private readonly families: readonly (4 | 6)[];
   private readonly run: Exec;
-  private readonly wanted = new Map<string, readonly Route[]>();
+  /** what each part of the daemon wants, by {@link identityOf} */
+  private readonly wanted = new Map<string, Map<string, Route>>();
+  /** since the last sync: what is wanted no more, and what is wanted now */
+  private readonly gone = new Map<string, Route>();
+  private readonly come = new Map<string, Route>();
+  /** what `ip` refused, by identity, and what it said besides */
+  private readonly refused = new Map<string, string>();
+  private failure = '';
 
   /** `networks` of the overlay: only routes inside are ours. */
   constructor(networks: readonly Prefix[], families: readonly (4 | 6)[], run: Exec = exec) {
@@ -54,15 +66,41 @@ export class RouteKeeper {
     this.run = run;
   }
 
+  /** What `ip` refuses, '' if nothing: a peer's address may not be reachable now. */
+  get problem(): string {
+    const texts = [...this.refused.values()];
+    const named = [this.failure, ...texts.slice(0, PROBLEMS_MAX)].filter(Boolean).join('; ');
+    const more = texts.length - PROBLEMS_MAX;
+    return more > 0 ? `${named}; and ${more} more` : named;
+  }
+
   /** Replaces what one part of the daemon wants; takes effect with {@link sync}. */
   set(owner: string, routes: readonly Route[]): void {
-    this.wanted.set(owner, routes);
+    this.wanted.set(owner, new Map(routes.map((route) => [identityOf(route), route])));
+  }
+
+  /** One route less and one more of what a part wants; takes effect with {@link syncChanges} or {@link sync}. */
+  change(owner: string, before: Route | undefined, after: Route | undefined): void {
+    const routes = getOrMake(this.wanted, owner, (): Map<string, Route> => new Map());
+    const id = after && identityOf(after);
+    const idBefore = before && identityOf(before);
+    if (before && idBefore !== undefined && idBefore !== id) {
+      routes.delete(idBefore);
+      this.refused.delete(idBefore);
+      if (!this.come.delete(idBefore)) this.gone.set(idBefore, before);
+    }
+    if (!after || id === undefined) return;
+    routes.set(id, after);
+    if (!this.gone.delete(id) && idBefore !== id) this.come.set(id, after);
   }
 
   /** Makes the table as wanted. Returns what was done, one clause per family, '' if nothing was to do or see {@link problem}. */
   async sync(): Promise<string> {
     const done: string[] = [];
-    this.problem = '';
+    this.refused.clear();
+    this.failure = '';
+    this.gone.clear();
+    this.come.clear();
     this.foreign = [];
     for (const family of this.families) {
       const text = await this.syncFamily(family);
@@ -71,48 +109,69 @@ export class RouteKeeper {
     return done.join('; ');
   }
 
+  /** Carries out what {@link change} asked for since the last sync, without a look at the table. */
+  async syncChanges(): Promise<void> {
+    const [gone, come] = [[...this.gone.values()], [...this.come.values()]];
+    this.gone.clear();
+    this.come.clear();
+    for (const family of this.families) {
+      const [less, more] = [gone, come].map((all) => all.filter((route) => isOf(family, route)));
+      await this.carryOut(family, [
+        ...(less ?? []).map((route): Command => ({ text: plainRemoval(route) })),
+        ...(more ?? []).map((route): Command => ({ text: addition(route), route })),
+      ]);
+    }
+  }
+
   /** Length of our most special route to a subnet; undefined where there is none. */
   readonly bitsTo = (subnet: Prefix): number | undefined => {
-    const routes = [...this.wanted.values()].flat();
+    const routes = this.allWanted();
     const lengths = routes.flatMap(({ prefix }) =>
       holdsPrefix(prefix, subnet) ? prefix.bits : [],
     );
     return lengths.length === 0 ? undefined : Math.max(...lengths);
   };
 
+  private allWanted(): Route[] {
+    return [...this.wanted.values()].flatMap((routes) => [...routes.values()]);
+  }
+
   private async syncFamily(family: 4 | 6): Promise<string> {
     const inside = await this.routesInside(family);
     const ours = inside.filter((route) => isOwn(route) && !isYielding(route));
     const yielding = inside.filter((route) => isOwn(route) && isYielding(route));
     this.foreign = [...this.foreign, ...inside.filter((route) => !isOwn(route))];
-    const wanted = [...this.wanted.values()].flat().filter((route) => isOf(family, route));
+    const wanted = this.allWanted().filter((route) => isOf(family, route));
     const have = new Set(ours.map(identityOfJson));
     const want = new Map(wanted.map((route) => [identityOf(route), route]));
     const surplus = ours.filter((route) => !want.has(identityOfJson(route)));
     const missing = [...want].filter(([id]) => !have.has(id)).map(([, route]) => route);
     if (surplus.length === 0 && missing.length === 0 && yielding.length === 0) return '';
     // What an earlier run left goes last: packets must not leave elsewhere in between.
-    const commands = [
-      ...surplus.map(removal),
-      ...missing.map((route) => addition(route)),
-      ...yielding.map(removal),
-    ];
+    const isDone = await this.carryOut(family, [
+      ...surplus.map((route): Command => ({ text: removal(route) })),
+      ...missing.map((route): Command => ({ text: addition(route), route })),
+      ...yielding.map((route): Command => ({ text: removal(route) })),
+    ]);
+    if (!isDone) return '';
+    return `IPv${family} routes: ${missing.length} set, ${surplus.length + yielding.length} removed`;
+  }
+
+  /** Whether nothing was refused; with -force the others are carried out all the same. */
+  private async carryOut(family: 4 | 6, commands: readonly Command[]): Promise<boolean> {
+    if (commands.length === 0) return true;
     const args = [`-${family}`, '-force', '-batch', '-'];
     try {
-      await this.run('ip', args, `${commands.join('\n')}\n`);
+      await this.run('ip', args, `${commands.map(({ text }) => text).join('\n')}\n`);
+      return true;
     } catch (error) {
-      // With -force the others were carried out.
-      const refused = refusals(saidWith(error));
-      const routes = [...surplus.map(() => undefined), ...missing];
-      this.problem = refused
-        .map(({ line, why }) => whatFailed(routes[line - 1], why))
-        .slice(0, PROBLEMS_MAX)
-        .join('; ');
-      if (refused.length > PROBLEMS_MAX)
-        this.problem += `; and ${refused.length - PROBLEMS_MAX} more`;
-      return '';
+      for (const { line, why } of refusals(saidWith(error))) {
+        const route = commands[line - 1]?.route;
+        if (route) this.refused.set(identityOf(route), whatFailed(route, why));
+        else this.failure = `routes: ${why}`;
+      }
+      return false;
     }
-    return `IPv${family} routes: ${missing.length} set, ${surplus.length + yielding.length} removed`;
   }
 
   /**
@@ -120,7 +179,7 @@ export class RouteKeeper {
    * a successor. What leads through `devices`, which end with the daemon, leads nowhere from then on.
    */
   async yield(devices: readonly string[]): Promise<void> {
-    const wanted = [...this.wanted.values()].flat();
+    const wanted = this.allWanted();
     const endsWithUs = ({ device }: Route): boolean => !!device && devices.includes(device);
     for (const family of this.families) {
       const routes = wanted.filter((route) => isOf(family, route));
@@ -172,8 +231,7 @@ function refusals(message: string): { line: number; why: string }[] {
 }
 
 /** Every word that is needed to find it: the subnet, its node, the way there, and what helps. */
-function whatFailed(route: Route | undefined, why: string): string {
-  if (!route) return `routes: ${why}`;
+function whatFailed(route: Route, why: string): string {
   const { prefix, gateway, device, peer } = route;
   const way = [gateway && `via ${formatAddress(gateway)}`, device && `dev ${device}`];
   const node = peer === undefined ? '' : ` (node ${peer})`;

@@ -8,9 +8,11 @@
  * Inside a half: header words, prefix lengths per family, hash of routes, hash of underlay addresses, peers.
  * Both hashes use open addressing with linear probing, capacity a power of two and at least twice the entries.
  */
-import { PEERS_MAX, PREFIX_LENGTHS_MAX } from '../shared/limits.ts';
+import { PEERS_MAX } from '../shared/limits.ts';
 
 const HASH_ENTRIES_MAX = PEERS_MAX * 2;
+/** Room for every length that there is: peers that are held may have others than those that leases may bring (cluster/claims.ts). */
+const LENGTHS_MAX = 128;
 
 /** Words before the halves. */
 export const TABLE_HEADER = 16;
@@ -26,7 +28,7 @@ export const HALF = {
   prefixes4: 3,
   prefixes6: 4,
   lengths4: 8,
-  lengths6: 8 + PREFIX_LENGTHS_MAX,
+  lengths6: 8 + LENGTHS_MAX,
 } as const;
 
 /** A hash entry: peer + 1 (0 = empty), bits (routes only), the four address words. */
@@ -40,7 +42,7 @@ export const PEER_FLAG = { tunnelGso: 1 } as const;
 export const PEER_SLOT_SHIFT = 8;
 export const PEER_WORDS = 8;
 
-export const ROUTES_AT = 8 + 2 * PREFIX_LENGTHS_MAX;
+export const ROUTES_AT = 8 + 2 * LENGTHS_MAX;
 export const ADDRESSES_AT = ROUTES_AT + HASH_ENTRIES_MAX * ENTRY_WORDS;
 export const PEERS_AT = ADDRESSES_AT + HASH_ENTRIES_MAX * ENTRY_WORDS;
 export const HALF_WORDS = PEERS_AT + PEERS_MAX * PEER_WORDS;

@@ -2,7 +2,7 @@
 
 /** Peers in one table: flannel's largest clusters have some thousand nodes; a dual-stack lease takes two. */
 export const PEERS_MAX = 65_536;
-/** Distinct prefix lengths per family; a cluster normally has one. */
+/** Distinct prefix lengths of leases per family, each of which costs every packet a look-up; a cluster normally has one. */
 export const PREFIX_LENGTHS_MAX = 32;
 /** Addresses of this host that are kept from being an inner source: kube-proxy in IPVS mode gives a node one for each service. */
 export const LOCAL_ADDRESSES_MAX = 16_384;

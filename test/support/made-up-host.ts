@@ -1,6 +1,6 @@
 /** A machine and a backend that only note what is asked of them: the daemon's order of things without root (fake host). */
 import type { LeaseAttributes } from '../../src/cluster/lease/lease.ts';
-import type { Peer } from '../../src/cluster/peers.ts';
+import type { Peer, PeerChange } from '../../src/cluster/peers.ts';
 import { AllocBackend } from '../../src/control/backend/alloc.ts';
 import type { HostParts } from '../../src/control/host-parts.ts';
 import { RuleKeeper } from '../../src/control/rules.ts';
@@ -92,8 +92,11 @@ export class MadeUpHost implements HostParts {
         await super.start(subnets, peers);
       }
 
-      override async apply(peers: readonly Peer[]): Promise<void> {
-        host.inForce = peers.map(({ key }) => key);
+      override async apply(changes: readonly PeerChange[]): Promise<void> {
+        for (const { before, after } of changes) {
+          host.inForce = host.inForce.filter((key) => key !== before?.key);
+          if (after) host.inForce.push(after.key);
+        }
       }
 
       override async heal(): Promise<string> {

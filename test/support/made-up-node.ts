@@ -1,6 +1,6 @@
 /** A dual-stack node that only says what it is: every page has something to tell of it, without root (fake node). */
 import { parseNetworkConfig } from '../../src/cluster/network-config.ts';
-import type { Peer } from '../../src/cluster/peers.ts';
+import { asNew, type Peer } from '../../src/cluster/peers.ts';
 import type { BackendFacts, BackendStatus } from '../../src/control/backend/backend.ts';
 import type { Node } from '../../src/control/node.ts';
 import { Observation } from '../../src/control/observe/observation.ts';
@@ -118,7 +118,7 @@ function peer(family: 4 | 6): Peer {
 
 function madeUpBackend(peers: readonly Peer[]): BackendFacts {
   const observation = new Observation(1);
-  observation.ledger.assign(peers);
+  observation.ledger.assign(asNew(peers));
   writeDrop(observation.memoryOf(0).dropSamples);
   const totals = sumBlocks([new Float64Array(COUNTER_BLOCK)]);
   const status: BackendStatus = {

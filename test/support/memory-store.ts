@@ -113,6 +113,6 @@ export class MemoryStore implements Store {
 
   private snapshot(): Snapshot {
     const leases = [...this.entries.keys()].flatMap((key) => this.live(key) ?? []);
-    return { leases, revision: String(this.writes) };
+    return { leases };
   }
 }

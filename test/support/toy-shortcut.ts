@@ -5,7 +5,7 @@
 import type { Peer } from '../../src/cluster/peers.ts';
 import type { PeerTotals } from '../../src/control/observe/peer-ledger.ts';
 import type { Shortcut, ShortcutSummary } from '../../src/control/plane/shortcut.ts';
-import type { TableSink } from '../../src/control/plane/table-sink.ts';
+import type { TableChange, TableSink } from '../../src/control/plane/table-sink.ts';
 import { sumBlocks, type Totals } from '../../src/memory/counters.ts';
 import type { LinkTask } from '../../src/memory/worker-task.ts';
 
@@ -27,7 +27,7 @@ export class ToyShortcut implements Shortcut {
     this.isCountedByWorkers = isCountedByWorkers;
     this.table = {
       settled: async () => undefined,
-      publish: async (peers, slots) => this.take(peers, slots),
+      publish: async (changes) => this.take(changes),
     };
   }
 
@@ -55,8 +55,8 @@ export class ToyShortcut implements Shortcut {
     return false;
   }
 
-  recall(peers: readonly Peer[]): readonly Peer[] {
-    return peers;
+  recall(peer: Peer): Peer {
+    return peer;
   }
 
   async mark(peers: readonly Peer[]): Promise<readonly Peer[]> {
@@ -81,12 +81,10 @@ export class ToyShortcut implements Shortcut {
     // holds nothing
   }
 
-  private take(peers: readonly Peer[], slots: readonly number[]): number {
-    peers.forEach((peer, i) => {
-      const slot = slots[i] as number;
-      if (this.slots.get(slot)?.owner !== peer.key)
-        this.slots.set(slot, { owner: peer.key, packets: 0 });
-    });
+  private take(changes: readonly TableChange[]): number {
+    for (const { after, slot } of changes)
+      if (after && this.slots.get(slot)?.owner !== after.key)
+        this.slots.set(slot, { owner: after.key, packets: 0 });
     return ++this.publications;
   }
 }

@@ -25,7 +25,7 @@ const watch = (store: EtcdStore) => {
   const abort = new AbortController();
   const seen = { keys: '', lists: 0, errors: 0 };
   open.push({ close: () => abort.abort() });
-  const onSnapshot = ({ leases }: { leases: { key: string }[] }): void => {
+  const onSnapshot = ({ leases }: { leases: readonly { key: string }[] }): void => {
     seen.keys = leases.map(({ key }) => key).join();
     seen.lists++;
   };

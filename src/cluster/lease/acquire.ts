@@ -17,10 +17,13 @@ const parsed = new WeakMap<StoredLease, Lease | undefined>();
 
 /** Leases that can be read; junk is skipped. */
 export function parseLeases(snapshot: Snapshot): Lease[] {
-  return snapshot.leases.flatMap((stored) => {
-    if (!parsed.has(stored)) parsed.set(stored, parseLease(stored));
-    return parsed.get(stored) ?? [];
-  });
+  return snapshot.leases.flatMap((stored) => leaseOf(stored) ?? []);
+}
+
+/** undefined for junk. */
+export function leaseOf(stored: StoredLease): Lease | undefined {
+  if (!parsed.has(stored)) parsed.set(stored, parseLease(stored));
+  return parsed.get(stored);
 }
 
 function parseLease(stored: StoredLease): Lease | undefined {
@@ -30,11 +33,6 @@ function parseLease(stored: StoredLease): Lease | undefined {
   const { key, isPermanent, revision, expiresAtMs } = stored;
   const lease: Lease = { ...subnets, key, attributes, isPermanent, revision };
   return expiresAtMs === undefined ? lease : { ...lease, expiresAtMs };
-}
-
-/** Keys of leases that can't be read. */
-export function junkKeys(snapshot: Snapshot): string[] {
-  return snapshot.leases.flatMap((stored) => (parsed.get(stored) ? [] : stored.key));
 }
 
 /** The node's identity in the store is its public address. */

@@ -4,7 +4,7 @@ import { EXIT, WeftError } from '../../shared/errors.ts';
 import type { FamilyConfig, NetworkConfig } from '../network-config.ts';
 import { addToAddress, compareAddresses, overlaps } from './arithmetic.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from './lease.ts';
-import { SubnetSet } from './subnet-set.ts';
+import { PrefixIndex } from './prefix-index.ts';
 
 /** flannel stops looking after this many free subnets and picks one of them. */
 const CANDIDATES_MAX = 100;
@@ -45,15 +45,15 @@ function takenIn(family: 4 | 6, leases: readonly Lease[], own: LeaseAttributes):
 function pickFree(family: FamilyConfig, taken: readonly Prefix[], draw: number): Prefix {
   const { bits } = family.subnetMin;
   const candidates: Prefix[] = [];
-  const leased = new SubnetSet();
-  for (const subnet of taken) leased.add(subnet, 'taken');
+  const leased = new PrefixIndex<Prefix>((prefix) => prefix);
+  for (const subnet of taken) leased.add(subnet);
   let words = family.subnetMin.words;
   while (
     compareAddresses(words, family.subnetMax.words) <= 0 &&
     candidates.length < CANDIDATES_MAX
   ) {
     const subnet = { words, bits };
-    if (leased.overlapping(subnet) === undefined) candidates.push(subnet);
+    if (leased.overlapping(subnet).length === 0) candidates.push(subnet);
     words = addToAddress(words, bits, 1);
   }
   const picked = candidates[Math.floor(draw * candidates.length)];

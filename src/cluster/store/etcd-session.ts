@@ -14,8 +14,8 @@ const CALL_MS = 5_000;
 /** etcd hangs up on who pings more often than every 5 s, or while no call is open; the watch is always open. */
 const PING_EVERY_MS = 10_000;
 const PING_ANSWER_MS = 5_000;
-/** A list of as many leases as a table holds peers, each with a value of some hundred bytes. */
-const ANSWER_BYTES_MAX = 64 << 20;
+/** Lists come in pages (etcd-pages.ts), which are made smaller when they are larger than this. */
+const ANSWER_BYTES_MAX = 16 << 20;
 
 // What grpc would print past our log comes to us with the failed call as well.
 setLogVerbosity(logVerbosity.NONE);

@@ -1,4 +1,5 @@
 /** One watch stream over a range of keys, on etcd3's raw call: when it ends for whatever reason, its user lists again. */
+import type { Readable } from 'node:stream';
 import type { Etcd3, IEvent, IWatchResponse } from 'etcd3';
 import { messageOf } from '../../shared/errors.ts';
 
@@ -27,6 +28,7 @@ export async function followKeys(
 ): Promise<string> {
   if (signal.aborted) return 'stopped';
   const stream = await client.watchClient.watch();
+  const flow = stream as unknown as Readable; // what etcd3's type leaves out
   return new Promise((resolve) => {
     let isOver = false;
     const end = (why: string): void => {
@@ -58,6 +60,9 @@ export async function followKeys(
       isWaiting = false;
       if (response.canceled) return end(cancelReason(response));
       if (response.events.length > 0) onEvents(response.events);
+      // Messages that are here already would come one after the other without a look at anything else: timers, other connections.
+      flow.pause();
+      setImmediate(() => isOver || flow.resume());
     });
     stream.on('error', (error) => end(messageOf(error)));
     stream.on('end', () => end('etcd closed the watch'));

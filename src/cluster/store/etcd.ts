@@ -8,6 +8,7 @@ import type { Etcd3, ICompare, IEvent, IKeyValue, IRequestOp } from 'etcd3';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { parseKey } from '../lease/key.ts';
 import type { ClockReading } from '../registry.ts';
+import { readPages } from './etcd-pages.ts';
 import { EtcdSession } from './etcd-session.ts';
 import { followKeys, type KeyRange } from './etcd-watch.ts';
 import type { EtcdSettings } from './settings.ts';
@@ -28,8 +29,10 @@ export class EtcdStore implements Store {
   private readonly configKey: Buffer;
   private readonly folder: string;
   private readonly range: KeyRange;
-  /** what the watch's last list and the events since said, junk included, by full key */
+  /** what the watch's last list and the events since said, junk included, by key */
   private known = new Map<string, StoredLease>();
+  /** of the newest of these */
+  private revision = '0';
 
   constructor(settings: EtcdSettings) {
     this.session = new EtcdSession(settings);
@@ -53,15 +56,20 @@ export class EtcdStore implements Store {
   }
 
   async list(): Promise<Snapshot> {
-    const { leases, revision } = await this.read();
-    return { leases: [...leases.values()], revision };
+    const { leases } = await this.read();
+    return { leases: [...leases.values()] };
   }
 
   private async read(): Promise<{ leases: Map<string, StoredLease>; revision: string }> {
-    const request = { ...this.range, limit: PEERS_MAX };
-    const { kvs, header } = await this.session.call((client) => client.kv.range(request));
-    const leases = new Map(kvs.map((kv) => [kv.key.toString(), this.toLease(kv)]));
-    return { leases, revision: header.revision };
+    const leases = new Map<string, StoredLease>();
+    const revision = await readPages(
+      this.session,
+      this.range,
+      PEERS_MAX,
+      () => leases.clear(),
+      (kv) => leases.set(this.keyOf(kv), this.toLease(kv)),
+    );
+    return { leases, revision };
   }
 
   watch(
@@ -84,8 +92,9 @@ export class EtcdStore implements Store {
         const { leases, revision } = await this.read();
         if (signal.aborted) return;
         this.known = leases;
-        onSnapshot(this.snapshot(revision));
-        await this.follow(revision, onSnapshot, signal);
+        this.revision = revision;
+        onSnapshot(this.snapshot());
+        await this.follow(onSnapshot, signal);
       } catch (error) {
         if (!signal.aborted) onError(error as Error);
       }
@@ -96,43 +105,67 @@ export class EtcdStore implements Store {
   }
 
   private async follow(
-    revision: string,
     onSnapshot: (snapshot: Snapshot) => void,
     signal: AbortSignal,
   ): Promise<void> {
     const client = this.session.current();
     const etcd = await client;
     const apply = (events: IEvent[]): void => {
-      for (const event of events) this.applyEvent(event);
-      onSnapshot(this.snapshot(events.at(-1)?.kv.mod_revision ?? revision));
+      const changes = new Map(events.map((event) => this.applyEvent(event)));
+      onSnapshot(Object.assign(this.snapshot(), { changes }));
     };
     const inStep = (): Promise<boolean> => this.isInStep(etcd);
-    const why = await followKeys(etcd, this.range, revision, apply, inStep, signal);
+    const why = await followKeys(etcd, this.range, this.revision, apply, inStep, signal);
     // Compaction is no fault of the connection; after anything else another one is better.
     if (!signal.aborted && !why.startsWith('compacted')) this.session.drop(client, true);
   }
 
-  private applyEvent({ type, kv }: IEvent): void {
-    const key = kv.key.toString();
-    if (type === 'Put') this.known.set(key, this.toLease(kv));
+  private applyEvent({ type, kv }: IEvent): readonly [string, StoredLease | undefined] {
+    const key = this.keyOf(kv);
+    const lease = type === 'Put' ? this.toLease(kv) : undefined;
+    if (lease) this.known.set(key, lease);
     else this.known.delete(key);
+    this.revision = kv.mod_revision;
+    return [key, lease];
   }
 
   /** Compares the number of keys and the newest change with etcd's; a second look gives events in flight time to come. */
   private async isInStep(client: Etcd3): Promise<boolean> {
     for (let look = 0; look < 2; look++) {
-      const { count, kvs } = await client.kv.range({
-        ...this.range,
-        limit: 1,
-        keys_only: true,
-        sort_order: 'Descend',
-        sort_target: 'Mod',
-      });
-      const newest = kvs[0]?.mod_revision ?? NO_LEASE;
-      if (Number(count) === this.known.size && this.knowsRevision(newest)) return true;
+      const before = this.revision;
+      const { count, newest } = await this.lookAtNewest(client);
+      const revision = newest?.mod_revision ?? NO_LEASE;
+      if (count === this.known.size && this.knowsRevision(revision)) return true;
+      if (this.revision !== before) return this.wasInStep(client);
       await sleep(EVENT_LATE_MS);
     }
     return false;
+  }
+
+  /** While changes go on, the present is no measure: what is known now is compared with what etcd had at that revision. */
+  private async wasInStep(client: Etcd3): Promise<boolean> {
+    const { revision, known } = this;
+    const { size } = known;
+    const { count, newest } = await this.lookAtNewest(client, revision);
+    if (!newest || count !== size) return count === size;
+    const lease = this.known.get(this.keyOf(newest));
+    if (!lease) return this.revision !== revision; // removed since then
+    return BigInt(lease.revision) >= BigInt(newest.mod_revision);
+  }
+
+  private async lookAtNewest(
+    client: Etcd3,
+    revision?: string,
+  ): Promise<{ count: number; newest: IKeyValue | undefined }> {
+    const { count, kvs } = await client.kv.range({
+      ...this.range,
+      ...(revision && { revision }),
+      limit: 1,
+      keys_only: true,
+      sort_order: 'Descend',
+      sort_target: 'Mod',
+    });
+    return { count: Number(count), newest: kvs[0] };
   }
 
   private knowsRevision(revision: string): boolean {
@@ -146,9 +179,9 @@ export class EtcdStore implements Store {
    * counts from one again.
    */
   private toLease(kv: IKeyValue): StoredLease {
-    const key = kv.key.toString();
+    const key = this.keyOf(kv);
     const lease: StoredLease = {
-      key: key.slice(this.folder.length),
+      key,
       value: kv.value.length > STORE_VALUE_BYTES_MAX ? '' : kv.value.toString('utf8'),
       isPermanent: kv.lease === NO_LEASE,
       revision: kv.mod_revision,
@@ -161,8 +194,17 @@ export class EtcdStore implements Store {
     return isSame ? known : lease;
   }
 
-  private snapshot(revision: string): Snapshot {
-    return { leases: [...this.known.values()], revision };
+  private keyOf({ key }: IKeyValue): string {
+    return key.toString().slice(this.folder.length);
+  }
+
+  private snapshot(): Snapshot {
+    const { known } = this;
+    return {
+      get leases() {
+        return [...known.values()];
+      },
+    };
   }
 
   async expiry(key: string): Promise<number | undefined> {

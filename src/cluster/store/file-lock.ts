@@ -67,7 +67,9 @@ async function endLock(lock: string, token: string): Promise<void> {
   const claim = claimOf(lock, token);
   if (!(await linkNew(lock, claim).catch(ignoreMissing))) return;
   try {
-    if ((await readFile(claim, 'utf8')) === token) await unlink(lock).catch(ignoreMissing);
+    // Who believes us dead may have ended our claim: then the lock is his affair.
+    const claimed = await readFile(claim, 'utf8').catch(ignoreMissing);
+    if (claimed === token) await unlink(lock).catch(ignoreMissing);
   } finally {
     await unlink(claim).catch(ignoreMissing);
   }

@@ -61,9 +61,16 @@ export class KeyedLease implements HeldLease {
 
   /** Whether our key is among these leases with our value. Puts a lost key back, and catches up on a renewal that is due. */
   observe(leases: readonly Lease[]): boolean {
-    const current = leases.find((lease) => lease.key === this.lease.key);
+    return this.see(
+      leases.find((lease) => lease.key === this.lease.key),
+      () => leases,
+    );
+  }
+
+  /** The same, by what our key has now; all leases are asked for only when it is not there. */
+  see(current: Lease | undefined, all: () => readonly Lease[]): boolean {
     if (!current) {
-      const others = leases.filter(
+      const others = all().filter(
         (lease) => !isOwnAddress(this.lease.attributes, lease.attributes),
       );
       if (isTaken(this.lease, others)) this.alarm('another node leased addresses of our subnet');

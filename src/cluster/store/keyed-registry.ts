@@ -1,5 +1,6 @@
 /** A registry over any key-value store: leases are keys that expire unless they are renewed (flannel pkg/subnet/etcd). */
-import { acquireLease, isOwnAddress, junkKeys, parseLeases } from '../lease/acquire.ts';
+import { Pace } from '../../shared/pace.ts';
+import { acquireLease, isOwnAddress } from '../lease/acquire.ts';
 import type {
   ClockReading,
   HeldLease,
@@ -9,7 +10,11 @@ import type {
   Registry,
 } from '../registry.ts';
 import { KeyedLease, type KeyedOptions } from './keyed-lease.ts';
-import type { Snapshot, Store } from './store.ts';
+import type { Store } from './store.ts';
+import { WatchedLeases } from './watched-leases.ts';
+
+/** How often a watch delivers at most: what changes meanwhile is one delivery. */
+export const DELIVERY_MS = 100;
 
 export class KeyedRegistry implements Registry {
   private readonly store: Store;
@@ -44,7 +49,9 @@ export class KeyedRegistry implements Registry {
   }
 
   async list(): Promise<LeaseList> {
-    return this.listOf(await this.store.list());
+    const leases = new WatchedLeases();
+    leases.add(await this.store.list());
+    return this.listOf(leases);
   }
 
   async join({ config, attributes, previous }: JoinWish): Promise<HeldLease> {
@@ -59,7 +66,20 @@ export class KeyedRegistry implements Registry {
     onError: (error: Error) => void,
     signal: AbortSignal,
   ): void {
-    this.store.watch((snapshot) => onList(this.listOf(snapshot)), onError, signal);
+    const leases = new WatchedLeases();
+    const pace = new Pace(this.options.clock, DELIVERY_MS, () => onList(this.listOf(leases)));
+    signal.addEventListener('abort', () => pace.stop(), { once: true });
+    this.store.watch(
+      (snapshot) => {
+        leases.add(snapshot);
+        pace.hear();
+      },
+      (error) => {
+        pace.stop(); // what is known by now is older than the failure
+        onError(error);
+      },
+      signal,
+    );
   }
 
   readClock(): Promise<ClockReading | string> {
@@ -71,10 +91,9 @@ export class KeyedRegistry implements Registry {
     await this.store.close();
   }
 
-  private listOf(snapshot: Snapshot): LeaseList {
-    const leases = parseLeases(snapshot);
-    const junk = leases.length < snapshot.leases.length ? junkKeys(snapshot) : [];
-    const unreadable = [...junk, ...(snapshot.broken ?? [])];
-    return { leases, unreadable, ownIsThere: this.held?.observe(leases) ?? false };
+  private listOf(leases: WatchedLeases): LeaseList {
+    const { held } = this;
+    const ownIsThere = held?.see(leases.get(held.lease.key), () => leases.all()) ?? false;
+    return leases.take(ownIsThere);
   }
 }

@@ -19,11 +19,12 @@ export interface StoredLease {
 }
 
 export interface Snapshot {
-  leases: StoredLease[];
+  /** of a watch's snapshot perhaps only made when somebody asks, and then of that moment */
+  readonly leases: readonly StoredLease[];
+  /** what differs from the watch's snapshot before this one, by key; undefined: gone. Absent: anything may differ */
+  changes?: ReadonlyMap<string, StoredLease | undefined>;
   /** keys that could not be read now; those that were known stay among the leases */
   broken?: readonly string[];
-  /** of the whole store; equal revisions mean nothing changed */
-  revision: string;
 }
 
 export type CreateResult = 'created' | 'exists';
@@ -44,7 +45,7 @@ export interface Store {
   list(): Promise<Snapshot>;
   /**
    * Calls back after each change with a fresh snapshot, and with the error while the store is away (then again with a
-   * snapshot). Never rests on single events: every delivery is a whole list. Returns when `signal` aborts.
+   * snapshot). The first one, and the first after an error, is a whole list without `changes`. Returns when `signal` aborts.
    */
   watch(
     onSnapshot: (snapshot: Snapshot) => void,

@@ -2,7 +2,7 @@
 
 import { ALLOC_KIND } from '../../cluster/kinds/alloc.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import type { Peer } from '../../cluster/peers.ts';
+import { asNew, type Peer, type PeerChange } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
 import { sumBlocks } from '../../memory/counters.ts';
 import {
@@ -28,10 +28,10 @@ export class AllocBackend implements Backend {
   }
 
   async start(_subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
-    await this.apply(peers);
+    await this.apply(asNew(peers));
   }
 
-  async apply(_peers: readonly Peer[]): Promise<void> {
+  async apply(_changes: readonly PeerChange[]): Promise<void> {
     // sends to nobody
   }
 

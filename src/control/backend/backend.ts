@@ -3,7 +3,7 @@
 import type { BackendConfig } from '../../cluster/kinds/kind.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
 import type { NetworkConfig } from '../../cluster/network-config.ts';
-import type { Peer } from '../../cluster/peers.ts';
+import type { Peer, PeerChange } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
 import type { AddressedLink } from '../../host/ip-json.ts';
 import type { RouteKeeper } from '../../host/routes.ts';
@@ -51,8 +51,8 @@ export interface Backend extends BackendFacts {
   attributes(): Promise<LeaseAttributes>;
   /** From here on packets are forwarded. */
   start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void>;
-  /** The cluster has these peers now. */
-  apply(peers: readonly Peer[]): Promise<void>;
+  /** Peers come, change or go, after {@link start}. Each change is told once: what can't be carried out now is caught up on by {@link heal}. */
+  apply(changes: readonly PeerChange[]): Promise<void>;
   /** Puts back what is missing of its devices and says which routes it wants; who calls it syncs them. Returns what it did, '' if nothing. */
   heal(): Promise<string>;
   /** These are the host's addresses: no packet brings one of them as its source. Absent where the kernel carries the packets. */

@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { EXTENSION_KIND, type ExtensionConfig } from '../../cluster/kinds/extension.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import { type Peer, samePeer } from '../../cluster/peers.ts';
+import type { Peer, PeerChange } from '../../cluster/peers.ts';
 import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { printable, SAID_CHARACTERS_MAX } from '../../shared/printable.ts';
@@ -19,7 +19,6 @@ type Variables = Readonly<Record<string, string>>;
 
 export class ExtensionBackend extends AllocBackend {
   private readonly commands: ExtensionConfig;
-  private peers = new Map<string, Peer>();
 
   constructor(context: BackendContext<ExtensionConfig>) {
     super(context);
@@ -61,17 +60,12 @@ export class ExtensionBackend extends AllocBackend {
     await super.start(subnets, peers);
   }
 
-  override async apply(peers: readonly Peer[]): Promise<void> {
-    const wanted = new Map(peers.map((peer) => [`${peer.family} ${peer.key}`, peer]));
+  override async apply(changes: readonly PeerChange[]): Promise<void> {
     const { subnetAdd, subnetRemove } = this.commands;
-    for (const [id, peer] of this.peers)
-      if (!wanted.has(id)) await this.tell(subnetRemove, peer, 'SubnetRemoveCommand');
-    for (const [id, peer] of wanted) {
-      const known = this.peers.get(id);
-      const isSame = known && samePeer(known, peer) && known.data === peer.data;
-      if (!isSame) await this.tell(subnetAdd, peer, 'SubnetAddCommand');
-    }
-    this.peers = wanted;
+    for (const { before, after } of changes)
+      if (before && !after) await this.tell(subnetRemove, before, 'SubnetRemoveCommand');
+    for (const { after } of changes)
+      if (after) await this.tell(subnetAdd, after, 'SubnetAddCommand');
   }
 
   private async tell(command: string, peer: Peer, name: string): Promise<void> {

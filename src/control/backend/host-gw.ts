@@ -2,15 +2,16 @@
 
 import { HOST_GATEWAY_KIND } from '../../cluster/kinds/host-gw.ts';
 import type { LeaseAttributes } from '../../cluster/lease/lease.ts';
-import type { Peer } from '../../cluster/peers.ts';
+import type { Peer, PeerChange } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
+import type { Route } from '../../host/routes.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
 import { EXIT, WeftError } from '../../shared/errors.ts';
 import { AllocBackend } from './alloc.ts';
 import { publicAttributes } from './backend.ts';
 
 export class HostGatewayBackend extends AllocBackend {
-  private peers: readonly Peer[] = [];
+  private readonly peers = new Map<string, Peer>();
 
   override async open(): Promise<void> {
     const { address4, public4, address6, public6 } = this.context.external;
@@ -32,23 +33,27 @@ export class HostGatewayBackend extends AllocBackend {
     return publicAttributes(this.context.external, HOST_GATEWAY_KIND.publishes);
   }
 
-  override async apply(peers: readonly Peer[]): Promise<void> {
-    this.peers = peers;
-    const device = this.context.external.name;
-    this.context.routes.set(
-      'peers',
-      peers.map(({ key: peer, subnet, address }) => ({
-        prefix: subnet,
-        gateway: address,
-        device,
-        peer,
-      })),
-    );
-    await this.context.routes.sync();
+  override async apply(changes: readonly PeerChange[]): Promise<void> {
+    const { routes } = this.context;
+    for (const { id, before, after } of changes) {
+      if (after) this.peers.set(id, after);
+      else this.peers.delete(id);
+      routes.change('peers', before && this.routeTo(before), after && this.routeTo(after));
+    }
+    await routes.syncChanges();
   }
 
   override async move(external: ExternalInterface): Promise<void> {
     await super.move(external);
-    await this.apply(this.peers);
+    const { routes } = this.context;
+    routes.set(
+      'peers',
+      [...this.peers.values()].map((peer) => this.routeTo(peer)),
+    );
+    await routes.sync();
+  }
+
+  private routeTo({ key: peer, subnet, address }: Peer): Route {
+    return { prefix: subnet, gateway: address, device: this.context.external.name, peer };
   }
 }

@@ -2,7 +2,7 @@
 import { tunnelKindOf } from '../../cluster/kinds/all.ts';
 import type { Tunnel, TunnelKind } from '../../cluster/kinds/kind.ts';
 import type { LeaseAttributes, LeaseSubnets } from '../../cluster/lease/lease.ts';
-import type { Peer } from '../../cluster/peers.ts';
+import { type Peer, type PeerChange, peerId } from '../../cluster/peers.ts';
 import {
   configureDevice,
   type DeviceSetup,
@@ -17,6 +17,7 @@ import type { AddressedLink } from '../../host/ip-json.ts';
 import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
+import type { Route } from '../../host/routes.ts';
 import type { Totals } from '../../memory/counters.ts';
 import {
   formatAddress,
@@ -49,7 +50,11 @@ export class TunnelBackend implements Backend {
   private readonly plane: Plane;
   private macs: Macs = {};
   private subnets: LeaseSubnets = {};
-  private peers: readonly Peer[] = [];
+  private readonly peers = new Map<string, Peer>();
+  /** how many of them have their own address inside Network, by family */
+  private readonly nodesInside = { 4: 0, 6: 0 };
+  /** routes past the overlay, by {@link peerId} */
+  private direct = new Map<string, Route>();
 
   /** The plane's threads begin to load their program, while the rest is being prepared. */
   constructor(context: BackendContext) {
@@ -127,13 +132,13 @@ export class TunnelBackend implements Backend {
 
   async start(subnets: LeaseSubnets, peers: readonly Peer[]): Promise<void> {
     this.subnets = subnets;
-    this.peers = peers;
+    for (const peer of peers) this.note({ id: peerId(peer), before: undefined, after: peer });
     this.learnAddresses(await lookAtLinks());
     await this.startForwarding();
   }
 
   private async startForwarding(): Promise<void> {
-    await this.plane.start(this.links(), this.peers);
+    await this.plane.start(this.links(), [...this.peers.values()]);
     await this.setUpDevices();
     await this.routePeers();
     await this.plane.settle();
@@ -185,11 +190,19 @@ export class TunnelBackend implements Backend {
 
   /** Network may be as wide as the site (flannel's own example is 10.0.0.0/8): then addresses inside need not be pods'. */
   private holdsNodes(family: 4 | 6): boolean {
-    const network = this.network(family);
-    return (
-      prefixContains(network, underlayAddress(this.context.external, family)) ||
-      this.peers.some((peer) => peer.family === family && prefixContains(network, peer.address))
-    );
+    const own = underlayAddress(this.context.external, family);
+    return this.nodesInside[family] > 0 || prefixContains(this.network(family), own);
+  }
+
+  private isInside(peer: Peer | undefined): boolean {
+    return peer !== undefined && prefixContains(this.network(peer.family), peer.address);
+  }
+
+  private note({ id, before, after }: PeerChange): void {
+    const { family } = before ?? after ?? { family: 4 };
+    this.nodesInside[family] += Number(this.isInside(after)) - Number(this.isInside(before));
+    if (after) this.peers.set(id, after);
+    else this.peers.delete(id);
   }
 
   /** MTU of a family's device. */
@@ -231,31 +244,62 @@ export class TunnelBackend implements Backend {
    */
   private async wishRoutes(): Promise<void> {
     const { routes } = this.context;
-    const overlay = this.families.flatMap((family) => {
-      const device = this.deviceName(family);
-      const source = family === 4 ? { source: this.ownSubnet(4).words } : {};
-      const prefixes = this.holdsNodes(family)
-        ? this.peers.filter((peer) => peer.family === family).map(({ subnet }) => subnet)
-        : [this.network(family)];
-      return prefixes.map((prefix) => ({ prefix, device, ...source }));
-    });
+    const overlay = this.families.flatMap((family) =>
+      this.holdsNodes(family)
+        ? [...this.peers.values()].flatMap((peer) => this.overlayRoute(family, peer) ?? [])
+        : [this.throughDevice(family, this.network(family))],
+    );
     routes.set('overlay', overlay);
-    if (this.tunnel.directRouting) {
-      const { external } = this.context;
-      const egress = await egressOf(
-        this.peers.map(({ address: to, family }) => ({
-          to,
-          from: underlayAddress(external, family),
-        })),
-      );
-      const direct = this.peers.flatMap(({ key: peer, subnet, address }) => {
-        const way = egress.get(formatAddress(address));
-        return way?.isDirect
-          ? [{ prefix: subnet, gateway: address, device: way.device, peer }]
-          : [];
-      });
-      routes.set('direct', direct);
+    if (!this.tunnel.directRouting) return;
+    const direct = await this.directRoutes([...this.peers.values()]);
+    routes.set('direct', [...direct.values()]);
+    this.direct = direct;
+  }
+
+  /** The routes of these peers, instead of those that they had. */
+  private async rerouteChanged(changes: readonly PeerChange[]): Promise<void> {
+    const { routes } = this.context;
+    const { directRouting } = this.tunnel;
+    const come = changes.flatMap(({ after }) => after ?? []);
+    const direct = directRouting ? await this.directRoutes(come) : undefined;
+    for (const { id, before, after } of changes) {
+      for (const family of this.families) {
+        const [less, more] = [before, after].map((peer) => peer && this.overlayRoute(family, peer));
+        if (this.holdsNodes(family)) routes.change('overlay', less, more);
+      }
+      if (!direct) continue;
+      routes.change('direct', this.direct.get(id), direct.get(id));
+      const now = direct.get(id);
+      if (now) this.direct.set(id, now);
+      else this.direct.delete(id);
     }
+    await routes.syncChanges();
+  }
+
+  private overlayRoute(family: 4 | 6, peer: Peer): Route | undefined {
+    return peer.family === family ? this.throughDevice(family, peer.subnet) : undefined;
+  }
+
+  private throughDevice(family: 4 | 6, prefix: Prefix): Route {
+    const source = family === 4 ? { source: this.ownSubnet(4).words } : {};
+    return { prefix, device: this.deviceName(family), ...source };
+  }
+
+  /** Of those that are on the same link, by {@link peerId}. */
+  private async directRoutes(peers: readonly Peer[]): Promise<Map<string, Route>> {
+    const { external } = this.context;
+    const egress = await egressOf(
+      peers.map(({ address: to, family }) => ({ to, from: underlayAddress(external, family) })),
+    );
+    return new Map(
+      peers.flatMap((peer) => {
+        const { key, subnet, address } = peer;
+        const way = egress.get(formatAddress(address));
+        if (!way?.isDirect) return [];
+        const route = { prefix: subnet, gateway: address, device: way.device, peer: key };
+        return [[peerId(peer), route] as const];
+      }),
+    );
   }
 
   private async routePeers(): Promise<void> {
@@ -265,14 +309,14 @@ export class TunnelBackend implements Backend {
 
   // ---- changes while it runs ----
 
-  async apply(peers: readonly Peer[]): Promise<void> {
+  async apply(changes: readonly PeerChange[]): Promise<void> {
     const held = this.families.map((family) => this.holdsNodes(family));
-    this.peers = peers;
+    for (const change of changes) this.note(change);
     const holds = this.families.map((family) => this.holdsNodes(family));
     // What workers take for an address of pods is part of their task.
     if (holds.some((now, i) => now !== held[i])) return this.rebuild();
-    await this.plane.apply(peers);
-    if (this.tunnel.directRouting || holds.includes(true)) await this.routePeers();
+    await this.plane.apply(changes);
+    if (this.tunnel.directRouting || holds.includes(true)) await this.rerouteChanged(changes);
   }
 
   async heal(): Promise<string> {

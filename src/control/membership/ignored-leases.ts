@@ -19,17 +19,19 @@ export function ignoredLeases(
   unreadable: readonly string[],
   skipped: readonly Skipped[],
 ): Ignored | undefined {
-  const reasons = new Map<string, string[]>();
+  const reasons = new Map<string, { count: number; texts: string[] }>();
   const add = (kind: string, key: string, why: string): void => {
-    getOrMake(reasons, kind, (): string[] => []).push(`${printable(key)}: ${why}`);
+    const reason = getOrMake(reasons, kind, () => ({ count: 0, texts: [] as string[] }));
+    reason.count++;
+    if (reason.texts.length < NAMED_MAX) reason.texts.push(`${printable(key)}: ${why}`);
   };
   for (const key of unreadable) add(UNREADABLE, key, 'not a lease');
   for (const { kind, key, why } of skipped) add(kind, key, why);
   const count = unreadable.length + skipped.length;
   if (count === 0) return undefined;
-  const parts = [...reasons].map(([kind, { length }]) => `${length} ${kind}`);
+  const parts = [...reasons].map(([kind, reason]) => `${reason.count} ${kind}`);
   const byTurns = Array.from({ length: NAMED_MAX }, (_, turn) =>
-    [...reasons.values()].flatMap((texts) => texts[turn] ?? []),
+    [...reasons.values()].flatMap(({ texts }) => texts[turn] ?? []),
   );
   return {
     text: `${count} ${count === 1 ? 'lease' : 'leases'} ignored: ${parts.join(', ')}`,

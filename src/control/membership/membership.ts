@@ -1,19 +1,21 @@
 /**
- * From the registry's lists to this node's peers: list → peersOf → guard → `apply`. A list that can't be applied and a registry that
- * does not answer leave the last peers in force.
+ * From the registry's lists to this node's peers, change by change: list → book → guard → `apply`. A change that can't be applied and a
+ * registry that does not answer leave the last peers in force.
  */
 import type { NetworkConfig } from '../../cluster/network-config.ts';
-import { leasesToPeers, type Peer, type Skipped } from '../../cluster/peers.ts';
+import { PeerBook } from '../../cluster/peer-book.ts';
+import type { Peer, PeerChange, Skipped } from '../../cluster/peers.ts';
 import { type HeldLease, type LeaseList, passes, type Registry } from '../../cluster/registry.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, WeftError } from '../../shared/errors.ts';
 import { type PlainLog, rarely } from '../../shared/repeats.ts';
 import type { Log } from '../log/log.ts';
 import type { StoreState } from '../node.ts';
-import { NewestInTurn, type Turn } from '../turn.ts';
+import type { Turn } from '../turn.ts';
 import { ignoredLeases } from './ignored-leases.ts';
 import { StoreHealth } from './store-health.ts';
 import { type Guarded, TableGuard } from './table-guard.ts';
+import { type Waiting, WaitingLists } from './waiting-lists.ts';
 
 /** The cluster, and which of its leases is ours. */
 export interface Scope {
@@ -21,22 +23,16 @@ export interface Scope {
   own: HeldLease;
 }
 
-/** Puts all peers of this node in force. */
-export type Apply = (peers: readonly Peer[]) => Promise<void>;
+/** Puts changes of this node's peers in force. Each is made once: whoever fails to carry it out catches up on it by himself. */
+export type Apply = (changes: readonly PeerChange[]) => Promise<void>;
 
 const AGAIN_MS_MIN = 100;
 
 export class Membership {
-  /** who this node sends to, {@link held} included */
-  peers: readonly Peer[] = [];
-  /** how many of them are kept though their leases vanished */
+  /** how many peers are kept though their leases vanished */
   held = 0;
-  /** leases that did not become peers */
-  skipped: readonly Skipped[] = [];
   /** how many keys have no lease in them that can be read */
   unreadable = 0;
-  /** keys of other leases that have our own public address */
-  twins: readonly string[] = [];
   /** why the newest list is not in force, '' when it is */
   problem = '';
   /** Rejects when the watch met something that does not pass. */
@@ -49,8 +45,16 @@ export class Membership {
   private readonly rare: PlainLog;
   private readonly health: StoreHealth;
   private fail: (error: Error) => void = () => undefined;
-  /** lists that wait to be applied, once {@link follow} was called */
-  private lists: NewestInTurn<LeaseList> | undefined;
+  private readonly waiting = new WaitingLists();
+  private readonly table = new Map<string, Peer>();
+  private tableList: readonly Peer[] | undefined;
+  private book: PeerBook | undefined;
+  /** what was last said to be ignored */
+  private ignored: { unreadable: readonly string[]; skipped: readonly Skipped[] } | undefined;
+  /** looks at what waits, once {@link follow} was called */
+  private hurry: (() => void) | undefined;
+  private isHurrying = false;
+  private ownIsThere = false;
   private again: Timer | undefined;
 
   constructor(registry: Registry, log: Log, clock: Clock) {
@@ -81,19 +85,41 @@ export class Membership {
     }
   }
 
+  /** Who this node sends to, {@link held} included. The same list as long as nothing in it changes. */
+  get peers(): readonly Peer[] {
+    this.tableList ??= [...this.table.values()];
+    return this.tableList;
+  }
+
+  /** Leases that did not become peers. */
+  get skipped(): readonly Skipped[] {
+    return this.book?.skipped ?? [];
+  }
+
+  /** Keys of other leases that have our own public address. */
+  get twins(): readonly string[] {
+    return this.book?.twins ?? [];
+  }
+
   /** The peers to start with. */
   begin(list: LeaseList, scope: Scope): readonly Peer[] {
-    return this.peersOf(list, scope).peers;
+    this.waiting.addOther(list);
+    this.settle(scope);
+    return this.peers;
   }
 
   /** After each change of the cluster, in `turn`, until `signal` aborts. */
   follow(scope: Scope, apply: Apply, turn: Turn, signal: AbortSignal): void {
-    const lists = new NewestInTurn<LeaseList>(turn, (list) =>
-      this.applyList(list, scope, apply, () => lists.offerAgain(list)),
-    );
-    this.lists = lists;
+    this.hurry = () => {
+      if (this.isHurrying) return;
+      this.isHurrying = true;
+      void turn.take(() => {
+        this.isHurrying = false;
+        return this.applyWaiting(scope, apply);
+      });
+    };
     this.registry.watch(
-      (list) => this.heard(list),
+      (list) => this.heard(() => this.waiting.add(list)),
       (error) => this.unavailable(error),
       signal,
     );
@@ -102,61 +128,78 @@ export class Membership {
 
   /** Asks the registry for its list now; it is applied in turn. */
   async look(): Promise<void> {
-    this.heard(await this.registry.list());
+    const list = await this.registry.list();
+    this.heard(() => this.waiting.addOther(list));
   }
 
-  private async applyList(
-    list: LeaseList,
-    scope: Scope,
-    apply: Apply,
-    offerAgain: () => void,
-  ): Promise<void> {
+  private async applyWaiting(scope: Scope, apply: Apply): Promise<void> {
     try {
-      const { peers, againAtMs } = this.peersOf(list, scope);
-      this.lookAgain(againAtMs, offerAgain);
-      await apply(peers);
+      const { changes, againAtMs } = this.settle(scope);
+      this.lookAgain(againAtMs);
+      if (changes.length > 0) await apply(changes);
       this.problem = '';
-      this.log.debug({ peers: peers.length }, 'peers applied');
+      this.log.debug({ peers: this.table.size, changes: changes.length }, 'peers applied');
     } catch (error) {
       this.problem = messageOf(error);
       this.rare.error(`peers not applied: ${this.problem}`);
     }
   }
 
-  /** Leases → peers, with those kept that vanished in doubtful circumstances. */
-  private peersOf(list: LeaseList, { config, own }: Scope): Guarded {
-    const { peers, skipped, twins } = leasesToPeers(list.leases, own.lease, config);
-    this.skipped = skipped;
-    this.twins = twins;
-    this.unreadable = list.unreadable.length;
-    const ignored = ignoredLeases(list.unreadable, skipped);
-    if (ignored) this.rare.warn({ such: ignored.such }, ignored.text);
+  /** Leases → peers, with those kept that vanished in doubtful circumstances. Without a list that waits, only the time has gone on. */
+  private settle({ config, own }: Scope): Guarded {
+    this.book ??= new PeerBook(own.lease, config);
+    this.book.setOwn(own.lease);
+    const waiting = this.waiting.take();
+    const changes = this.changesOf(this.book, waiting);
+    if (waiting) this.noteOthers(this.book, waiting.newest);
+    const guarded = this.guard.apply(changes, this.ownIsThere, this.clock.nowMs());
+    if (guarded.held > this.held)
+      this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
+    this.held = guarded.held;
+    for (const { id, after } of guarded.changes) {
+      if (after) this.table.set(id, after);
+      else this.table.delete(id);
+    }
+    if (guarded.changes.length > 0) this.tableList = undefined;
+    return guarded;
+  }
+
+  private changesOf(book: PeerBook, waiting: Waiting | undefined): PeerChange[] {
+    if (!waiting) return book.update([]);
+    const { newest, changes } = waiting;
+    return changes ? book.update(changes) : book.replace(newest.leases);
+  }
+
+  /** What there is besides peers. */
+  private noteOthers({ skipped, twins }: PeerBook, { unreadable, ownIsThere }: LeaseList): void {
+    this.ownIsThere = ownIsThere;
+    this.unreadable = unreadable.length;
+    if (unreadable !== this.ignored?.unreadable || skipped !== this.ignored.skipped) {
+      this.ignored = { unreadable, skipped };
+      const ignored = ignoredLeases(unreadable, skipped);
+      if (ignored) this.rare.warn({ such: ignored.such }, ignored.text);
+    }
     const [key] = twins;
     if (key !== undefined)
       this.rare.error(
         { key, count: twins.length },
         'this lease has our public address too, and is not used',
       );
-    const guarded = this.guard.apply(peers, list.ownIsThere, this.clock.nowMs());
-    if (guarded.held > this.held)
-      this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
-    this.peers = guarded.peers;
-    this.held = guarded.held;
-    return guarded;
   }
 
   /** Held peers end by themselves, without a change in the registry. */
-  private lookAgain(atMs: number | undefined, offerAgain: () => void): void {
+  private lookAgain(atMs: number | undefined): void {
     this.again?.stop();
     if (atMs === undefined) return;
     const waitMs = Math.max(AGAIN_MS_MIN, atMs - this.clock.nowMs());
-    this.again = this.clock.after(waitMs, offerAgain);
+    this.again = this.clock.after(waitMs, () => this.hurry?.());
   }
 
-  private heard(list: LeaseList): void {
+  private heard(note: () => void): void {
     this.counts.lists++;
     this.health.listed();
-    this.lists?.offer(list);
+    note();
+    this.hurry?.();
   }
 
   /** The last table stays in force for as long as the store is unavailable. */

@@ -3,41 +3,57 @@
  *   - a missing peer stays for SETTLE_MS, because a directory is not emptied in one instant;
  *   - if meanwhile our own key vanishes too, the store goes away, or three peers and more than half are missing at once,
  *     the missing peers stay for GRACE_MS.
- * Peers that come back or change are applied at once.
+ * Peers that come back or change are applied at once, and what somebody else has leased now is held for nobody.
  */
-import type { Peer } from '../../cluster/peers.ts';
+import { PrefixIndex } from '../../cluster/lease/prefix-index.ts';
+import type { Peer, PeerChange } from '../../cluster/peers.ts';
+import { PEERS_MAX } from '../../shared/limits.ts';
 
 export const SETTLE_MS = 3_000;
 export const GRACE_MS = 600_000;
 const MASS_MIN = 3;
 
 export interface Guarded {
-  peers: Peer[];
-  /** how many of them are only held */
+  /** of the table, held peers included; removals first */
+  changes: PeerChange[];
+  /** how many of its peers are only held */
   held: number;
-  /** when to apply the same list again so that held peers end, ms since the epoch */
+  /** when to ask again, even without a change, so that held peers end; ms since the epoch */
   againAtMs?: number;
 }
 
-export class TableGuard {
-  private readonly held = new Map<string, { peer: Peer; untilMs: number }>();
-  private previous: readonly Peer[] = [];
+interface Held {
+  id: string;
+  peer: Peer;
+  untilMs: number;
+}
 
-  apply(peers: readonly Peer[], ownKeyPresent: boolean, nowMs: number): Guarded {
-    const present = new Set(peers.map(idOf));
-    for (const peer of this.previous) {
-      const id = idOf(peer);
-      if (!present.has(id) && !this.held.has(id))
-        this.held.set(id, { peer, untilMs: nowMs + SETTLE_MS });
-    }
-    for (const id of present) this.held.delete(id);
-    const isMass = this.held.size >= MASS_MIN && this.held.size * 2 > this.previous.length;
+export class TableGuard {
+  private readonly held = new Map<string, Held>();
+  private readonly bySubnet = new PrefixIndex<Held>(({ peer }) => peer.subnet);
+  /** how many peers have a lease */
+  private present = 0;
+
+  /** `changes` of the peers that have a lease; none where only the time has gone on. */
+  apply(changes: readonly PeerChange[], ownKeyPresent: boolean, nowMs: number): Guarded {
+    const sizeBefore = this.present + this.held.size;
+    const gone: PeerChange[] = [];
+    const come: PeerChange[] = [];
+    for (const { id, before, after } of changes)
+      if (before && !after) this.hold({ id, peer: before, untilMs: nowMs + SETTLE_MS });
+    for (const change of changes)
+      if (change.after) come.push(this.admit(change, change.after, gone));
+    const isMass = this.held.size >= MASS_MIN && this.held.size * 2 > sizeBefore;
     if (!ownKeyPresent || isMass) this.storeDoubtful(nowMs);
-    for (const [id, entry] of this.held) if (entry.untilMs <= nowMs) this.held.delete(id);
-    const kept = [...this.held.values()];
-    this.previous = [...peers, ...kept.map((entry) => entry.peer)];
-    const guarded: Guarded = { peers: [...this.previous], held: kept.length };
-    if (kept.length > 0) guarded.againAtMs = Math.min(...kept.map((entry) => entry.untilMs));
+    for (const entry of this.held.values())
+      if (entry.untilMs <= nowMs || this.present + this.held.size > PEERS_MAX)
+        this.end(entry, gone);
+    const guarded: Guarded = { changes: [...gone, ...come], held: this.held.size };
+    if (this.held.size > 0)
+      guarded.againAtMs = [...this.held.values()].reduce(
+        (least, { untilMs }) => Math.min(least, untilMs),
+        Number.POSITIVE_INFINITY,
+      );
     return guarded;
   }
 
@@ -48,8 +64,29 @@ export class TableGuard {
         entry.untilMs = nowMs + GRACE_MS;
     }
   }
-}
 
-function idOf(peer: Peer): string {
-  return `${peer.family} ${peer.key}`;
+  private hold(entry: Held): void {
+    this.present--;
+    this.held.set(entry.id, entry);
+    this.bySubnet.add(entry);
+  }
+
+  /** A peer that has a lease: what is held for it, or of its subnet for somebody else, is held no more. */
+  private admit({ id, before }: PeerChange, after: Peer, gone: PeerChange[]): PeerChange {
+    if (!before) this.present++;
+    const known = this.held.get(id);
+    if (known) this.release(known);
+    for (const entry of this.bySubnet.overlapping(after.subnet)) this.end(entry, gone);
+    return { id, before: known?.peer ?? before, after };
+  }
+
+  private end(entry: Held, gone: PeerChange[]): void {
+    this.release(entry);
+    gone.push({ id: entry.id, before: entry.peer, after: undefined });
+  }
+
+  private release(entry: Held): void {
+    this.held.delete(entry.id);
+    this.bySubnet.remove(entry);
+  }
 }

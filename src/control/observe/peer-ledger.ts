@@ -3,9 +3,10 @@
  * long as its lease is in the table; a slot that is given back is used again only by a later table, when no worker knows the old one.
  */
 
-import type { Peer } from '../../cluster/peers.ts';
+import { type Peer, type PeerChange, peerId } from '../../cluster/peers.ts';
 import { PEER_COUNTER, PEER_COUNTERS, PEER_SLOTS } from '../../memory/peer-counters.ts';
 import { getOrMake } from '../../shared/memo.ts';
+import type { TableChange } from '../plane/table-sink.ts';
 import { wallClock } from './monotonic.ts';
 
 export interface PeerTotals {
@@ -30,8 +31,6 @@ const NOTHING: PeerTotals = {
 
 interface Entry {
   slot: number;
-  /** the last table that had this peer */
-  round: number;
   /** per worker, what the slot's last owner left there */
   before: readonly Float64Array[] | undefined;
   /** clock word that was the newest when somebody looked, and what time that is: a word alone is ambiguous after some weeks */
@@ -42,54 +41,56 @@ interface Entry {
 
 export class PeerLedger {
   private readonly blocks: readonly Float64Array[];
-  private readonly entries = { 4: new Map<string, Entry>(), 6: new Map<string, Entry>() };
+  /** by {@link peerId} */
+  private readonly entries = new Map<string, Entry>();
   /** slots given back, the oldest first */
   private readonly free = new Set<number>();
   private readonly pastWorkers = new Set<PastWorkers>();
   private unused = 0;
-  private round = 0;
 
   /** One block per worker. */
   constructor(blocks: readonly SharedArrayBuffer[]) {
     this.blocks = blocks.map((block) => new Float64Array(block));
   }
 
-  /** The slots of these peers, who are the whole next table. No worker may use a table older than the newest. */
-  assign(peers: readonly Peer[]): number[] {
-    this.round++;
-    const slots = peers.map((peer) => {
-      const entry = getOrMake(this.entries[peer.family], peer.key, () => this.open());
-      entry.round = this.round;
-      return entry.slot;
+  /** The slots of those who change in the next table. No worker may use a table older than the newest. */
+  assign(changes: readonly PeerChange[]): TableChange[] {
+    const slotted = changes.map((change) => {
+      const { slot } = getOrMake(this.entries, change.id, () => this.open());
+      return { ...change, slot };
     });
-    if (this.entries[4].size + this.entries[6].size > peers.length) this.giveBack();
-    return slots;
+    // Behind that: until the next table is out, workers use these.
+    for (const { id, after } of changes) if (!after) this.giveBack(id);
+    return slotted;
+  }
+
+  /** Nobody but these will be in the next table, which is a new one: no worker runs. */
+  retain(peers: readonly Peer[]): void {
+    const wanted = new Set(peers.map(peerId));
+    for (const id of this.entries.keys()) if (!wanted.has(id)) this.giveBack(id);
   }
 
   private open(): Entry {
     if (this.unused < PEER_SLOTS)
-      return { slot: this.unused++, round: 0, before: undefined, heard: undefined, past: NOTHING };
+      return { slot: this.unused++, before: undefined, heard: undefined, past: NOTHING };
     const [slot] = this.free;
     if (slot === undefined) throw new RangeError('no slot for a peer is free');
     this.free.delete(slot);
     const at = slot * PEER_COUNTERS;
     const before = this.blocks.map((block) => block.slice(at, at + PEER_COUNTERS));
-    return { slot, round: 0, before, heard: undefined, past: NOTHING };
+    return { slot, before, heard: undefined, past: NOTHING };
   }
 
-  private giveBack(): void {
-    for (const entries of Object.values(this.entries)) {
-      for (const [key, { slot, round }] of entries) {
-        if (round === this.round) continue;
-        entries.delete(key);
-        this.free.add(slot);
-      }
-    }
+  private giveBack(id: string): void {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    this.entries.delete(id);
+    this.free.add(entry.slot);
   }
 
   /** undefined for who is in no table yet. */
-  slotOf({ family, key }: Pick<Peer, 'family' | 'key'>): number | undefined {
-    return this.entries[family].get(key)?.slot;
+  slotOf(peer: Pick<Peer, 'family' | 'key'>): number | undefined {
+    return this.entries.get(peerId(peer))?.slot;
   }
 
   /** Counts this too from now on. Returns what ends it: the numbers until then stay in the totals. */
@@ -97,13 +98,12 @@ export class PeerLedger {
     this.pastWorkers.add(past);
     return () => {
       if (!this.pastWorkers.delete(past)) return;
-      for (const entries of Object.values(this.entries))
-        for (const entry of entries.values()) entry.past = sumOf(entry.past, past(entry.slot));
+      for (const entry of this.entries.values()) entry.past = sumOf(entry.past, past(entry.slot));
     };
   }
 
-  totalsOf({ family, key }: Pick<Peer, 'family' | 'key'>): PeerTotals {
-    const entry = this.entries[family].get(key);
+  totalsOf(peer: Pick<Peer, 'family' | 'key'>): PeerTotals {
+    const entry = this.entries.get(peerId(peer));
     if (!entry) return NOTHING;
     const past = [...this.pastWorkers].map((count) => count(entry.slot));
     return past.reduce(sumOf, sumOf(this.workersTotals(entry), entry.past));

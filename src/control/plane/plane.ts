@@ -3,7 +3,7 @@
  * takes what the host must give, start begins to forward, apply gives it other peers, stop ends it; after a stop it can be opened again.
  * One call at a time.
  */
-import type { Peer } from '../../cluster/peers.ts';
+import { asNew, type Peer, type PeerChange, peerId } from '../../cluster/peers.ts';
 import type { Totals } from '../../memory/counters.ts';
 import { TABLE_BYTES } from '../../memory/table.ts';
 import type { LinkTask } from '../../memory/worker-task.ts';
@@ -70,7 +70,7 @@ export class Plane {
   private publication: Publication | undefined;
   private table: TableStatus | null = null;
   /** those in force, with the shortcuts' marks */
-  private peers: readonly Peer[] = [];
+  private peers = new Map<string, Peer>();
   private readonly localAddresses: LocalAddressTable;
   private shortcutCheck: NodeJS.Timeout | undefined;
 
@@ -111,9 +111,11 @@ export class Plane {
     this.publication = new Publication(
       new SharedTable(memory, () => supervisor.seenGenerations()),
       this.shortcuts.flatMap(({ table }) => table ?? []),
-      (next) => this.observation.ledger.assign(next),
+      (changes) => this.observation.ledger.assign(changes),
     );
-    await this.publish(peers);
+    this.observation.ledger.retain(peers);
+    this.peers = new Map();
+    await this.publish(asNew(peers));
     this.localAddresses.setLinks(links.flatMap(({ ownSubnet, local }) => [ownSubnet.words, local]));
     const tasks = this.tasksOf(links);
     for (const shortcut of this.shortcuts) shortcut.begin(tasks[0] ?? []);
@@ -165,10 +167,18 @@ export class Plane {
     this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
   }
 
-  /** These are all peers now. */
-  async apply(peers: readonly Peer[]): Promise<void> {
+  /** Peers come, change or go. */
+  async apply(changes: readonly PeerChange[]): Promise<void> {
     // Workers first: whether a shortcut may be taken to new peers is found out behind that.
-    await this.publish(this.shortcuts.reduce((all, shortcut) => shortcut.recall(all), peers));
+    const recall = (peer: Peer): Peer =>
+      this.shortcuts.reduce((marked, shortcut) => shortcut.recall(marked), peer);
+    await this.publish(
+      changes.map(({ id, after }) => ({
+        id,
+        before: this.peers.get(id),
+        after: after && recall(after),
+      })),
+    );
   }
 
   /** These are the host's addresses now: what comes from the underlay must not have one of them as its source. */
@@ -176,9 +186,12 @@ export class Plane {
     this.localAddresses.setHost(addresses);
   }
 
-  private async publish(peers: readonly Peer[]): Promise<void> {
-    this.peers = peers;
-    const generation = await this.publication?.publish(peers);
+  private async publish(changes: readonly PeerChange[]): Promise<void> {
+    for (const { id, after } of changes) {
+      if (after) this.peers.set(id, after);
+      else this.peers.delete(id);
+    }
+    const generation = await this.publication?.publish(changes);
     if (generation !== undefined)
       this.table = { generation, publishedAt: new Date().toISOString() };
     this.supervisor?.wakeAll();
@@ -186,8 +199,7 @@ export class Plane {
 
   /** Routes, devices and firewall rules change without a word in the store. */
   private async checkShortcuts(): Promise<void> {
-    const { peers } = this;
-    if (!this.shortcuts.some((shortcut) => shortcut.isDue(peers, Date.now()))) return;
+    if (!this.shortcuts.some((shortcut) => shortcut.isDue(Date.now()))) return;
     try {
       await this.markAndPublish();
     } catch (error) {
@@ -196,12 +208,18 @@ export class Plane {
   }
 
   private async markAndPublish(): Promise<void> {
-    const { shortcuts, peers } = this;
-    let marked = peers;
+    const { shortcuts } = this;
+    const looked = [...this.peers.values()];
+    let marked: readonly Peer[] = looked;
     for (const shortcut of shortcuts) marked = await shortcut.mark(marked);
-    if (this.shortcuts !== shortcuts || this.peers !== peers) return; // overtaken; the next check sees the new ones
-    if (marked.some((peer, i) => peer.tunnelGso !== peers[i]?.tunnelGso))
-      await this.publish(marked);
+    if (this.shortcuts !== shortcuts) return;
+    const changes = marked.flatMap((after, i) => {
+      const [id, before] = [peerId(after), looked[i]];
+      // What changed meanwhile is not marked; the next look sees it.
+      const isCurrent = this.peers.get(id) === before;
+      return isCurrent && after.tunnelGso !== before?.tunnelGso ? [{ id, before, after }] : [];
+    });
+    if (changes.length > 0) await this.publish(changes);
   }
 
   /** False after a rebuild that failed, for example because the underlay's address could not be used yet. */

@@ -1,37 +1,35 @@
-/** Peers → all tables, in the order in which they were given. */
-import type { Peer } from '../../cluster/peers.ts';
-import { PEERS_MAX } from '../../shared/limits.ts';
-import type { TableSink } from './table-sink.ts';
+/** Changes of peers → all tables, in the order in which they were given. */
+import type { PeerChange } from '../../cluster/peers.ts';
+import type { TableChange, TableSink } from './table-sink.ts';
 
 /** Gives each peer the slot of its counters. Called when nobody uses any table but the newest. */
-export type SlotsOf = (peers: readonly Peer[]) => readonly number[];
+export type WithSlots = (changes: readonly PeerChange[]) => readonly TableChange[];
 
 export class Publication {
   private readonly table: TableSink;
   private readonly others: readonly TableSink[];
-  private readonly slotsOf: SlotsOf;
+  private readonly withSlots: WithSlots;
   private queue: Promise<unknown> = Promise.resolve();
 
-  /** `table` is the workers', `others` those of shortcuts. */
-  constructor(table: TableSink, others: readonly TableSink[], slotsOf: SlotsOf) {
+  /** `table` is the workers', `others` those of shortcuts. All are empty. */
+  constructor(table: TableSink, others: readonly TableSink[], withSlots: WithSlots) {
     this.table = table;
     this.others = others;
-    this.slotsOf = slotsOf;
+    this.withSlots = withSlots;
   }
 
-  /** Publishes these peers as the whole table. Resolves with the workers' generation. Calls are served in order. */
-  publish(peers: readonly Peer[]): Promise<number> {
-    const result = this.queue.then(() => this.write(peers));
+  /** Publishes tables with these changes. Resolves with the workers' generation. Calls are served in order. */
+  publish(changes: readonly PeerChange[]): Promise<number> {
+    const result = this.queue.then(() => this.write(changes));
     this.queue = result.catch(() => undefined);
     return result;
   }
 
-  private async write(peers: readonly Peer[]): Promise<number> {
-    if (peers.length > PEERS_MAX) throw new RangeError(`table: more than ${PEERS_MAX} peers`);
+  private async write(changes: readonly PeerChange[]): Promise<number> {
     await Promise.all([this.table, ...this.others].map((sink) => sink.settled()));
-    const slots = this.slotsOf(peers);
-    const generation = await this.table.publish(peers, slots);
-    for (const sink of this.others) await sink.publish(peers, slots);
+    const slotted = this.withSlots(changes);
+    const generation = await this.table.publish(slotted);
+    for (const sink of this.others) await sink.publish(slotted);
     return generation;
   }
 }

@@ -32,10 +32,10 @@ export interface Shortcut {
   begin(links: readonly LinkTask[]): void;
   /** A worker's link with what it needs to use this shortcut. */
   equip(link: LinkTask, worker: number): LinkTask;
-  /** Whether it is time to look again at the ways to these peers. */
-  isDue(peers: readonly Peer[], nowMs: number): boolean;
-  /** The same peers, marked as the last look found them: at once, without asking the host. */
-  recall(peers: readonly Peer[]): readonly Peer[];
+  /** Whether it is time to look again at the ways to the peers that {@link recall} was asked about. */
+  isDue(nowMs: number): boolean;
+  /** The same peer, marked as the last look found it: at once, without asking the host. */
+  recall(peer: Peer): Peer;
   /** The same peers, marked after a look at the host. */
   mark(peers: readonly Peer[]): Promise<readonly Peer[]>;
   /** What went past the workers since it was opened; undefined where they count its packets themselves. */

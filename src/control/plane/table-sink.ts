@@ -1,12 +1,17 @@
 /** A table of peers that something forwards by: the workers' shared table, and those of shortcuts that keep one of their own. */
-import type { Peer } from '../../cluster/peers.ts';
+import type { PeerChange } from '../../cluster/peers.ts';
+
+/** A change with the slot of the peer's counters. */
+export interface TableChange extends PeerChange {
+  slot: number;
+}
 
 export interface TableSink {
   /** Resolves when nobody uses any table but the newest that was published here. A user that is dead is not waited for. */
   settled(): Promise<void>;
   /**
-   * These peers are the whole table from now on; `slots` has each one's slot of counters. Called when {@link settled} has resolved,
-   * one call at a time. Resolves with the number of this publication.
+   * The table is another one from now on in these peers. Called when {@link settled} has resolved, one call at a time. Resolves with the
+   * number of this publication.
    */
-  publish(peers: readonly Peer[], slots: readonly number[]): Promise<number>;
+  publish(changes: readonly TableChange[]): Promise<number>;
 }

@@ -43,6 +43,8 @@ export class TunnelGso implements Shortcut {
   private readonly verdicts = new Map<string, Verdict>();
   /** the last look's result, by address; what is missing has not been looked at */
   private devices = new Map<string, string | undefined>();
+  /** somebody came whose way was not looked at */
+  private hasUnknown = false;
   /** before this, another look is not worth its cost */
   private lookAgainMs = 0;
   private links: readonly LinkTask[] = [];
@@ -95,23 +97,23 @@ export class TunnelGso implements Shortcut {
     return { ...link, features, tapFd: this.fds[worker] ?? -1, tapMac: this.mac };
   }
 
-  isDue(peers: readonly Peer[], nowMs: number): boolean {
+  isDue(nowMs: number): boolean {
     if (nowMs < this.lookAgainMs) return false;
-    const isUnknown = ({ address }: Peer): boolean => !this.devices.has(textOf(address));
-    return [...this.verdicts.values()].some((v) => isOld(v, nowMs)) || peers.some(isUnknown);
+    return this.hasUnknown || [...this.verdicts.values()].some((v) => isOld(v, nowMs));
   }
 
-  /** Marks are Peer.tunnelGso. */
-  recall(peers: readonly Peer[]): Peer[] {
-    if (this.devices.size === 0) return [...peers];
-    return peers.map((peer) => {
-      const key = verdictKey(this.devices.get(textOf(peer.address)), peer.family);
-      return { ...peer, tunnelGso: this.verdicts.get(key)?.usable ?? false };
-    });
+  /** The mark is Peer.tunnelGso. */
+  recall(peer: Peer): Peer {
+    const address = textOf(peer.address);
+    if (!this.devices.has(address)) this.hasUnknown = true;
+    const key = verdictKey(this.devices.get(address), peer.family);
+    const tunnelGso = this.verdicts.get(key)?.usable ?? false;
+    return tunnelGso === (peer.tunnelGso ?? false) ? peer : { ...peer, tunnelGso };
   }
 
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
     const startedMs = Date.now();
+    this.hasUnknown = false;
     const addresses = uniqueAddresses(peers);
     const found = await egressOf(addresses.map((to) => ({ to, from: this.sourceTo(to) })));
     const now = Date.now();
@@ -123,7 +125,7 @@ export class TunnelGso implements Shortcut {
       const device = this.devices.get(textOf(peer.address));
       if (device !== undefined) await this.judge(device, peer, now);
     }
-    return this.recall(peers);
+    return peers.map((peer) => this.recall(peer));
   }
 
   /** What the helper's packets carry as their source. */

@@ -5,7 +5,7 @@ import { LEASE_TTL_MS } from '../../../src/cluster/lease/acquire.ts';
 import { encodeValue } from '../../../src/cluster/lease/value.ts';
 import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
 import type { LeaseList } from '../../../src/cluster/registry.ts';
-import { KeyedRegistry } from '../../../src/cluster/store/keyed-registry.ts';
+import { DELIVERY_MS, KeyedRegistry } from '../../../src/cluster/store/keyed-registry.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { keepLog } from '../../support/log-lines.ts';
 import { MemoryStore } from '../../support/memory-store.ts';
@@ -78,10 +78,11 @@ test('a renewal that fails is tried every minute, said once, and counted', async
 });
 
 test('a key that vanishes is put back', async (t) => {
-  const { store, own, messages, lists } = await setUp(t);
+  const { clock, store, own, messages, lists } = await setUp(t);
   store.overwrite(own.lease.key, undefined);
   assert.equal(lists.at(-1)?.ownIsThere, false);
   await settle();
+  await clock.move(DELIVERY_MS);
   assert.equal(lists.at(-1)?.ownIsThere, true);
   assert.equal(own.state, 'held');
   assert.ok(messages.includes('our lease was gone from the store; put it back'));
@@ -94,6 +95,7 @@ test('a key that expired while nobody renewed it is put back when the store answ
   store.failure = undefined;
   store.deliver();
   await settle();
+  await clock.move(DELIVERY_MS);
   assert.equal(lists.at(-1)?.ownIsThere, true);
   assert.equal(own.state, 'held');
 });
@@ -140,15 +142,31 @@ test("another node's value in our key is an alarm, and is not written over", asy
 });
 
 test('new attributes are published under the same key; the old ones in a late list are no alarm', async (t) => {
-  const { store, own, lists } = await setUp(t);
+  const { clock, store, own, lists } = await setUp(t);
   const { key } = own.lease;
   await own.publish(attributes('192.0.2.2'));
   assert.equal(store.value(key), encodeValue(attributes('192.0.2.2')));
   store.overwrite(key, encodeValue(attributes('192.0.2.1')));
-  await settle();
+  await clock.move(DELIVERY_MS);
   assert.equal(own.state, 'held');
   assert.equal(store.value(key), encodeValue(attributes('192.0.2.2')), 'and is caught up on');
+  await clock.move(DELIVERY_MS);
   assert.equal(lists.at(-1)?.ownIsThere, true);
+});
+
+test('a stream of changes is delivered at once, then together', async (t) => {
+  const { clock, store, lists, own } = await setUp(t);
+  store.overwrite('10.3.7.0-24', encodeValue(attributes('192.0.2.7')));
+  assert.equal(lists.length, 1, 'after a quiet time: at once');
+  assert.equal(lists[0]?.changes, undefined, 'the first list is whole');
+  store.overwrite('10.3.8.0-24', encodeValue(attributes('192.0.2.8')));
+  store.overwrite('10.3.9.0-24', encodeValue(attributes('192.0.2.9')));
+  store.overwrite('10.3.8.0-24', undefined);
+  assert.equal(lists.length, 1);
+  await clock.move(DELIVERY_MS);
+  assert.equal(lists.length, 2);
+  const keys = lists[1]?.leases.map(({ key }) => key).sort();
+  assert.deepEqual(keys, [own.lease.key, '10.3.7.0-24', '10.3.9.0-24'].sort());
 });
 
 test('after stop nothing is written any more', async (t) => {

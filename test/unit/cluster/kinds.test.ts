@@ -11,7 +11,7 @@ import {
   networkConfigProblems,
   parseNetworkConfig,
 } from '../../../src/cluster/network-config.ts';
-import { leasesToPeers, type Peer } from '../../../src/cluster/peers.ts';
+import type { Peer } from '../../../src/cluster/peers.ts';
 import type { BackendContext } from '../../../src/control/backend/backend.ts';
 import { createBackend } from '../../../src/control/backend/create.ts';
 import { createEncap, ENCAPSULATIONS } from '../../../src/dataplane/encap/encapsulations.ts';
@@ -20,6 +20,7 @@ import { isOwnDevice } from '../../../src/host/own-devices.ts';
 import { TABLE_BYTES } from '../../../src/memory/table.ts';
 import type { LinkTask } from '../../../src/memory/worker-task.ts';
 import { NO_MAC } from '../../../src/shared/address.ts';
+import { peersOf } from '../../support/peers-of.ts';
 import { words } from '../../support/rig.ts';
 import { ToyBackend } from '../../support/toy-backend.ts';
 import { TOY_KIND } from '../../support/toy-kind.ts';
@@ -164,7 +165,7 @@ test('a VTEP MAC comes back from the lease in which it was published', () => {
   assert.deepEqual(backendData, { VNI: 9, VtepMAC: '0a:0b:0c:0d:0e:0f' });
   const other = read(leaseOf(2, { backendType: 'vxlan', backendData }));
   assert.deepEqual(vtep.macOf(other.attributes.backendData), mac);
-  const { peers } = leasesToPeers([other], leaseOf(1, { backendType: 'vxlan' }), config);
+  const { peers } = peersOf([other], leaseOf(1, { backendType: 'vxlan' }), config);
   assert.deepEqual(
     peers.map((peer) => [peer.port, peer.mac]),
     [[4789, mac]],
@@ -179,7 +180,7 @@ test('a lease of another kind is skipped with a reason; what a kind needs of its
     leaseOf(5, { backendType: 'extension', backendData: 'told' }),
   ].map(read);
   const outcome = (type: string) => {
-    const { peers, skipped } = leasesToPeers(leases, own, configOf(type));
+    const { peers, skipped } = peersOf(leases, own, configOf(type));
     const takes = ({ key, port, mac, data }: Peer) => [key, port, mac === NO_MAC, data];
     return { peers: peers.map(takes), why: skipped.map(({ why }) => why) };
   };
@@ -235,7 +236,7 @@ test('a new kind has peers, overhead and devices', () => {
     leaseOf(4, { backendType: 'vxlan' }),
   ].map(read);
   const own = leaseOf(1, { backendType: 'toy' });
-  const { peers, skipped } = leasesToPeers(leases, own, config, WITH_TOY);
+  const { peers, skipped } = peersOf(leases, own, config, WITH_TOY);
   assert.deepEqual(
     peers.map((peer) => peer.key),
     ['10.3.2.0-24'],

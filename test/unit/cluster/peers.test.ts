@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { parseKey } from '../../../src/cluster/lease/key.ts';
 import type { LeaseAttributes } from '../../../src/cluster/lease/lease.ts';
 import { parseNetworkConfig } from '../../../src/cluster/network-config.ts';
-import { leasesToPeers } from '../../../src/cluster/peers.ts';
 import { attributes } from '../../support/leases.ts';
+import { peersOf } from '../../support/peers-of.ts';
 
 const config = parseNetworkConfig(
   '{"Network":"10.3.0.0/16","SubnetMin":"10.3.1.0","SubnetMax":"10.3.25.0","Backend":{"Type":"vxlan"}}',
@@ -20,7 +20,7 @@ test('peers: own lease, foreign types, bad MACs, foreign VNIs and clashes are le
     attributes: { ...attributes(ip), ...more },
   });
   const own = lease('10.3.1.0-24', '192.0.2.1');
-  const { peers, skipped, twins } = leasesToPeers(
+  const { peers, skipped, twins } = peersOf(
     [
       own,
       lease('10.3.20.0-24', '192.0.2.1'),
@@ -55,7 +55,7 @@ test('peers: Network may hold the nodes themselves; only an address in a leased 
     attributes: attributes(ip),
   });
   const own = lease('10.16.0.0-20', '10.1.0.1');
-  const { peers, skipped } = leasesToPeers(
+  const { peers, skipped } = peersOf(
     [
       own,
       lease('10.16.16.0-20', '10.1.0.2'),

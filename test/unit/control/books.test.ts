@@ -1,7 +1,7 @@
 /** The books: what workers and shortcuts carried adds up, while they run and after they ended. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Peer } from '../../../src/cluster/peers.ts';
+import { asNew, type Peer } from '../../../src/cluster/peers.ts';
 import { PeerLedger, type PeerTotals } from '../../../src/control/observe/peer-ledger.ts';
 import { Books } from '../../../src/control/plane/books.ts';
 import { COUNTER, COUNTER_BLOCK, sumBlocks, type Totals } from '../../../src/memory/counters.ts';
@@ -47,8 +47,9 @@ test('what goes past the workers is added, in total and for its peer, and stays 
   const shortcut = new ToyShortcut();
   books.openShortcut(shortcut);
   const peers = [peer(2), peer(3)];
-  const slots = ledger.assign(peers);
-  await shortcut.table.publish(peers, slots);
+  const changes = ledger.assign(asNew(peers));
+  const slots = changes.map(({ slot }) => slot);
+  await shortcut.table.publish(changes);
   block[COUNTER.sentPackets] = 5;
   perPeer[(slots[1] as number) * PEER_COUNTERS + PEER_COUNTER.sentPackets] = 5;
   shortcut.carry(slots[1] as number, 7);
@@ -64,7 +65,7 @@ test('what goes past the workers is added, in total and for its peer, and stays 
   check(12, 12);
   const second = new ToyShortcut();
   books.openShortcut(second);
-  await second.table.publish(peers, slots);
+  await second.table.publish(changes);
   second.carry(slots[1] as number, 1);
   check(13, 13);
 });
@@ -93,9 +94,9 @@ test('all of a shortcut is added, name by name', () => {
 /** Used by the toy: what it says of a slot is of its owner only. */
 test('the sample shortcut forgets a slot whose owner changes', async () => {
   const shortcut = new ToyShortcut();
-  await shortcut.table.publish([peer(2)], [4]);
+  await shortcut.table.publish([{ id: '2', before: undefined, after: peer(2), slot: 4 }]);
   shortcut.carry(4, 3);
   assert.equal((shortcut.perPeer(4) as PeerTotals).sentPackets, 3);
-  await shortcut.table.publish([peer(3)], [4]);
+  await shortcut.table.publish([{ id: '3', before: undefined, after: peer(3), slot: 4 }]);
   assert.equal(shortcut.perPeer(4).sentPackets, 0);
 });

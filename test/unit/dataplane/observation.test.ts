@@ -13,6 +13,7 @@ import { CAPTURE_BURST, DROP_SAMPLES_BURST, PEERS_MAX } from '../../../src/share
 import { getOrMake } from '../../../src/shared/memo.ts';
 import { ipPacket, pattern, udpPacket } from '../../support/packets.ts';
 import { type RawPacket, readRawPackets } from '../../support/pcap.ts';
+import { slotsIn } from '../../support/peers-of.ts';
 import { prefix, Rig, words } from '../../support/rig.ts';
 
 const OUT = { source: '10.244.1.2', destination: '10.244.2.2' };
@@ -40,7 +41,7 @@ const peer = (key: string, family: 4 | 6 = 4): Peer => ({
 
 function ledgerOf(...rigs: Rig[]): PeerLedger {
   const ledger = new PeerLedger(rigs.map((rig) => rig.observation.peerCounters));
-  ledger.assign([peer('peer')]);
+  slotsIn(ledger)([peer('peer')]);
   return ledger;
 }
 
@@ -85,19 +86,20 @@ test('what the kernel refuses to send is taken back from the peer', () => {
 test('a peer keeps its slot; a slot that changes hands begins at nothing', () => {
   const rig = new Rig();
   const ledger = new PeerLedger([rig.observation.peerCounters]);
-  const [a, b] = ledger.assign([peer('a'), peer('b')]);
+  const assign = slotsIn(ledger);
+  const [a, b] = assign([peer('a'), peer('b')]);
   assert.notEqual(a, b);
-  assert.deepEqual(ledger.assign([peer('b'), peer('a'), peer('a', 6)]).slice(0, 2), [b, a]);
+  assert.deepEqual(assign([peer('b'), peer('a'), peer('a', 6)]).slice(0, 2), [b, a]);
   const block = new Float64Array(rig.observation.peerCounters);
   block[(a as number) * PEER_COUNTERS + PEER_COUNTER.sentPackets] = 5;
   block[(a as number) * PEER_COUNTERS + PEER_COUNTER.lastHeardMs] = 77;
   assert.equal(ledger.totalsOf(peer('a')).sentPackets, 5);
-  ledger.assign([peer('b')]);
+  assign([peer('b')]);
   assert.equal(ledger.totalsOf(peer('a')).sentPackets, 0, 'no peer any more');
   const many = Array.from({ length: PEERS_MAX }, (_, i) => peer(`x${i}`));
-  assert.ok(!ledger.assign(many).includes(a as number), 'there are fresh ones');
+  assert.ok(!assign(many).includes(a as number), 'there are fresh ones');
   const others = many.map(({ key }) => peer(`y${key}`));
-  const slots = ledger.assign(others);
+  const slots = assign(others);
   const heir = others[slots.indexOf(a as number)];
   assert.ok(heir, 'now it is used again');
   assert.equal(new Set(slots).size, PEERS_MAX);

@@ -1,9 +1,9 @@
-/** Overlap questions: the set answers as a look at every member would. */
+/** Overlap questions, and ways out of the host. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { overlaps } from '../../../src/cluster/lease/arithmetic.ts';
-import { SubnetSet } from '../../../src/cluster/lease/subnet-set.ts';
+import { PrefixIndex } from '../../../src/cluster/lease/prefix-index.ts';
 import { egressOf, hasTunnelOffload } from '../../../src/host/egress.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
 
@@ -14,18 +14,34 @@ const subnet = fc
     return parsePrefix(`10.0.${third & mask}.0/${bits}`) as Prefix;
   });
 
-test('a subnet set finds an overlap exactly when there is one', () => {
+test('a prefix index finds what a look at every member would, whatever came and went before', () => {
+  const step = fc.record({ prefix: subnet, isAsked: fc.boolean() });
   fc.assert(
-    fc.property(fc.array(subnet, { maxLength: 40 }), (subnets) => {
-      const set = new SubnetSet();
-      const members: Prefix[] = [];
-      for (const next of subnets) {
-        const expected = members.some((member) => overlaps(member, next));
-        assert.equal(set.overlapping(next) !== undefined, expected);
-        if (expected) continue;
-        set.add(next, 'key');
-        members.push(next);
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const index = new PrefixIndex<Prefix>((prefix) => prefix);
+      let members: Prefix[] = [];
+      for (const { prefix, isAsked } of steps) {
+        if (isAsked) {
+          const found = index.overlapping(prefix);
+          const expected = members.filter((member) => overlaps(member, prefix));
+          assert.deepEqual(new Set(found), new Set(expected));
+          assert.equal(found.length, expected.length);
+          for (const member of found.slice(0, 2)) {
+            index.remove(member);
+            members = members.filter((other) => other !== member);
+          }
+        } else {
+          index.add(prefix);
+          members.push(prefix);
+        }
       }
+      const lengths = new Set(members.map(({ bits }) => bits));
+      assert.deepEqual(new Set(index.lengths()), lengths);
+      for (const bits of lengths)
+        assert.equal(
+          [...index.ofLength(bits)].length,
+          members.filter((member) => member.bits === bits).length,
+        );
     }),
   );
 });
