@@ -24,6 +24,12 @@ export class Pace {
     else this.timer = this.clock.after(restMs, () => this.run());
   }
 
+  /** There is news that can't wait. */
+  hurry(): void {
+    this.timer?.stop();
+    this.run();
+  }
+
   /** What waits is left undone. */
   stop(): void {
     this.timer?.stop();

@@ -1,6 +1,7 @@
 /**
- * Which lease files changed. The kernel says names (inotify), and only these are looked at; but it says nothing of what other machines do
- * in a shared folder, and may lose count, so all are looked at now and then, too. Two folders that are others now are watched anew.
+ * Which lease files changed. The kernel says names (inotify), and only these are looked at. But it says nothing of what other machines do
+ * in a shared folder, and may lose count: a slow round goes through all files again and again, and a faster one when a folder shows a
+ * change of which nothing was heard. A folder that is another one now is watched anew, and all of it is looked at.
  */
 import { type FSWatcher, watch as watchFolder } from 'node:fs';
 import { lstat } from 'node:fs/promises';
@@ -15,17 +16,23 @@ const TICK_MS = 1_000;
 const SETTLE_MS = 5;
 /** Looks that follow each other in a stream of names. */
 const GAP_MS = 100;
-/** Each tick goes on with the round through all files for so long: that many files cost a small share of the time, and take many ticks. */
-const ROUND_MS = 20;
+/** Each tick goes on with the round through all files for so long: many files cost a small share of the time, and take many ticks. */
+const SLOW_MS = 5;
+const FAST_MS = 20;
 /** Names that are remembered until the next look; more are a reason to look at all files. */
 const NAMES_MAX = 4_096;
 
 /** A folder that is watched. */
 interface Ear {
   folder: string;
-  /** which folder it was */
+  /** which folder it was, and when an entry last came or went */
   identity: string;
+  changedAt: bigint;
   watcher: FSWatcher | undefined;
+  /** something was heard since the last tick */
+  hasHeard: boolean;
+  /** it had changed at the last tick, and nothing had been heard */
+  isSuspect: boolean;
 }
 
 export class FileWatch {
@@ -40,7 +47,10 @@ export class FileWatch {
   private isDoubtful = true;
   /** keys that this round still has to look at, the next one last */
   private round: string[] = [];
-  private roundAtMs = Number.NEGATIVE_INFINITY;
+  private isFast = false;
+  /** what this round went past may have changed unheard: the next one is fast, too */
+  private isNextFast = false;
+  private tickedAtMs = Number.NEGATIVE_INFINITY;
   private lookedAtMs = Number.NEGATIVE_INFINITY;
   private wake = (): void => undefined;
 
@@ -51,7 +61,10 @@ export class FileWatch {
     this.ears = [places.subnets, places.leases].map((folder) => ({
       folder,
       identity: '',
+      changedAt: 0n,
       watcher: undefined,
+      hasHeard: false,
+      isSuspect: false,
     }));
   }
 
@@ -81,9 +94,11 @@ export class FileWatch {
     }
   }
 
-  /** Before anything is read: what changes behind that is heard. */
   private async read(): Promise<FileChanges> {
-    for (const ear of this.ears) await this.listen(ear);
+    const isTick = this.isDoubtful || performance.now() - this.tickedAtMs >= TICK_MS;
+    // Before anything is read: what changes behind that is heard.
+    if (isTick) for (const ear of this.ears) await this.listen(ear);
+    if (isTick) this.tickedAtMs = performance.now();
     const nowMs = await this.nowMs();
     const names = [...this.names];
     this.names.clear();
@@ -93,15 +108,19 @@ export class FileWatch {
       return this.files.readAll(nowMs);
     }
     const parts = [await this.files.readSome(names, nowMs), this.files.endBy(nowMs)];
-    if (performance.now() - this.roundAtMs >= TICK_MS) parts.push(...(await this.goRound(nowMs)));
+    if (isTick) parts.push(...(await this.goRound(nowMs)));
     return new Map(parts.flatMap((part) => [...part]));
   }
 
   private async goRound(nowMs: number): Promise<FileChanges[]> {
-    this.roundAtMs = performance.now();
-    if (this.round.length === 0) this.round = (await this.files.allKeys()).reverse();
+    if (this.round.length === 0 || (this.isNextFast && !this.isFast)) {
+      this.round = (await this.files.allKeys()).reverse();
+      this.isFast = this.isNextFast;
+      this.isNextFast = false;
+    }
+    const untilMs = performance.now() + (this.isFast ? FAST_MS : SLOW_MS);
     const found: FileChanges[] = [];
-    while (this.round.length > 0 && performance.now() - this.roundAtMs < ROUND_MS)
+    while (this.round.length > 0 && performance.now() < untilMs)
       found.push(await this.files.readSome(this.round.splice(-TOGETHER), nowMs));
     return found;
   }
@@ -110,6 +129,7 @@ export class FileWatch {
   private async listen(ear: Ear): Promise<void> {
     const found = await lstat(ear.folder, { bigint: true }).catch(ignoreMissing);
     const identity = found ? `${found.dev} ${found.ino}` : '';
+    this.judge(ear, found?.mtimeNs ?? 0n);
     if (identity === ear.identity && (ear.watcher || identity === '')) return;
     if (identity !== ear.identity) this.isDoubtful = true;
     ear.watcher?.close();
@@ -117,7 +137,10 @@ export class FileWatch {
     ear.identity = identity;
     if (identity === '') return;
     try {
-      const watcher = watchFolder(ear.folder, (_event, name) => this.hear(name));
+      const watcher = watchFolder(ear.folder, (_event, name) => {
+        ear.hasHeard = true;
+        this.hear(name);
+      });
       watcher.on('error', () => {
         watcher.close();
         if (ear.watcher === watcher) ear.watcher = undefined;
@@ -126,6 +149,14 @@ export class FileWatch {
     } catch {
       // The folder is away again, or the kernel has no watch left: the looks at all files remain.
     }
+  }
+
+  /** What was heard may come a moment behind what is seen: a change is unheard when it still is at the next tick. */
+  private judge(ear: Ear, changedAt: bigint): void {
+    if (ear.isSuspect && !ear.hasHeard) this.isNextFast = true;
+    ear.isSuspect = changedAt !== ear.changedAt && !ear.hasHeard;
+    ear.changedAt = changedAt;
+    ear.hasHeard = false;
   }
 
   private hear(name: string | null): void {

@@ -72,7 +72,9 @@ export class KeyedRegistry implements Registry {
     this.store.watch(
       (snapshot) => {
         leases.add(snapshot);
-        pace.hear();
+        // Our own key may be lost, and somebody else's the next moment.
+        if (this.held && snapshot.changes?.has(this.held.lease.key)) pace.hurry();
+        else pace.hear();
       },
       (error) => {
         pace.stop(); // what is known by now is older than the failure

@@ -16,6 +16,8 @@ const ASKED_AT_ONCE = 16;
 /** Peers that are asked to relay, one after the other, before a node's row counts as not to be had. */
 const RELAYS_MAX = 3;
 const MATRIX_FRESH_MS = 2_000;
+/** Pages, metrics and health ask for the summary, each of them often, and it looks at every peer. */
+const SUMMARY_FRESH_MS = 1_000;
 
 export interface ReachContext {
   addon: EchoAddon;
@@ -41,6 +43,7 @@ export class Reach {
   private readonly server: ReachServer;
   private collecting: Promise<ReachPage> | undefined;
   private newest: { matrix: ReachPage; atMs: number } | undefined;
+  private summed: { summary: ReachSummary; atMs: number } | undefined;
 
   constructor(context: ReachContext) {
     this.context = context;
@@ -72,10 +75,14 @@ export class Reach {
     this.echo.close();
   }
 
-  /** Who answers the background echoes; undefined where none are sent. */
+  /** Who answers the background echoes, of at most a second ago; undefined where none are sent. */
   summary(): ReachSummary | undefined {
     const { probeMs, peers } = this.context;
-    return probeMs > 0 ? summaryOf(peers(), this.row) : undefined;
+    if (probeMs === 0) return undefined;
+    const nowMs = performance.now();
+    if (!this.summed || nowMs - this.summed.atMs >= SUMMARY_FRESH_MS)
+      this.summed = { summary: summaryOf(peers(), this.row), atMs: nowMs };
+    return this.summed.summary;
   }
 
   /** Never older than some seconds; whoever asks meanwhile shares the work. */

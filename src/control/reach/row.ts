@@ -69,6 +69,7 @@ export class OwnRow {
   private roundAtMs = Number.NEGATIVE_INFINITY;
   private timer: NodeJS.Timeout | undefined;
   private known: readonly Peer[] | undefined;
+  private learnedLastMs = Number.NEGATIVE_INFINITY;
   private next = 0;
   private nextAtMs = Number.NEGATIVE_INFINITY;
   private wasDoubt = false;
@@ -192,12 +193,14 @@ export class OwnRow {
     return answered;
   }
 
-  /** Notices who is new and who is gone: lists are never changed in place. */
+  /** Notices who is new and who is gone: lists are never changed in place. Looks at all peers, so not at each of their changes. */
   private learn(): void {
+    const nowMs = this.clock();
+    if (nowMs - this.learnedLastMs < LOOK_MS) return;
     const peers = this.peers();
     if (peers === this.known) return;
     this.known = peers;
-    const nowMs = this.clock();
+    this.learnedLastMs = nowMs;
     const wanted = new Set(peers.map(idOf));
     for (const id of this.learnedAtMs.keys()) {
       if (wanted.has(id)) continue;

@@ -5,8 +5,9 @@ import fc from 'fast-check';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { Publication } from '../../../src/control/plane/publication.ts';
 import { fillHalf, SharedTable } from '../../../src/control/plane/shared-table.ts';
+import { TableHalf } from '../../../src/control/plane/table-half.ts';
 import { RouteTable } from '../../../src/dataplane/routes/table.ts';
-import { halfAt, TABLE_BYTES, TABLE_GENERATION } from '../../../src/memory/table.ts';
+import { HALF, halfAt, TABLE_BYTES, TABLE_GENERATION } from '../../../src/memory/table.ts';
 import {
   maskWords,
   type Prefix,
@@ -14,6 +15,7 @@ import {
   sameWords,
   type Words,
 } from '../../../src/shared/address.ts';
+import { changesBetween } from '../../support/peers-of.ts';
 
 function peer(words: Words, bits: number, index: number): Peer {
   const family = words[2] === 0xffff && words[0] === 0 && words[1] === 0 ? 4 : 6;
@@ -98,6 +100,76 @@ test('thousands of peers: each is found, its neighbours are not', () => {
     assert.equal(table.lookup4((10 << 24) | (i << 9) | 77), i);
     assert.equal(table.lookup4((10 << 24) | (i << 9) | 256), -1);
   }
+});
+
+/** Peers by subnet and by address, as workers find them; every place in use is counted. */
+function contentOf(memory: SharedArrayBuffer, peers: readonly Peer[]): string[] {
+  const table = new RouteTable(memory);
+  return peers.map(({ subnet, address }) => {
+    const found = table.lookup6(...subnet.words);
+    const [a, b, c, d] = address;
+    const isKnown = table.findUnderlay(a, b, c, d) >= 0;
+    return `${found >= 0 ? `${table.macHigh(found)} ${table.slotOf(found)}` : 'none'} ${isKnown}`;
+  });
+}
+
+test('random changes: both halves of the table are what the changes add up to, as if written at once', async () => {
+  // Nodes lease several subnets: few addresses. A subnet goes from one node to another in one step.
+  const some = fc.record({
+    owner: fc.integer({ min: 0, max: 30 }),
+    subnet: fc.integer({ min: 0, max: 12 }),
+    bits: fc.constantFrom(112, 118, 120, 124),
+    address: fc.integer({ min: 0, max: 5 }),
+  });
+  const subnetOf = (n: number, bits: number): Prefix => {
+    const words = maskWords([0, 0, 0xffff, (10 << 24) | (n << 16)], bits);
+    return { words, bits };
+  };
+  const every = Array.from({ length: 13 }, (_, n) =>
+    [112, 118, 120, 124].map((bits) => ({ ...peer(subnetOf(n, bits).words, bits, 0) })),
+  ).flat();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(some, { maxLength: 12 }), { minLength: 1, maxLength: 8 }),
+      async (steps) => {
+        const memory = new SharedArrayBuffer(TABLE_BYTES);
+        const table = new SharedTable(memory, () => []);
+        let before: Peer[] = [];
+        for (const wanted of steps) {
+          const taken = new Map<string, Peer>();
+          for (const { owner, subnet, bits, address } of wanted) {
+            const next = peer(subnetOf(subnet, bits).words, bits, owner);
+            taken.set(`${subnet} ${bits}`, { ...next, address: [0, 0, 0xffff, address + 1] });
+          }
+          const after = [...new Map([...taken.values()].map((each) => [each.key, each])).values()];
+          const changes = changesBetween(before, after);
+          await table.publish(changes.map((each) => ({ ...each, slot: Number(each.after?.key) })));
+          before = after;
+          const fresh = new SharedArrayBuffer(TABLE_BYTES);
+          const atOnce = new SharedTable(fresh, () => []);
+          const all = changesBetween([], after);
+          await atOnce.publish(all.map((each) => ({ ...each, slot: Number(each.after?.key) })));
+          const probes = [...every, ...after];
+          assert.deepEqual(contentOf(memory, probes), contentOf(fresh, probes));
+          const words = new Int32Array(memory);
+          const half = halfAt(Atomics.load(words, TABLE_GENERATION));
+          assert.equal(words[half + HALF.peerCount], after.length);
+        }
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
+
+test('a subnet that is in the table already, or not, is refused: the table stays what it was', async () => {
+  const memory = new SharedArrayBuffer(TABLE_BYTES);
+  const half = new TableHalf(new Int32Array(memory), halfAt(0));
+  const one = peer([0, 0, 0xffff, 10 << 24], 120, 1);
+  half.add(one, 1);
+  assert.throws(() => half.add({ ...one, key: 'another' }, 2), RangeError);
+  half.remove(one);
+  assert.throws(() => half.remove(one), RangeError);
+  assert.equal(half.count, 0);
 });
 
 test('a publication waits until workers have left the half that it overwrites', async () => {
