@@ -46,14 +46,13 @@ const TICK_HZ = 100;
 
 const load = JSON.parse(process.argv[2] ?? '') as Load;
 const agent = new http.Agent({ keepAlive: true });
-const client =
-  load.store.kind === 'etcd' ? new Etcd3({ hosts: load.store.endpoint }) : undefined;
+const client = load.store.kind === 'etcd' ? new Etcd3({ hosts: load.store.endpoint }) : undefined;
 
 function keyOf(i: number): string {
   return `10.${128 + ((i >> 9) & 127)}.${(i >> 1) & 255}.${(i & 1) * 128}-25`;
 }
 
-function valueOf(i: number, change: number): string {
+function leaseOf(i: number, change: number): string {
   const hex = (byte: number): string => (byte & 255).toString(16).padStart(2, '0');
   const vtepMac = `02:00:${hex(change >> 8)}:${hex(change)}:${hex(i >> 8)}:${hex(i)}`;
   return leaseValue({ publicIp: `198.18.${(i >> 8) & 255}.${i & 255}`, vtepMac });
@@ -66,7 +65,7 @@ async function put(from: number, count: number, change: number): Promise<void> {
   if (store.kind === 'file') {
     for (const i of all) {
       const draft = path.join(store.folder, `.draft-bench-${i}`);
-      writeFileSync(draft, valueOf(i, change));
+      writeFileSync(draft, leaseOf(i, change));
       renameSync(draft, path.join(store.folder, 'subnets', keyOf(i)));
     }
     return;
@@ -74,7 +73,7 @@ async function put(from: number, count: number, change: number): Promise<void> {
   const success = all.map((i) => ({
     request_put: {
       key: Buffer.from(`${store.prefix}/subnets/${keyOf(i)}`),
-      value: Buffer.from(valueOf(i, change)),
+      value: Buffer.from(leaseOf(i, change)),
     },
   }));
   await client?.kv.txn({ compare: [], success, failure: [] });

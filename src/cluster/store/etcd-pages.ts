@@ -18,7 +18,7 @@ type Page = { keys: readonly IKeyValue[]; more: boolean; revision: string };
  * revision that all of them are of. Throws as {@link EtcdSession.call}.
  */
 export async function readPages(
-  session: EtcdSession,
+  session: Pick<EtcdSession, 'call'>,
   range: KeyRange,
   most: number,
   begin: () => void,
@@ -33,7 +33,7 @@ export async function readPages(
 
 /** undefined when the revision was compacted meanwhile; the last try throws then. */
 async function readOnce(
-  session: EtcdSession,
+  session: Pick<EtcdSession, 'call'>,
   range: KeyRange,
   most: number,
   onKey: (key: IKeyValue) => void,
@@ -62,7 +62,7 @@ async function readOnce(
 }
 
 async function readPage(
-  session: EtcdSession,
+  session: Pick<EtcdSession, 'call'>,
   request: IRangeRequest,
   isLast: boolean,
 ): Promise<Page | 'too large' | 'compacted'> {

@@ -13,9 +13,13 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import { FileStore } from '../../../src/cluster/store/file.ts';
+import { LeasePlaces } from '../../../src/cluster/store/file-leases.ts';
 import { takeLock } from '../../../src/cluster/store/file-lock.ts';
+import { FileWatch } from '../../../src/cluster/store/file-watch.ts';
 import { temporaryFolder } from '../../support/folder.ts';
+import { until } from '../../support/until.ts';
 
 test('file store: compare on replace and delete, expiry, junk, links, odd files', async (t) => {
   const root = await temporaryFolder(t);
@@ -231,4 +235,150 @@ test('file store: a writer that died while it ended a dead lock keeps nobody out
   await link(path.join(root, '.lock'), path.join(root, '.lock-abc'));
   assert.equal(await crowd(root, 5), 1);
   assert.deepEqual(await readdir(root), []);
+});
+
+/** A watch that is told of changes, and what they add up to. */
+function watched(t: TestContext, root: string) {
+  const abort = new AbortController();
+  t.after(() => abort.abort());
+  const leases = new Map<string, string>();
+  const seen = { leases, broken: [] as readonly string[], whole: 0, changes: 0 };
+  new FileStore(root).watch(
+    (snapshot) => {
+      if (!snapshot.changes) {
+        seen.whole++;
+        leases.clear();
+        for (const { key, value } of snapshot.leases) leases.set(key, value);
+      }
+      for (const [key, lease] of snapshot.changes ?? []) {
+        seen.changes++;
+        if (lease) leases.set(key, lease.value);
+        else leases.delete(key);
+      }
+      seen.broken = snapshot.broken ?? [];
+    },
+    () => undefined,
+    abort.signal,
+  );
+  return seen;
+}
+
+/** What a store that reads all files at once finds. */
+async function listed(root: string): Promise<string> {
+  const { leases } = await new FileStore(root).list();
+  return leases.map(({ key, value }) => `${key}=${value}`).join();
+}
+
+const sum = (leases: ReadonlyMap<string, string>): string =>
+  [...leases]
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join();
+
+test('file store, in a crowd: changed, replaced under the same time, removed, written in place: the watch ends as a list', async (t) => {
+  const root = await temporaryFolder(t);
+  const subnets = path.join(root, 'subnets');
+  await mkdir(subnets);
+  const fileOf = (n: number): string => path.join(subnets, `10.3.${n}.0-24`);
+  for (let n = 0; n < 250; n++) await writeFile(fileOf(n), 'a');
+  const seen = watched(t, root);
+  await until('the crowd is seen', () => seen.leases.size === 250);
+  const before = seen.changes;
+  const same = new Date(1_700_000_000_000);
+  for (let n = 0; n < 200; n++) {
+    if (n % 4 === 0) await rm(fileOf(n));
+    else if (n % 4 === 1) await writeFile(fileOf(n), 'b');
+    else {
+      const draft = path.join(root, 'new');
+      await writeFile(draft, 'c');
+      await utimes(draft, same, same);
+      await rename(draft, fileOf(n));
+    }
+  }
+  const expected = await listed(root);
+  await until('as listed', () => sum(seen.leases) === expected);
+  assert.equal(seen.whole, 1, 'the first only');
+  assert.ok(seen.changes - before >= 200);
+  await until(
+    'nothing is said of the others',
+    async () => (await listed(root)) === sum(seen.leases),
+  );
+});
+
+test('file store: the folder is replaced by another one: what is in that counts, and is watched', async (t) => {
+  const root = await temporaryFolder(t);
+  const store = new FileStore(root);
+  for (const n of [1, 2, 3]) await store.create(`10.3.${n}.0-24`, 'old', undefined);
+  const seen = watched(t, root);
+  await until('seen', () => seen.leases.size === 3);
+  const subnets = path.join(root, 'subnets');
+  await mkdir(`${subnets}-new`);
+  await writeFile(path.join(`${subnets}-new`, '10.3.3.0-24'), 'new');
+  await rename(subnets, `${subnets}-old`);
+  await rename(`${subnets}-new`, subnets);
+  await until('the new one', () => sum(seen.leases) === '10.3.3.0-24=new');
+  await writeFile(path.join(`${subnets}-old`, '10.3.9.0-24'), 'nobody asks');
+  await store.create('10.3.4.0-24', 'later', undefined);
+  await until('its changes', () => sum(seen.leases) === '10.3.3.0-24=new,10.3.4.0-24=later');
+});
+
+test('file store: a lease that ends takes its leave though no file changes', async (t) => {
+  const root = await temporaryFolder(t);
+  const store = new FileStore(root);
+  await store.create('10.3.1.0-24', 'stays', undefined);
+  await store.create('10.3.2.0-24', 'ends', 3_000);
+  const seen = watched(t, root);
+  await until('both', () => seen.leases.size === 2);
+  await until('one', () => sum(seen.leases) === '10.3.1.0-24=stays');
+});
+
+test('file store: what the kernel says nothing of, as of a shared folder, is found by the round', async (t) => {
+  const root = await temporaryFolder(t);
+  const places = new LeasePlaces(root);
+  await mkdir(places.subnets);
+  for (let n = 0; n < 40; n++) await writeFile(places.value(`10.3.${n}.0-24`), 'a');
+  const watch = new FileWatch(places, async () => Date.now());
+  t.after(() => watch.close());
+  const first = await watch.look();
+  assert.equal(first?.leases.length, 40);
+  watch.close(); // from here on it is deaf
+  await writeFile(places.value('10.3.7.0-24'), 'changed in place');
+  await rm(places.value('10.3.8.0-24'));
+  const found = new Map<string, string | undefined>();
+  await until('both are found', async () => {
+    const changes = (await watch.look())?.changes ?? new Map();
+    for (const [key, lease] of changes) found.set(key, lease?.value);
+    return found.size === 2;
+  });
+  assert.deepEqual(
+    [found.get('10.3.7.0-24'), found.get('10.3.8.0-24')],
+    ['changed in place', undefined],
+  );
+});
+
+test('file store, random steps: a watch ends as what is read all at once', async (t) => {
+  const step = fc.record({
+    n: fc.integer({ min: 0, max: 5 }),
+    what: fc.integer({ min: 0, max: 4 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 15 }), async (steps) => {
+      const root = await temporaryFolder(t);
+      const store = new FileStore(root);
+      const places = new LeasePlaces(root);
+      await mkdir(places.subnets);
+      const seen = watched(t, root);
+      for (const [at, { n, what }] of steps.entries()) {
+        const key = `10.3.${n}.0-24`;
+        if (what === 0) await store.delete(key);
+        else if (what === 1) await store.create(key, `${at}`, 60_000);
+        else if (what === 2) await writeFile(places.value(key), `${at}`);
+        else if (what === 3) await rm(places.expiry(key), { force: true });
+        else await rm(places.value(key), { force: true });
+      }
+      const expected = await listed(root);
+      await until('as listed', () => sum(seen.leases) === expected && seen.whole > 0);
+    }),
+    { numRuns: 12 },
+  );
 });

@@ -190,7 +190,9 @@ test('33 leases of odd prefix lengths: the odd ones are skipped with the reason,
   const [first, second] = odd;
   applyTo(
     table,
-    book.update([first, second].flatMap((lease) => (lease ? [[lease.key, undefined] as const] : []))),
+    book.update(
+      [first, second].flatMap((lease) => (lease ? [[lease.key, undefined] as const] : [])),
+    ),
   );
   assert.deepEqual(book.skipped, [], 'there is room again');
   assert.equal([...table.values()].filter(({ family }) => family === 6).length, 5 + 31);

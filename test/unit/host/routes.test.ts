@@ -56,6 +56,51 @@ test('a failure that names no line is told as it is', async () => {
   assert.match((await synced('command not found')).problem, /command not found/);
 });
 
+test('changes are carried out as they are asked for, without a look at the table', async () => {
+  const batches: string[] = [];
+  const keeper = new RouteKeeper([NETWORK], [4], async (_, args, input = '') => {
+    assert.notEqual(args[0], '-j', 'no look');
+    batches.push(input);
+    return '';
+  });
+  const route = (n: number, gateway = `192.0.2.${n}`) => ({
+    prefix: prefix(`10.244.${n}.0/24`),
+    gateway: words(gateway),
+    device: 'eth0',
+  });
+  keeper.change('peers', undefined, route(7));
+  keeper.change('peers', undefined, route(8));
+  keeper.change('peers', route(8), undefined);
+  await keeper.syncChanges();
+  assert.deepEqual(batches.splice(0), [
+    'route replace 10.244.7.0/24 via 192.0.2.7 dev eth0 proto 86\n',
+  ]);
+  keeper.change('peers', route(7), route(7, '192.0.2.77'));
+  await keeper.syncChanges();
+  assert.deepEqual(batches.splice(0), [
+    'route del 10.244.7.0/24 via 192.0.2.7 dev eth0 proto 86\n' +
+      'route replace 10.244.7.0/24 via 192.0.2.77 dev eth0 proto 86\n',
+  ]);
+  keeper.change('peers', route(7, '192.0.2.77'), route(7, '192.0.2.77'));
+  await keeper.syncChanges();
+  assert.deepEqual(batches, [], 'nothing to do');
+  assert.equal(keeper.bitsTo(SUBNET), 120);
+});
+
+test('a change that is refused is a problem until the route is wanted no more', async () => {
+  const keeper = new RouteKeeper(
+    [NETWORK],
+    [4],
+    ip([], 'RTNETLINK answers: Network is unreachable\nCommand failed -:1\n'),
+  );
+  const route = { prefix: SUBNET, gateway: words('192.0.2.7'), device: 'eth0', peer: 'node-7' };
+  keeper.change('peers', undefined, route);
+  await keeper.syncChanges();
+  assert.match(keeper.problem, /no route to 10\.244\.7\.0\/24 \(node node-7\).*unreachable/);
+  keeper.change('peers', route, undefined);
+  assert.equal(keeper.problem, '');
+});
+
 async function shadows(foreign: readonly IpRoute[], ours = NETWORK) {
   const keeper = new RouteKeeper([NETWORK], [4], ip(foreign));
   keeper.set('overlay', [{ prefix: ours, device: 'flannel.1' }]);
