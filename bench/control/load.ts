@@ -37,6 +37,8 @@ export interface Figures {
 }
 
 const OPS_PER_TXN = 100;
+/** A store that is slower than the wanted rate is not asked for more at once. */
+const WRITES_MAX = 32;
 const SYNC_MS_MAX = 120_000;
 const SEEN_MS_MAX = 30_000;
 const HEALTH_EVERY_MS = 50;
@@ -123,12 +125,16 @@ async function churn(signal: AbortSignal): Promise<number> {
   const writing = new Set<Promise<void>>();
   while (!signal.aborted) {
     const due = ((performance.now() - startedMs) / 1000) * load.changesPerSecond;
-    for (; done < due; done++) {
-      const write = put(done % load.leases, 1, 1 + Math.floor(done / load.leases));
+    while (done < due) {
+      // One transaction for those of a step; keys in it differ.
+      const from = done % load.leases;
+      const count = Math.min(Math.ceil(due - done), OPS_PER_TXN, load.leases - from);
+      const write = put(from, count, 1 + Math.floor(done / load.leases));
+      done += count;
       writing.add(write);
-      void write.finally(() => writing.delete(write));
+      void write.finally(() => writing.delete(write)).catch(() => undefined);
+      if (writing.size > WRITES_MAX) await Promise.race(writing);
     }
-    if (writing.size > load.changesPerSecond) await Promise.race(writing);
     await sleep(20);
   }
   await Promise.all(writing);

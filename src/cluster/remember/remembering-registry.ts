@@ -330,8 +330,13 @@ export class RememberingRegistry implements Registry {
     const { config, held } = this;
     if (config === undefined || !held || !list.ownIsThere) return list;
     const own = held.lease;
-    const others = list.leases.filter(({ key }) => key !== own.key);
-    this.file.offer({ of: this.policy.of, savedAtMs: this.clock.nowMs(), config, own, others });
+    this.file.offer({
+      ...{ of: this.policy.of, savedAtMs: this.clock.nowMs(), config, own },
+      // Put together when it is written: lists come much more often.
+      get others() {
+        return list.leases.filter(({ key }) => key !== own.key);
+      },
+    });
     return list;
   }
 }
