@@ -45,8 +45,9 @@ export class TunnelGso implements Shortcut {
   private devices = new Map<string, string | undefined>();
   /** somebody came whose way was not looked at */
   private hasUnknown = false;
-  /** before this, another look is not worth its cost */
+  /** before these, another look at all and at those that came is not worth its cost */
   private lookAgainMs = 0;
+  private lookAtNewMs = 0;
   private links: readonly LinkTask[] = [];
 
   private constructor(
@@ -98,8 +99,12 @@ export class TunnelGso implements Shortcut {
   }
 
   isDue(nowMs: number): boolean {
-    if (nowMs < this.lookAgainMs) return false;
-    return this.hasUnknown || [...this.verdicts.values()].some((v) => isOld(v, nowMs));
+    if (this.hasUnknown && nowMs >= this.lookAtNewMs) return true;
+    return nowMs >= this.lookAgainMs && this.isAnyOld(nowMs);
+  }
+
+  private isAnyOld(nowMs: number): boolean {
+    return [...this.verdicts.values()].some((verdict) => isOld(verdict, nowMs));
   }
 
   /** The mark is Peer.tunnelGso. */
@@ -114,14 +119,21 @@ export class TunnelGso implements Shortcut {
   async mark(peers: readonly Peer[]): Promise<Peer[]> {
     const startedMs = Date.now();
     this.hasUnknown = false;
-    const addresses = uniqueAddresses(peers);
+    // Those that came since are looked at alone, unless it is time for all.
+    const isWhole = startedMs >= this.lookAgainMs && this.isAnyOld(startedMs);
+    const wanted = isWhole
+      ? peers
+      : peers.filter((peer) => !this.devices.has(textOf(peer.address)));
+    const addresses = uniqueAddresses(wanted);
     const found = await egressOf(addresses.map((to) => ({ to, from: this.sourceTo(to) })));
     const now = Date.now();
-    this.lookAgainMs = now + (now - startedMs) / LOOK_SHARE;
-    this.devices = new Map(
-      addresses.map(textOf).map((address) => [address, found.get(address)?.device]),
-    );
-    for (const peer of peers) {
+    const againMs = now + (now - startedMs) / LOOK_SHARE;
+    this.lookAtNewMs = againMs;
+    if (isWhole) this.lookAgainMs = againMs;
+    if (isWhole) this.devices = new Map();
+    for (const address of addresses.map(textOf))
+      this.devices.set(address, found.get(address)?.device);
+    for (const peer of wanted) {
       const device = this.devices.get(textOf(peer.address));
       if (device !== undefined) await this.judge(device, peer, now);
     }
