@@ -1,7 +1,8 @@
 /** Spoils packets so that they stay interesting: most of a packet is right, and lengths lie. */
+
+import type { Random } from '../../lab/random.ts';
 import type { Offload } from './far-end.ts';
 import { pattern } from './packets.ts';
-import type { Random } from '../../lab/random.ts';
 
 const LENGTHS = [0, 1, 8, 19, 20, 21, 39, 40, 41, 59, 60, 1399, 1450, 1451, 65535];
 /** Known gso types, one with ECN, and one that does not exist. */

@@ -2,8 +2,9 @@
  * What a network does to datagrams: loses, copies, damages, marks and delays them, and changes their order. Every decision comes from the
  * seed; nothing here does I/O or looks at a clock, time is the number of the step.
  */
-import type { Words } from '../../../src/shared/address.ts';
+
 import type { Random } from '../../../lab/random.ts';
+import type { Words } from '../../../src/shared/address.ts';
 
 /** How often, from 0 to 1; nothing by default. */
 export interface Faults {

@@ -10,6 +10,7 @@
  * - Workers see made-up addresses and the mesh's clock (underlay.ts), and the fabric draws from one generator only.
  */
 import { crc32 } from 'node:zlib';
+import { Random } from '../../../lab/random.ts';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import {
   ENCAPSULATIONS,
@@ -21,7 +22,6 @@ import type { EncapTask, SourceCheck } from '../../../src/memory/worker-task.ts'
 import type { Mac } from '../../../src/shared/address.ts';
 import { getOrMake } from '../../../src/shared/memo.ts';
 import { type Datagram, FarEnd, type Offload, type TunPacket } from '../far-end.ts';
-import { Random } from '../../../lab/random.ts';
 import { words } from '../rig.ts';
 import { checkBooks } from './books.ts';
 import { Fabric, type Faults, type Flight } from './fabric.ts';

@@ -4,6 +4,8 @@
  * captured of them is in order.
  * Arguments: packets per direction, seed. Exits 0 and prints the totals, or throws.
  */
+
+import { Random } from '../../../lab/random.ts';
 import {
   CAPTURE,
   CAPTURE_HEADER,
@@ -20,7 +22,6 @@ import { checkSource, ODD_SOURCES, withSource } from '../inner-source.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
 import { readDatagrams } from '../pcap.ts';
-import { Random } from '../../../lab/random.ts';
 import { Rig } from '../rig.ts';
 
 const BATCH = 16;

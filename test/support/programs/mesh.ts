@@ -4,6 +4,7 @@
  * with the last events and the command that repeats the run.
  */
 
+import { Random } from '../../../lab/random.ts';
 import { loadAddon } from '../../../src/memory/addon.ts';
 import type { CounterName } from '../../../src/memory/counters.ts';
 import { formatAddress } from '../../../src/shared/address.ts';
@@ -13,7 +14,6 @@ import type { MeshNode } from '../mesh/node.ts';
 import { toyOf } from '../mesh/toy.ts';
 import { lyingOffload, mutate } from '../mutate.ts';
 import { pattern, tcpPacket, udpPacket } from '../packets.ts';
-import { Random } from '../../../lab/random.ts';
 
 const NODES = 4;
 const PACKETS_MAX = 8;

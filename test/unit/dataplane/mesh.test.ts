@@ -1,6 +1,7 @@
 /** Several whole workers, joined by a network that does what networks do (test/support/mesh). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Random } from '../../../lab/random.ts';
 import type { DropName } from '../../../src/memory/drops.ts';
 import type { SourceCheck } from '../../../src/memory/worker-task.ts';
 import type { Faults } from '../../support/mesh/fabric.ts';
@@ -9,7 +10,6 @@ import { FLANNEL_UDP, type Mesh, VXLAN } from '../../support/mesh/mesh.ts';
 import { Stream } from '../../support/mesh/stream.ts';
 import { UNDERLAY_PORT } from '../../support/mesh/underlay.ts';
 import { pattern, udpPacket } from '../../support/packets.ts';
-import { Random } from '../../../lab/random.ts';
 
 const EVERYTHING: Faults = {
   loss: 0.05,
