@@ -5,7 +5,7 @@ import { run } from '../../lab/command.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
 
-const { it } = needs('root', 'etcd', 'etcdctl');
+const { it } = needs('root');
 
 it('two daemons have exactly the peers of the store after starts, restarts, churn, a partition, a mass deletion, a dead leader', async () => {
   const program = path.join(projectRoot(), 'dist/bench/fleet/main.js');

@@ -8,7 +8,7 @@ import { projectRoot } from '../../src/shared/root.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { needs } from '../support/needs.ts';
 
-const { describe, it } = needs('root', 'etcd', 'etcdctl', 'iptables');
+const { describe, it } = needs('root');
 
 const PROGRAM = path.join(projectRoot(), 'dist/lab/soak/main.js');
 /** Chosen for its schedule: a restart, a kill, a store that is away and one that is wiped. */

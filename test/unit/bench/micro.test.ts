@@ -183,20 +183,6 @@ describe('cases', () => {
     assert.equal(loadAddon().checksumName(), usual);
   });
 
-  it('return what they must, twice', () => {
-    const usual = loadAddon().checksumName();
-    for (const item of allCases()) {
-      const work = item.open();
-      try {
-        assert.equal(work.run(), work.expected, item.name);
-        assert.equal(work.run(), work.expected, item.name);
-      } finally {
-        work.close?.();
-      }
-    }
-    assert.equal(loadAddon().checksumName(), usual);
-  });
-
   it('ask for peers that the table has', () => {
     for (const family of [4, 6] as const) {
       const table = makeTable(makePeers(300, family));

@@ -1,7 +1,9 @@
 /** The hot path allocates nothing: over a million packets leave the heap where it was, with collection out of the way. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { runProgram } from '../../support/sanitized.ts';
+import { needs } from '../support/needs.ts';
+import { runProgram } from '../support/sanitized.ts';
+
+const { test } = needs();
 
 /** One boxed number per packet would be 16 MB; what V8 makes for itself meanwhile (late compilation, seen: 0.1 to 0.45 MB) is far below this. */
 const NOISE_BYTES = 1024 * 1024;
