@@ -28,10 +28,12 @@ export type FileChanges = Map<string, StoredLease | undefined>;
 
 /** Where a lease has its two files. */
 export class LeasePlaces {
+  readonly config: string;
   readonly subnets: string;
   readonly leases: string;
 
   constructor(folder: string) {
+    this.config = path.join(folder, 'config');
     this.subnets = path.join(folder, 'subnets');
     this.leases = path.join(folder, 'leases');
   }
@@ -117,13 +119,12 @@ export class LeaseFiles {
 
   /** A folder without leases is an empty store; one that is missing itself is unavailable. */
   private async names(): Promise<string[]> {
-    try {
-      return await readdir(this.places.subnets);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      await mkdir(this.places.subnets);
-      return [];
-    }
+    const names = await readdir(this.places.subnets).catch(ignoreMissing);
+    // All leases are gone, and the config with them: what is seen lies below a store that is not mounted any more.
+    if (this.known.size > 0 && !names?.length) await lstat(this.places.config);
+    if (names) return names;
+    await mkdir(this.places.subnets);
+    return [];
   }
 
   /** One bad file costs only itself: a lease that could be read before stays as it was. */

@@ -107,8 +107,8 @@ export class FileWatch {
       this.round = [];
       return this.files.readAll(nowMs);
     }
-    const parts = [await this.files.readSome(names, nowMs), this.files.endBy(nowMs)];
-    if (isTick) parts.push(...(await this.goRound(nowMs)));
+    const parts = [await this.files.readSome(names, nowMs)];
+    if (isTick) parts.push(this.files.endBy(nowMs), ...(await this.goRound(nowMs)));
     return new Map(parts.flatMap((part) => [...part]));
   }
 

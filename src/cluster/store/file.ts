@@ -38,7 +38,7 @@ export class FileStore implements Store {
   }
 
   async readConfig(): Promise<string | undefined> {
-    return this.guard(async () => readSmall(path.join(this.folder, 'config')));
+    return this.guard(async () => readSmall(this.places.config));
   }
 
   async list(): Promise<Snapshot> {
@@ -77,7 +77,7 @@ export class FileStore implements Store {
   }
 
   get configPlace(): string {
-    return path.join(this.folder, 'config');
+    return this.places.config;
   }
 
   async expiry(key: string): Promise<number | undefined> {

@@ -242,7 +242,7 @@ function watched(t: TestContext, root: string) {
   const abort = new AbortController();
   t.after(() => abort.abort());
   const leases = new Map<string, string>();
-  const seen = { leases, broken: [] as readonly string[], whole: 0, changes: 0 };
+  const seen = { leases, broken: [] as readonly string[], whole: 0, changes: 0, errors: 0 };
   new FileStore(root).watch(
     (snapshot) => {
       if (!snapshot.changes) {
@@ -257,7 +257,7 @@ function watched(t: TestContext, root: string) {
       }
       seen.broken = snapshot.broken ?? [];
     },
-    () => undefined,
+    () => seen.errors++,
     abort.signal,
   );
   return seen;
@@ -320,6 +320,37 @@ test('file store: the folder is replaced by another one: what is in that counts,
   await writeFile(path.join(`${subnets}-old`, '10.3.9.0-24'), 'nobody asks');
   await store.create('10.3.4.0-24', 'later', undefined);
   await until('its changes', () => sum(seen.leases) === '10.3.3.0-24=new,10.3.4.0-24=later');
+});
+
+test('file store: a folder that is not mounted any more is unavailable, not empty, and nothing is made below it', async (t) => {
+  const root = path.join(await temporaryFolder(t), 'mounted');
+  await mkdir(root);
+  await writeFile(path.join(root, 'config'), '{}');
+  const store = new FileStore(root);
+  for (const n of [1, 2]) await store.create(`10.3.${n}.0-24`, 'a', undefined);
+  assert.equal((await store.list()).leases.length, 2);
+  const seen = watched(t, root);
+  await until('both', () => seen.leases.size === 2);
+  await rename(root, `${root}-away`);
+  await mkdir(root);
+  await until('it is unavailable', () => seen.errors > 0);
+  await assert.rejects(store.list(), /config/);
+  assert.equal(seen.leases.size, 2);
+  assert.deepEqual(await readdir(root), []);
+  await rm(root, { recursive: true });
+  await rename(`${root}-away`, root);
+  await store.create('10.3.3.0-24', 'a', undefined);
+  await until('it is back', () => seen.leases.size === 3);
+});
+
+test('file store: a store that lost all its leases, but not its config, is empty', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeFile(path.join(root, 'config'), '{}');
+  const store = new FileStore(root);
+  await store.create('10.3.1.0-24', 'a', undefined);
+  assert.equal((await store.list()).leases.length, 1);
+  await rm(path.join(root, 'subnets'), { recursive: true });
+  assert.deepEqual((await store.list()).leases, []);
 });
 
 test('file store: a lease that ends takes its leave though no file changes', async (t) => {
