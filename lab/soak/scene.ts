@@ -2,8 +2,8 @@
 import type { EtcdServer } from '../etcd.ts';
 import type { KernelNode } from '../kernel-node.ts';
 import type { Lab } from '../lab.ts';
+import type { NodeClock } from '../node-clock.ts';
 import type { WeftNode } from '../weft-node.ts';
-import type { NodeClock } from './node-clock.ts';
 
 export class Scene {
   readonly lab: Lab;

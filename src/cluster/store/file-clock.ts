@@ -20,10 +20,10 @@ export class FileClock {
     this.removeFile = removeFile;
   }
 
-  /** A file that has just been written by this process. */
+  /** A file that this process has just written, or given a name. */
   async learnFrom(file: string): Promise<void> {
-    const { mtimeMs } = await stat(file);
-    this.readMs = mtimeMs;
+    const { ctimeMs } = await stat(file);
+    this.readMs = ctimeMs;
     this.readAtMs = performance.now();
   }
 

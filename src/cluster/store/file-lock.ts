@@ -22,14 +22,17 @@ export interface LockFolder {
   writeDraft(text: string): Promise<string>;
 }
 
-/** Ends the lock. */
-export type Unlock = () => Promise<void>;
+export interface Lock {
+  /** False when others took us for dead: a process may be frozen for longer than they wait. */
+  isHeld(): Promise<boolean>;
+  end(): Promise<void>;
+}
 
 /** Throws WeftError ERR_STORE_UNAVAILABLE when others have it for too long, and what the file system says. */
 export async function takeLock(
   { folder, writeDraft }: LockFolder,
   staleMs = STALE_MS,
-): Promise<Unlock> {
+): Promise<Lock> {
   const token = randomBytes(8).toString('hex');
   const lock = path.join(folder, '.lock');
   const draft = await writeDraft(token);
@@ -38,7 +41,10 @@ export async function takeLock(
   } finally {
     await unlink(draft).catch(ignoreMissing);
   }
-  return () => endLock(lock, token);
+  return {
+    isHeld: async () => (await readFile(lock, 'utf8').catch(ignoreMissing)) === token,
+    end: () => endLock(lock, token),
+  };
 }
 
 async function takeTurn(lock: string, draft: string, staleMs: number): Promise<void> {

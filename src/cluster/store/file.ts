@@ -168,14 +168,16 @@ export class FileStore implements Store {
       await mkdir(this.places.subnets, { recursive: true });
       await mkdir(this.places.leases, { recursive: true });
       const { folder } = this;
-      const unlock = await takeLock({ folder, writeDraft: (text) => this.writeDraft(text) });
-      try {
-        await this.clock.learnFrom(path.join(folder, '.lock'));
-        const nowMs = await this.clock.nowMs();
-        await this.removeOldDrafts(nowMs);
-        return await work(nowMs);
-      } finally {
-        await unlock();
+      for (;;) {
+        const lock = await takeLock({ folder, writeDraft: (text) => this.writeDraft(text) });
+        try {
+          await this.clock.learnFrom(path.join(folder, '.lock')).catch(ignoreMissing);
+          const nowMs = await this.clock.nowMs();
+          await this.removeOldDrafts(nowMs);
+          if (await lock.isHeld()) return await work(nowMs);
+        } finally {
+          await lock.end();
+        }
       }
     });
   }

@@ -201,11 +201,11 @@ async function crowd(root: string, writers: number): Promise<number> {
     },
   };
   const turn = async (): Promise<void> => {
-    const unlock = await takeLock(place, STALE_MS);
+    const lock = await takeLock(place, STALE_MS);
     most = Math.max(most, ++inside);
     await readdir(root);
     inside--;
-    await unlock();
+    await lock.end();
   };
   await Promise.all(Array.from({ length: writers }, turn));
   return most;

@@ -1,6 +1,6 @@
 /** The wall clock of one daemon, moved while it runs: native/tools/clock.c in front of the C library. */
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
-import { buildTool } from '../tool.ts';
+import { buildTool } from './tool.ts';
 
 export class NodeClock {
   readonly #file: string;
