@@ -16,7 +16,7 @@ const WRITABLE_BY_OTHERS = 0o022;
 /** Between two writes: what changes all the time must not wear out a card. */
 export const WRITE_GAP_MS = 10_000;
 /** A file that takes long to make and to write is written seldomer: at most this share of the time goes into it. */
-const WRITE_SHARE = 0.05;
+const WRITE_SHARE = 0.01;
 
 export class MemoryFile {
   private readonly file: string;
