@@ -28,8 +28,10 @@ export interface Figures {
   /** from the first write to all leases in force; of a file store from the daemon's start */
   syncMs: number;
   changesPerSecond: number;
-  /** of one core, while changes went on */
+  /** of one core, while changes went on and health was asked */
   cpuShare: number;
+  /** of one core, before that: what it takes to have so many peers */
+  idleCpuShare: number;
   /** from before the write of a new lease until the daemon counts it among its peers */
   inForceMs: number[];
   healthMs: number[];
@@ -45,6 +47,9 @@ const HEALTH_EVERY_MS = 50;
 /** Leases from here on are those that are followed. */
 const PROBES_FROM = 60_000;
 const TICK_HZ = 100;
+/** New peers are looked at once, all of them. */
+const SETTLE_MS = 10_000;
+const IDLE_MS = 5_000;
 
 const load = JSON.parse(process.argv[2] ?? '') as Load;
 const agent = new http.Agent({ keepAlive: true });
@@ -160,9 +165,12 @@ async function fill(): Promise<number> {
 }
 
 const syncMs = await fill();
-await sleep(2_000);
+await sleep(SETTLE_MS);
+const idleFrom = cpuSeconds();
+await sleep(IDLE_MS);
+const idleCpuShare = (cpuSeconds() - idleFrom) / (IDLE_MS / 1000);
 const figures: Figures = {
-  ...{ syncMs, changesPerSecond: 0, cpuShare: 0 },
+  ...{ syncMs, changesPerSecond: 0, cpuShare: 0, idleCpuShare },
   ...{ inForceMs: [], healthMs: [], peakMemoryMb: 0 },
 };
 const abort = new AbortController();
