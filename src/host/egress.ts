@@ -1,5 +1,6 @@
 /** Through which device packets to an address leave, and what that device can do. */
 import { formatAddress, type Words } from '../shared/address.ts';
+import { inSlices } from '../shared/slices.ts';
 import { type Exec, exec } from './exec.ts';
 import { type IpRoute, ipJson, LINK, parseIpJson, ROUTE } from './ip-json.ts';
 
@@ -23,18 +24,19 @@ export async function egressOf(
 ): Promise<Map<string, Egress>> {
   const found = new Map<string, Egress>();
   if (ways.length === 0) return found;
-  const commands = ways.map(({ to, from }) => {
+  const commands: string[] = [];
+  await inSlices(ways, ({ to, from }) => {
     const source = from ? ` from ${formatAddress(from)}` : '';
-    return `route get ${formatAddress(to)}${source}\n`;
+    commands.push(`route get ${formatAddress(to)}${source}\n`);
   });
   // With -force an unreachable address does not end the batch; ip then exits with an error and all answers.
   const args = ['-j', '-force', '-batch', '-'];
   const text = await run('ip', args, commands.join('')).catch(answersOf);
-  for (const line of text.split('\n')) {
+  await inSlices(text.split('\n'), (line) => {
     const route = parseRoute(line);
     if (route?.dev !== undefined && route.type !== 'local')
       found.set(route.dst, { device: route.dev, isDirect: route.gateway === undefined });
-  }
+  });
   return found;
 }
 

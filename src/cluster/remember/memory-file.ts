@@ -7,7 +7,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { writeFileAtomically } from '../../shared/files.ts';
 import { MEMORY_BYTES_MAX } from '../../shared/limits.ts';
 import type { PlainLog } from '../../shared/repeats.ts';
-import { decodeMemory, encodeMemory, type Memory } from './memory.ts';
+import { decodeMemory, encodeMemory, type Memory, prepareMemory } from './memory.ts';
 
 export const MEMORY_FILE = 'memory.json';
 /** Nobody else reads it. */
@@ -75,7 +75,9 @@ export class MemoryFile {
     this.wanted = undefined;
     const startedMs = performance.now();
     try {
-      const text = encodeMemory(memory);
+      const { of, savedAtMs, config, own, others } = memory;
+      await prepareMemory(others);
+      const text = encodeMemory({ of, savedAtMs, config, own, others });
       const bytes = Buffer.byteLength(text);
       if (bytes > MEMORY_BYTES_MAX) throw new Error(`${bytes} bytes are too many`);
       await writeFileAtomically(this.file, text, MODE);

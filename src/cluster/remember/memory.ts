@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { getOrMake } from '../../shared/memo.ts';
+import { inSlices } from '../../shared/slices.ts';
 import { formatKey, parseKey } from '../lease/key.ts';
 import type { Lease } from '../lease/lease.ts';
 import { decodeValue, encodeValue } from '../lease/value.ts';
@@ -47,13 +48,19 @@ type LeaseText = z.output<typeof leaseShape>;
 /** A lease that did not change is written as before. */
 const texts = new WeakMap<Lease, string>();
 
+/** Makes the texts of leases that {@link encodeMemory} will need, a few at a time. */
+export async function prepareMemory(leases: readonly Lease[]): Promise<void> {
+  await inSlices(leases, textOf);
+}
+
+function textOf(lease: Lease): string {
+  return getOrMake(texts, lease, () => JSON.stringify(leaseData(lease)));
+}
+
 export function encodeMemory({ of, savedAtMs, config, own, others }: Memory): string {
   const { expiresAtMs } = own;
   const head = JSON.stringify({ of, savedAtMs, config, own: { ...leaseData(own), expiresAtMs } });
-  const list = others.map((lease) =>
-    getOrMake(texts, lease, () => JSON.stringify(leaseData(lease))),
-  );
-  const body = `${head.slice(0, -1)},"others":[${list.join(',\n')}]}\n`;
+  const body = `${head.slice(0, -1)},"others":[${others.map(textOf).join(',\n')}]}\n`;
   return `${JSON.stringify({ version: VERSION, sha256: hashOf(body) })}\n${body}`;
 }
 
