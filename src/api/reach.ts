@@ -16,6 +16,10 @@ export const reachNodeShape = z.object({
     .describe(
       'weft: its row is known · other: it answers echoes, but no weftd answers on the port · unknown: neither',
     ),
+  mtu: z
+    .int()
+    .nullable()
+    .describe('that it gives its pods, bytes, as it says itself; null: not known'),
   via: z
     .string()
     .nullable()

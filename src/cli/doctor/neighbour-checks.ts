@@ -1,4 +1,5 @@
 /** Checks of who else works on this host's network: another flannel, network managers, addresses in the wrong place. */
+import type { ReachNode } from '../../api/reach.ts';
 import { runningManagers } from '../../host/network-managers.ts';
 import { findFlanneld } from '../../host/other-flannel.ts';
 import {
@@ -50,6 +51,21 @@ export function judgeForeign(found: readonly LocalAddress[], managers: readonly 
   );
 }
 
+/** Stock nodes say nothing of theirs. */
+export function judgeMtus(nodes: readonly Pick<ReachNode, 'key' | 'mtu' | 'self'>[]): Finding {
+  const known = nodes.filter(({ mtu }) => mtu !== null);
+  const own = known.find(({ self }) => self);
+  if (!own || known.length < 2) return skipped("no other node says its pods' MTU");
+  const others = known.filter(({ mtu }) => mtu !== own.mtu);
+  if (others.length === 0)
+    return ok(`${known.length} nodes give their pods ${own.mtu} bytes, as this one does`);
+  const list = others.map(({ key, mtu }) => `${key} ${mtu}`);
+  return warn(
+    `this node gives its pods an MTU of ${own.mtu} bytes, and others another one: ${someOf(list)}; what is larger than the smaller one gets lost on the way between them`,
+    'give the interfaces of all nodes one MTU, or set Backend.MTU in the network config to the smallest, and restart weftd and the pods',
+  );
+}
+
 export const NEIGHBOUR_CHECKS: readonly Check[] = [
   {
     id: 'other-flannel',
@@ -79,6 +95,16 @@ export const NEIGHBOUR_CHECKS: readonly Check[] = [
       if (!own) return skipped('no lease of this node');
       const found = takenFrom(subnets, addressesOn(await site.links()));
       return judgeTaken(found.map(({ peer, address }) => ({ key: peer.key, address })));
+    },
+  },
+  {
+    id: 'node-mtus',
+    group: 'overlay',
+    severity: 'warn',
+    title: "other nodes' MTU",
+    run: async (site) => {
+      const page = await site.reach();
+      return 'error' in page ? skipped(page.error) : judgeMtus(page.nodes);
     },
   },
   {

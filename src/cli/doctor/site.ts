@@ -1,5 +1,6 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
 import type { z } from 'zod';
+import type { ReachPage } from '../../api/reach.ts';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
@@ -19,6 +20,7 @@ import { once } from '../../shared/memo.ts';
 import { silent } from '../../shared/repeats.ts';
 import { fetchPage } from '../client.ts';
 import { peersShape, statusShape } from '../pages.ts';
+import { fetchReach } from '../ping/page.ts';
 import { readTables } from './firewall/read.ts';
 import { isRoot } from './rights.ts';
 import { DEFAULTS, type Judged } from './settings.ts';
@@ -84,6 +86,15 @@ export class Site {
       return { error: messageOf(error) };
     }
   }
+
+  /** Who reaches whom, and what other nodes say of themselves, or why that can't be had. */
+  readonly reach = once(async (): Promise<ReachPage | { error: string }> => {
+    try {
+      return await fetchReach(this.adminSocket);
+    } catch (error) {
+      return { error: messageOf(error) };
+    }
+  });
 
   /** What the daemon sent to a peer and took from it, in packets; nothing where it does not say. */
   async freshTraffic(key: string): Promise<{ sent: number; received: number }> {

@@ -19,15 +19,15 @@ export function selfNode(
   publicIps: readonly string[],
 ): ReachNode {
   const node = { key, name: '', subnet: '', subnets: subnets.map(formatPrefix) };
-  return { ...node, publicIps: [...publicIps], self: true, kind: 'weft', via: null };
+  return { ...node, publicIps: [...publicIps], self: true, kind: 'weft', mtu: null, via: null };
 }
 
 /** One per lease key; a dual-stack node is two peers. */
 export function peerNodes(peers: readonly Peer[]): ReachNode[] {
   const nodes = new Map<string, ReachNode>();
   for (const { key, subnet, address } of [...peers].sort((a, b) => a.family - b.family)) {
-    const fresh = { key, name: '', subnet: '', subnets: [], publicIps: [], self: false, via: null };
-    const node: ReachNode = nodes.get(key) ?? { ...fresh, kind: 'unknown' };
+    const fresh = { key, name: '', subnet: '', subnets: [], publicIps: [], self: false };
+    const node: ReachNode = nodes.get(key) ?? { ...fresh, kind: 'unknown', mtu: null, via: null };
     node.subnets.push(formatPrefix(subnet));
     node.publicIps.push(formatAddress(address));
     nodes.set(key, node);
@@ -37,7 +37,7 @@ export function peerNodes(peers: readonly Peer[]): ReachNode[] {
 
 /** Rows of nodes that are not listed, and cells towards such, are left out: the others' lists may be newer or older, or lies. */
 export function matrixOf(unnamed: readonly ReachNode[], rows: ReadonlyMap<string, Row>): ReachPage {
-  const nodes = named(unnamed);
+  const nodes = named(unnamed, rows);
   const complete = nodes.length <= FULL_NODES_MAX;
   const listed = new Set(nodes.map(({ key }) => key));
   const cells: ReachCell[] = [];
@@ -52,7 +52,7 @@ export function matrixOf(unnamed: readonly ReachNode[], rows: ReadonlyMap<string
   return { nodes, cells, complete };
 }
 
-function named(nodes: readonly ReachNode[]): ReachNode[] {
+function named(nodes: readonly ReachNode[], rows: ReadonlyMap<string, Row>): ReachNode[] {
   const place = ({ publicIps: [first = ''] }: ReachNode): Words =>
     parseAddress(first) ?? [0, 0, 0, 0];
   const order = (a: ReachNode, b: ReachNode): number => {
@@ -62,7 +62,8 @@ function named(nodes: readonly ReachNode[]): ReachNode[] {
     return ((left[at] as number) >>> 0) - ((right[at] as number) >>> 0);
   };
   return [...nodes].sort(order).map((node, i) => {
-    return { ...node, name: `n${i + 1}`, subnet: node.subnets[0] ?? '' };
+    const mtu = rows.get(node.key)?.mtu ?? null;
+    return { ...node, name: `n${i + 1}`, subnet: node.subnets[0] ?? '', mtu };
   });
 }
 

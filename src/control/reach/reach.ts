@@ -29,6 +29,8 @@ export interface ReachContext {
   /** the device of this host that has an address, if one has it: then this host would answer in a peer's place */
   deviceWith?: (address: Words) => string | undefined;
   peers: () => readonly Peer[];
+  /** that this node gives its pods, bytes */
+  podMtu: () => number;
   /** 0 = no background echoes */
   probeMs: number;
   /** 0 = neither answers nor asks */
@@ -119,7 +121,8 @@ export class Reach {
   }
 
   private async ownRow(): Promise<Row> {
-    return { key: this.context.self.key, cells: await this.row.freshCells() };
+    const { self, podMtu } = this.context;
+    return { key: self.key, mtu: podMtu(), cells: await this.row.freshCells() };
   }
 
   private async askDirectly(node: ReachNode, rows: Map<string, Row>): Promise<void> {

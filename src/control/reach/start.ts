@@ -30,6 +30,7 @@ export function startReach(
     sources: { ...(subnet4 && { 4: subnet4.words }), ...(subnet6 && { 6: subnet6.words }) },
     deviceWith,
     peers: () => node.peers,
+    podMtu: () => backend.podMtu(),
     probeMs: settings.probeMs,
     port: settings.reachPort,
   });

@@ -10,6 +10,7 @@ import {
   judgeTun,
 } from '../../../src/cli/doctor/host-checks.ts';
 import { judgeMemory } from '../../../src/cli/doctor/memory-check.ts';
+import { judgeMtus } from '../../../src/cli/doctor/neighbour-checks.ts';
 import { judgeOverlay, judgePaths, judgeUdp } from '../../../src/cli/doctor/path-checks.ts';
 import { socketInodes } from '../../../src/cli/doctor/port-holder.ts';
 import {
@@ -286,4 +287,16 @@ test('one is one: words for people', () => {
   const text = renderDoctor(answer as DoctorAnswer, chooseStyle('never', {}));
   assert.match(text, /^not root: 1 check can't look; sudo weft doctor\n/);
   assert.match(text, /0 failed, 1 warning, 0 ok/);
+});
+
+test('nodes whose pods have another MTU are named with it; stock nodes, which say nothing, are left out', () => {
+  const node = (key: string, mtu: number | null, self = false) => ({ key, mtu, self });
+  const own = node('10.244.1.0-24', 1450, true);
+  const same = judgeMtus([own, node('10.244.2.0-24', 1450), node('10.244.9.0-24', null)]);
+  assert.equal(same.status, 'ok');
+  const other = judgeMtus([own, node('10.244.2.0-24', 1450), node('10.244.3.0-24', 1400)]);
+  assert.equal(other.status, 'warn');
+  assert.match(other.text, /1450 bytes.*: 10\.244\.3\.0-24 1400;/);
+  assert.equal(judgeMtus([own, node('10.244.9.0-24', null)]).status, 'skipped');
+  assert.equal(judgeMtus([node('10.244.1.0-24', null, true)]).status, 'skipped');
 });

@@ -25,6 +25,7 @@ function page(count: number, cuts: readonly [number, number][]): ReachPage {
     publicIps: [`10.99.0.${i + 1}`],
     self: i === 0,
     kind: i === count - 1 ? 'other' : 'weft',
+    mtu: null,
     via: null,
   }));
   const isCut = (a: ReachNode, b: ReachNode): boolean =>

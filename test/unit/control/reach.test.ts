@@ -44,8 +44,12 @@ const cell = (n: number, state: RowCell['state'], more: Partial<RowCell> = {}): 
 
 describe('what daemons say to each other', () => {
   it('a row comes back as it was, without what nobody looked at', () => {
-    const row: Row = { key: 'k', cells: [cell(1, 'ok'), cell(2, 'lost'), cell(3, 'unknown')] };
+    const cells = [cell(1, 'ok'), cell(2, 'lost'), cell(3, 'unknown')];
+    const row: Row = { key: 'k', mtu: 1450, cells };
     assert.deepEqual(parseRow(formatRow(row)), { ...row, cells: row.cells.slice(0, 2) });
+    assert.equal(parseRow(formatRow({ key: 'k', cells })).mtu, undefined, 'of an older weft');
+    for (const mtu of [0, 70_000, 1.5])
+      assert.throws(() => parseRow(formatRow({ ...row, mtu })), `${mtu}`);
   });
 
   it('a question comes back as it was', () => {
@@ -393,6 +397,15 @@ describe('the matrix', () => {
     const there = found.find(({ from }) => from === self.key);
     assert.deepEqual([there?.state, there?.rttMs, there?.lostFamilies], ['lost', 0.5, [6]]);
     assert.equal(found.find(({ to }) => to === self.key)?.state, 'unknown');
+  });
+
+  it("shows each node's MTU as it says itself", () => {
+    const rows = new Map([[self.key, { key: self.key, mtu: 1400, cells: [] }]]);
+    const { nodes } = matrixOf([self, ...peerNodes([peer(2)])], rows);
+    assert.deepEqual(
+      nodes.map(({ mtu }) => mtu),
+      [null, 1400],
+    );
   });
 
   it('leaves out what others say about nodes that are not listed', () => {
