@@ -9,6 +9,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Etcd3 } from 'etcd3';
 import { leaseValue } from '../../lab/lease-file.ts';
+import { cpuSeconds } from '../gauges.ts';
 
 export interface Load {
   store: { kind: 'etcd'; endpoint: string; prefix: string } | { kind: 'file'; folder: string };
@@ -46,7 +47,6 @@ const SEEN_MS_MAX = 30_000;
 const HEALTH_EVERY_MS = 50;
 /** Leases from here on are those that are followed. */
 const PROBES_FROM = 60_000;
-const TICK_HZ = 100;
 /** New peers are looked at once, all of them. */
 const SETTLE_MS = 10_000;
 const IDLE_MS = 5_000;
@@ -111,13 +111,6 @@ async function untilPeers(count: number, limitMs: number, everyMs: number): Prom
   }
 }
 
-/** User and system time of all threads, in s. */
-function cpuSeconds(): number {
-  const stat = readFileSync(`/proc/${load.pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICK_HZ;
-}
-
 function peakMemoryMb(): number {
   const status = readFileSync(`/proc/${load.pid}/status`, 'utf8');
   return Math.round(Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) / 1024);
@@ -166,20 +159,20 @@ async function fill(): Promise<number> {
 
 const syncMs = await fill();
 await sleep(SETTLE_MS);
-const idleFrom = cpuSeconds();
+const idleFrom = cpuSeconds(load.pid);
 await sleep(IDLE_MS);
-const idleCpuShare = (cpuSeconds() - idleFrom) / (IDLE_MS / 1000);
+const idleCpuShare = (cpuSeconds(load.pid) - idleFrom) / (IDLE_MS / 1000);
 const figures: Figures = {
   ...{ syncMs, changesPerSecond: 0, cpuShare: 0, idleCpuShare },
   ...{ inForceMs: [], healthMs: [], peakMemoryMb: 0 },
 };
 const abort = new AbortController();
 const startedMs = performance.now();
-const cpuBefore = cpuSeconds();
+const cpuBefore = cpuSeconds(load.pid);
 const churning = churn(abort.signal);
 const watching = watchHealth(abort.signal, figures.healthMs);
 await sleep(load.seconds * 1000);
-figures.cpuShare = (cpuSeconds() - cpuBefore) / ((performance.now() - startedMs) / 1000);
+figures.cpuShare = (cpuSeconds(load.pid) - cpuBefore) / ((performance.now() - startedMs) / 1000);
 const before = await peersNow();
 for (let probe = 0; probe < load.probes; probe++) {
   const beganMs = performance.now();

@@ -1,6 +1,7 @@
 /** Daemons under test, a cluster of three etcd members, and the nodes that are played on it. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { adminPage } from '../../lab/admin-page.ts';
 import { type EtcdServer, startCluster } from '../../lab/etcd.ts';
 import { Etcdctl } from '../../lab/etcdctl.ts';
 import { STORE_INDEX, underlayAddress } from '../../lab/fabric.ts';
@@ -10,8 +11,7 @@ import type { WeftNode } from '../../lab/weft-node.ts';
 import type { PeersPage } from '../../src/api/peers.ts';
 import type { StatusPage } from '../../src/api/status.ts';
 import { projectRoot } from '../../src/shared/root.ts';
-import { readPage } from './admin-page.ts';
-import { cpuSeconds, residentMb } from './gauges.ts';
+import { cpuSeconds, residentMb } from '../gauges.ts';
 import type { Order, Written } from './generator.ts';
 import { FLEET_CONFIG, fleetKey, fleetMac } from './node.ts';
 
@@ -128,7 +128,7 @@ export class Fleet {
   }
 
   private async isExact(node: WeftNode): Promise<boolean> {
-    const { peers } = JSON.parse(await readPage(node.adminSocket, '/peers')) as PeersPage;
+    const { peers } = JSON.parse(await adminPage(node.adminSocket, '/peers')) as PeersPage;
     const macs = new Map(peers.map(({ key, mac }) => [key, mac]));
     for (const [i, change] of this.changes)
       if (macs.get(fleetKey(i)) !== fleetMac(i, change)) {
@@ -170,5 +170,5 @@ function used(before: readonly number[], now: readonly number[]): number[] {
 }
 
 export async function statusOf(node: WeftNode): Promise<StatusPage> {
-  return JSON.parse(await readPage(node.adminSocket, '/status')) as StatusPage;
+  return JSON.parse(await adminPage(node.adminSocket, '/status')) as StatusPage;
 }

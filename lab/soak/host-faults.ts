@@ -11,7 +11,7 @@ const HOST = {
   touches: 'target',
   loses: true,
 } as const;
-/** A deleted device takes about a second on an idle machine, all others a fraction of it (docs/performance). */
+/** A deleted device takes half a second on an idle machine, all others less (docs/performance). */
 const BOUND_MS = 3_000;
 /** Without kernel news upkeep looks every 5 s. */
 const HEAL_MS = 10_000;

@@ -1,5 +1,5 @@
 /** What a daemon of a lab says about itself. */
-import http from 'node:http';
+import { adminPage } from '../../lab/admin-page.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import type { Plane, StatusPage } from '../../src/api/status.ts';
 
@@ -9,19 +9,7 @@ export type NodeStatus = StatusPage &
     [Key in 'lease' | 'mtu' | 'node' | 'firewall']: NonNullable<StatusPage[Key]>;
   };
 
-/** GET on the admin socket. */
-export function adminPage(socketPath: string, page: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = http.get({ socketPath, path: page }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve(text));
-    });
-    request.on('error', reject);
-  });
-}
+export { adminPage };
 
 export async function statusOf(node: WeftNode): Promise<NodeStatus> {
   return JSON.parse(await adminPage(node.adminSocket, '/status')) as NodeStatus;

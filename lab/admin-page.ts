@@ -1,7 +1,7 @@
 /** GET on a daemon's admin socket. */
 import http from 'node:http';
 
-export function readPage(socketPath: string, page: string): Promise<string> {
+export function adminPage(socketPath: string, page: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = http.get({ socketPath, path: page, agent: false }, (response) => {
       const parts: Buffer[] = [];
