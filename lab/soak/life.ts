@@ -1,11 +1,12 @@
 /** One life of a daemon, from start to end, as seen from outside: counters, books, memory, descriptors. Pure. */
+import { type Descriptors, renderGrowth, total } from './descriptors.ts';
 
 export interface Look {
   /** since the daemon's start, ms */
   ageMs: number;
   /** of the process */
   rssBytes: number;
-  descriptors: number;
+  descriptors: Descriptors;
   /** by name; none may fall */
   counters: Readonly<Record<string, number>>;
 }
@@ -72,6 +73,8 @@ export class Life {
   private ageMs = 0;
   private rssMax = 0;
   private descriptorsMax = 0;
+  private warm: Descriptors | undefined;
+  private latest: Descriptors = {};
 
   constructor(name: string) {
     this.name = name;
@@ -86,10 +89,12 @@ export class Life {
     this.looks++;
     this.ageMs = look.ageMs;
     this.rssMax = Math.max(this.rssMax, look.rssBytes);
-    this.descriptorsMax = Math.max(this.descriptorsMax, look.descriptors);
+    this.descriptorsMax = Math.max(this.descriptorsMax, total(look.descriptors));
+    this.latest = look.descriptors;
     if (look.ageMs >= WARM_UP_MS) {
       this.rss.add(look.ageMs, look.rssBytes);
-      this.descriptors.add(look.ageMs, look.descriptors);
+      this.descriptors.add(look.ageMs, total(look.descriptors));
+      this.warm ??= look.descriptors;
     }
     return fallen;
   }
@@ -121,7 +126,7 @@ export class Life {
       found.push(`${this.name}: ${descriptorsMax} descriptors, at most ${DESCRIPTORS_MAX}`);
     if ((descriptorGrowth ?? 0) > DESCRIPTOR_GROWTH)
       found.push(
-        `${this.name}: descriptors grew by ${descriptorGrowth}, at most ${DESCRIPTOR_GROWTH}`,
+        `${this.name}: descriptors grew by ${descriptorGrowth}, at most ${DESCRIPTOR_GROWTH}; from warm-up to now ${renderGrowth(this.warm ?? {}, this.latest)}`,
       );
     return found;
   }

@@ -1,8 +1,9 @@
 /** Looks at every daemon each second: its counters, its books, its memory; whether it is there and says that all is well. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Plane, StatusPage } from '../../src/api/status.ts';
 import type { WeftNode } from '../weft-node.ts';
+import { type Descriptors, descriptorsOf } from './descriptors.ts';
 import { booksProblem, Life, type LifeFigures } from './life.ts';
 
 export type NodeStatus = StatusPage & Plane;
@@ -150,11 +151,10 @@ function workerCounters(workers: NodeStatus['workers']): Record<string, number> 
 }
 
 /** Undefined when the process is gone. */
-function memoryOf(pid: number): { rssBytes: number; descriptors: number } | undefined {
+function memoryOf(pid: number): { rssBytes: number; descriptors: Descriptors } | undefined {
   try {
     const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    const descriptors = readdirSync(`/proc/${pid}/fd`).length;
-    return { rssBytes: Number(kilobytes) * 1_024, descriptors };
+    return { rssBytes: Number(kilobytes) * 1_024, descriptors: descriptorsOf(pid) };
   } catch {
     return undefined;
   }

@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 const look = (ageMs: number, more: Partial<Look> = {}): Look => ({
   ageMs,
   rssBytes: 90 << 20,
-  descriptors: 60,
+  descriptors: { pipe: 60 },
   counters: { sentPackets: ageMs },
   ...more,
 });
@@ -33,7 +33,7 @@ describe('the life of a daemon in a soak', () => {
   it('is well when memory and descriptors go up and down', () => {
     const life = live(20, (ageMs) => ({
       rssBytes: (90 << 20) + Math.round(Math.sin(ageMs / 30_000) * (10 << 20)),
-      descriptors: 60 + (Math.floor(ageMs / 1_000) % 7),
+      descriptors: { pipe: 60 + (Math.floor(ageMs / 1_000) % 7) },
     }));
     assert.deepEqual(life.judge(), []);
     assert.ok(Math.abs(life.figures.rssGrowthBytes ?? 99e9) < 4 << 20);
@@ -52,13 +52,18 @@ describe('the life of a daemon in a soak', () => {
   });
 
   it('whose descriptors rise is found', () => {
-    const life = live(20, (ageMs) => ({ descriptors: 60 + Math.floor(ageMs / (2 * MINUTE_MS)) }));
-    assert.match(life.judge().join(), /descriptors grew by \d+, at most 4/);
+    const life = live(20, (ageMs) => ({
+      descriptors: { pipe: 55, 'tcp to 2379': 5 + Math.floor(ageMs / (2 * MINUTE_MS)) },
+    }));
+    assert.match(
+      life.judge().join(),
+      /descriptors grew by \d+, at most 4; from warm-up to now tcp to 2379 \+\d+$/,
+    );
   });
 
   it('that is too large at once is found, however short it is', () => {
     const life = new Life('n1, start 2');
-    life.add(look(0, { rssBytes: RSS_BYTES_MAX + 1, descriptors: DESCRIPTORS_MAX + 1 }));
+    life.add(look(0, { rssBytes: RSS_BYTES_MAX + 1, descriptors: { pipe: DESCRIPTORS_MAX + 1 } }));
     assert.equal(life.judge().length, 2);
     assert.deepEqual([life.figures.rssGrowthBytes, life.figures.descriptorGrowth], [null, null]);
   });
