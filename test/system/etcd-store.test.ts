@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { EtcdServer } from '../../lab/etcd.ts';
 import type { Etcdctl } from '../../lab/etcdctl.ts';
+import { descriptorsOf } from '../../lab/soak/descriptors.ts';
 import { acquireLease, parseLeases } from '../../src/cluster/lease/acquire.ts';
 import type { Lease, LeaseAttributes } from '../../src/cluster/lease/lease.ts';
 import { parseNetworkConfig } from '../../src/cluster/network-config.ts';
@@ -322,6 +323,32 @@ describe('etcd store', () => {
     await server.waitUntilServing();
     await ctl.put(`${PREFIX}/subnets/10.3.1.0-24`, VALUE);
     await until('seen', () => keys() === '10.3.1.0-24');
+  });
+
+  test('outages leave no connection behind', async () => {
+    const own = await EtcdServer.startAlone(path.join(folder, 'outages'));
+    open.push({ close: () => own.stop() });
+    const on = new EtcdStore(settingsFor([own.endpoint]));
+    const { seen } = watch(on);
+    open.push(on);
+    await until('first list', () => seen.count > 0);
+    const connections = (): number =>
+      descriptorsOf(process.pid)[`tcp to ${own.options.clientPort}`] ?? 0;
+    await until('one connection', () => connections() === 1);
+    for (let round = 0; round < 2; round++) {
+      const { errors } = seen;
+      await own.kill();
+      // As often as a daemon asks within a minute; each call finds nobody there.
+      for (let i = 0; i < 20; i++) await on.readConfig().catch(() => undefined);
+      await until('away', () => seen.errors > errors);
+      const { count } = seen;
+      await own.start();
+      await until('back', () => seen.count > count);
+      await on.readConfig();
+    }
+    // Whoever was left waiting for its next try has made it by then.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    assert.equal(connections(), 1);
   });
 
   test('WAT-4 junk under the prefix takes nobody away', async () => {

@@ -109,7 +109,7 @@ export class EtcdStore implements Store {
     signal: AbortSignal,
   ): Promise<void> {
     const client = this.session.current();
-    const etcd = await client;
+    const { client: etcd } = await client;
     const apply = (events: IEvent[]): void => {
       const changes = new Map(events.map((event) => this.applyEvent(event)));
       onSnapshot(Object.assign(this.snapshot(), { changes }));
