@@ -81,6 +81,8 @@ export class KernelNode implements LabNode {
 
   /** Its vxlan devices get new MACs, and its lease says so: what a reboot of a stock node does. */
   async changeMac(): Promise<void> {
+    const isFollowing = this.#timer !== undefined;
+    await this.stopFollowing(); // what it programs meanwhile would be lost with the old address
     this.#lease = { ...this.#lease, ...macsFor(this.#options.families) };
     for (const family of this.#options.families) {
       const mac = (family === 4 ? this.#lease.vtepMac : this.#lease.vtepMacV6) as string;
@@ -88,6 +90,7 @@ export class KernelNode implements LabNode {
     }
     this.#programmed.clear(); // with its address a device loses its neighbours, and flanneld writes them anew
     await this.publish();
+    if (isFollowing) await this.#follow();
   }
 
   /** Stops following, removes lease and devices (their peers go with them). */
