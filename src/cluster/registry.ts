@@ -7,7 +7,9 @@
  * when something in it must be repaired first. Who calls tries again after any of these three ({@link passes}); every other error is
  * final.
  */
-import { WeftError } from '../shared/errors.ts';
+
+import type { Words } from '../shared/address.ts';
+import { EXIT, WeftError } from '../shared/errors.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from './lease/lease.ts';
 import type { NetworkConfig } from './network-config.ts';
 
@@ -68,6 +70,15 @@ export interface JoinWish {
   previous: LeaseSubnets | undefined;
 }
 
+/** What a registry knows of this node before it joins. */
+export interface OwnBefore {
+  /** what it published in the run before */
+  published: LeaseAttributes | undefined;
+  /** addresses that people chose for it, in the place of --public-ip and --public-ipv6 */
+  publicIp4: Words | undefined;
+  publicIp6: Words | undefined;
+}
+
 export interface Registry {
   /** Where it is, for logs and pages (no secrets); the first word is its kind. */
   readonly name: string;
@@ -80,6 +91,8 @@ export interface Registry {
   /** Text of the network config; undefined when there is none yet. */
   readConfig(): Promise<string | undefined>;
   list(): Promise<LeaseList>;
+  /** Absent where a node has no name by which it would be known. */
+  ownBefore?(): Promise<OwnBefore>;
   /** Acquires and holds this node's lease; once. Throws ERR_OUT_OF_SUBNETS or ERR_LEASE_RACE besides. */
   join(wish: JoinWish): Promise<HeldLease>;
   /**
@@ -97,6 +110,11 @@ export interface Registry {
   /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
   nodeReady?(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What a running node can't follow: it ends, with an exit code that asks for another start. */
+export function startAgain(why: string): WeftError {
+  return new WeftError('ERR_START_AGAIN', EXIT.again, `${why}; starting again`);
 }
 
 /** Whether the same call may succeed later. */

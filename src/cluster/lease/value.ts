@@ -2,11 +2,8 @@
 import { z } from 'zod';
 import { familyOf, formatAddress, parseAddress, type Words } from '../../shared/address.ts';
 import { STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
-import { lowerKeys } from '../go-json.ts';
+import { goJson, lowerKeys } from '../go-json.ts';
 import type { LeaseAttributes } from './lease.ts';
-
-/** Go escapes these three inside raw JSON. */
-const ESCAPES: Record<string, string> = { '<': '\\u003c', '>': '\\u003e', '&': '\\u0026' };
 
 export function encodeValue(attributes: LeaseAttributes): string {
   const value: Record<string, unknown> = {
@@ -16,7 +13,7 @@ export function encodeValue(attributes: LeaseAttributes): string {
   if (attributes.backendType !== '') value['BackendType'] = attributes.backendType;
   if (attributes.backendData !== undefined) value['BackendData'] = attributes.backendData;
   if (attributes.backendV6Data !== undefined) value['BackendV6Data'] = attributes.backendV6Data;
-  return JSON.stringify(value).replace(/[<>&]/g, (c) => ESCAPES[c] as string);
+  return goJson(value);
 }
 
 const shape = z.object({

@@ -19,8 +19,10 @@ import {
   type JoinWish,
   type LeaseList,
   type MemoryPolicy,
+  type OwnBefore,
   passes,
   type Registry,
+  startAgain,
 } from '../registry.ts';
 import type { Memory } from './memory.ts';
 import { MemoryFile } from './memory-file.ts';
@@ -107,6 +109,15 @@ export class RememberingRegistry implements Registry {
     return this.ask(
       async () => this.learn(await this.inner.list()),
       ({ own, others }) => ({ leases: [own, ...others], unreadable: [], ownIsThere: true }),
+    );
+  }
+
+  /** Remembered is only what was published; what people chose is in it. */
+  async ownBefore(): Promise<OwnBefore> {
+    const nothing = { published: undefined, publicIp4: undefined, publicIp6: undefined };
+    return this.ask(
+      async () => (await this.inner.ownBefore?.()) ?? nothing,
+      ({ own: { attributes } }) => ({ ...nothing, published: attributes }),
     );
   }
 
@@ -351,10 +362,6 @@ function isSilence(error: unknown): boolean {
 
 function unavailable(message: string): WeftError {
   return new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, message);
-}
-
-function startAgain(why: string): WeftError {
-  return new WeftError('ERR_MEMORY', EXIT.again, `${why}; starting again`);
 }
 
 function configProblem(text: string): string {

@@ -1,6 +1,6 @@
 /** A registry over any key-value store: leases are keys that expire unless they are renewed (flannel pkg/subnet/etcd). */
 import { Pace } from '../../shared/pace.ts';
-import { acquireLease, isOwnAddress } from '../lease/acquire.ts';
+import { acquireLease, isOwnAddress, leaseOf } from '../lease/acquire.ts';
 import type {
   ClockReading,
   HeldLease,
@@ -9,9 +9,9 @@ import type {
   MemoryPolicy,
   Registry,
 } from '../registry.ts';
+import { type Found, WatchedLeases } from '../watched-leases.ts';
 import { KeyedLease, type KeyedOptions } from './keyed-lease.ts';
-import type { Store } from './store.ts';
-import { WatchedLeases } from './watched-leases.ts';
+import type { Snapshot, Store, StoredLease } from './store.ts';
 
 /** How often a watch delivers at most: what changes meanwhile is one delivery. */
 export const DELIVERY_MS = 100;
@@ -50,7 +50,7 @@ export class KeyedRegistry implements Registry {
 
   async list(): Promise<LeaseList> {
     const leases = new WatchedLeases();
-    leases.add(await this.store.list());
+    hear(leases, await this.store.list());
     return this.listOf(leases);
   }
 
@@ -71,7 +71,7 @@ export class KeyedRegistry implements Registry {
     signal.addEventListener('abort', () => pace.stop(), { once: true });
     this.store.watch(
       (snapshot) => {
-        leases.add(snapshot);
+        hear(leases, snapshot);
         // Our own key may be lost, and somebody else's the next moment.
         if (this.held && snapshot.changes?.has(this.held.lease.key)) pace.hurry();
         else pace.hear();
@@ -98,4 +98,15 @@ export class KeyedRegistry implements Registry {
     const ownIsThere = held?.see(leases.get(held.lease.key), () => leases.all()) ?? false;
     return leases.take(ownIsThere);
   }
+}
+
+function hear(watched: WatchedLeases, { leases, changes, broken = [] }: Snapshot): void {
+  if (changes) watched.change(foundIn(changes), broken);
+  else watched.replace(foundIn(leases.map((stored) => [stored.key, stored])), broken);
+}
+
+function* foundIn(
+  entries: Iterable<readonly [string, StoredLease | undefined]>,
+): Generator<[string, Found]> {
+  for (const [key, stored] of entries) yield [key, stored && (leaseOf(stored) ?? 'unreadable')];
 }

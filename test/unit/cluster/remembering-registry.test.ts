@@ -228,7 +228,7 @@ test('the network config changed, or the subnet was given away: the node starts 
     change(toy);
     await clock.move(5_000);
     const last = errors.at(-1) as WeftError;
-    assert.deepEqual([last.code, last.exitCode], ['ERR_MEMORY', EXIT.again]);
+    assert.deepEqual([last.code, last.exitCode], ['ERR_START_AGAIN', EXIT.again]);
     assert.match(
       last.message,
       /config changed while|10\.244\.1\.0-24 is another node's now, ours is 10\.244\.8/,

@@ -196,7 +196,7 @@ test('an outage is logged once for each reason, whatever numbers are in it; the 
 test('a registry whose watch ends for good ends the daemon', async (t) => {
   const { daemon, registry } = setUp(t);
   await daemon.start();
-  registry.breakDown(new WeftError('ERR_MEMORY', EXIT.again, 'our subnet was given away'));
+  registry.breakDown(new WeftError('ERR_START_AGAIN', EXIT.again, 'our subnet was given away'));
   await assert.rejects(daemon.failed, { exitCode: 75 });
 });
 
