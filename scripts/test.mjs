@@ -53,7 +53,7 @@ const atOnce = values.folder === 'unit' ? availableParallelism() + 1 : 1;
 const options = [
   '--test',
   `--test-concurrency=${atOnce}`,
-  '--test-timeout=300000',
+  '--test-timeout=900000',
   `--test-reporter=${path.join(import.meta.dirname, 'test-report.mjs')}`,
 ];
 // Tests make many large memories. Without a fixed threshold malloc takes to zeroing them itself, where fresh pages are zero already:

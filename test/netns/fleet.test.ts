@@ -10,7 +10,7 @@ const { it } = needs('root');
 it('two daemons have exactly the peers of the store after starts, restarts, churn, a partition, a mass deletion, a dead leader', async () => {
   const program = path.join(projectRoot(), 'dist/bench/fleet/main.js');
   const args = [program, '--nodes', '200', '--daemons', '2', '--quick', '--json'];
-  const { stdout } = await run(process.execPath, args, { timeoutMs: 290_000 });
+  const { stdout } = await run(process.execPath, args, { timeoutMs: 800_000 });
   const { nodes, outcomes } = JSON.parse(stdout) as {
     nodes: number;
     outcomes: { situation: string; cost: { daemonMemoryMb: number } }[];

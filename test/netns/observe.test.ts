@@ -175,12 +175,17 @@ describe('netns: peers, drops and capture', () => {
       const peer = lab.nodes[index] as LabNode;
       const words = ['--outer', `--peer=${peer.underlay.address4}`];
       const { packets, pcap } = await capture(words, 10, pingBoth);
-      assert.equal(packets.length, 10);
+      // A probe of the way to that peer may be among them.
+      assert.ok(packets.length >= 10);
       const ends = new Set(packets.flatMap(addresses));
       assert.deepEqual([...ends].sort(), ['10.99.0.1', peer.underlay.address4].sort());
       const { stdout } = await run('tcpdump', ['-nn', '-T', 'vxlan', '-r', pcap]);
       const own = lab.pod(0).address(4);
-      assert.equal(stdout.match(/VXLAN, flags \[I\] \(0x08\), vni 1/g)?.length, 10, stdout);
+      assert.equal(
+        stdout.match(/VXLAN, flags \[I\] \(0x08\), vni 1/g)?.length,
+        packets.length,
+        stdout,
+      );
       assert.equal(stdout.match(new RegExp(`IP ${own} > .*ICMP echo request`, 'g'))?.length, 5);
       assert.equal(stdout.match(new RegExp(`> ${own}: ICMP echo reply`, 'g'))?.length, 5);
     });

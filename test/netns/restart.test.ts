@@ -54,7 +54,7 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
       perSecond: PER_SECOND,
       port: 7004,
     });
-    const transfer = transferHash(lab.pod(1), lab.pod(0), 200 << 20, { timeoutMs: 60_000 });
+    const transfer = transferHash(lab.pod(1), lab.pod(0), 200 << 20, { timeoutMs: 300_000 });
     await sleep(300);
     await disturb();
     assert.ok((await transfer).equal, 'the transfer is complete and right');
