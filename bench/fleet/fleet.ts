@@ -138,10 +138,17 @@ export class Fleet {
     return true;
   }
 
-  /** How many peers each daemon keeps although their leases are gone; the least. */
-  async held(): Promise<number> {
-    const all = await Promise.all(this.lab.weftNodes.map(statusOf));
-    return Math.min(...all.map(({ peers }) => peers.held));
+  /** Waits until each daemon has seen all go that went. Returns how many it keeps although their leases are gone; the least. */
+  async sawThemGo(): Promise<number> {
+    const deadline = Date.now() + CONVERGED_MS_MAX;
+    const left = this.changes.size + this.lab.weftNodes.length - 1;
+    for (;;) {
+      const all = await Promise.all(this.lab.weftNodes.map(statusOf));
+      if (all.every(({ peers }) => peers.total - peers.held === left))
+        return Math.min(...all.map(({ peers }) => peers.held));
+      if (Date.now() > deadline) throw new Error('a daemon does not see that leases went');
+      await sleep(LOOK_MS);
+    }
   }
 
   /** Starts to count; the returned function says what has been used since. */
