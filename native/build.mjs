@@ -2,10 +2,20 @@
  * Compiles native/*.c into native/build/weft.node with the system's C compiler. No packages, no shell.
  *   node native/build.mjs              the addon, skipped when it is up to date
  *   node native/build.mjs --sanitize   native/build/weft-asan.node, for the tests (LD_PRELOAD libasan), with the test seal
+ *   node native/build.mjs --cni        the CNI plugin and what an image needs beside it, into native/build/cni: static, with jansson
+ *   node native/build.mjs --cni --sanitize   the plugin as native/build/cni/flannel-asan, for the tests
  *   node native/build.mjs --fuzz       the libFuzzer targets of native/fuzz into native/build/fuzz; clang only
  */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -23,6 +33,9 @@ const RELEASE = ['-O2', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'];
 const DEBUG = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all'];
 const SANITIZE = [...DEBUG, '-fsanitize=address,undefined', '-DWEFT_TEST_SEAL'];
 const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
+
+/** Nothing of the host is needed where it runs: it is copied to hosts of any distribution. */
+const STATIC = ['-static-pie', '-fPIE', ...RELEASE];
 
 /** The files that need Node; the rest is the engine. */
 const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
@@ -98,6 +111,37 @@ export async function buildAddon({ sanitize = false } = {}) {
   return { file, built: true };
 }
 
+/** The files of the plugin besides its `main`; install-conf has one of its own. */
+const MAINS = ['main.c', 'install-conf.c'];
+
+function pluginSources(...mains) {
+  const shared = filesIn('cni', '.c').filter((file) => !MAINS.includes(path.basename(file)));
+  return [...shared, ...mains.map((name) => path.join(here, 'cni', name))];
+}
+
+/** As buildAddon, for the plugin, which has two names, and install-conf. */
+export async function buildPlugin({ sanitize = false } = {}) {
+  const folder = path.join(here, 'build/cni');
+  const file = path.join(folder, sanitize ? 'flannel-asan' : 'flannel');
+  if (isUpToDate(file, '.', 'cni')) return { file, built: false };
+  const flags = [...(sanitize ? [...DEBUG, '-fsanitize=address,undefined'] : STATIC), ...STRICT];
+  try {
+    if (!sanitize) {
+      const sources = ['install-conf.c', 'file.c'].map((name) => path.join(here, 'cni', name));
+      await compile(compiler, flags, sources, path.join(folder, 'install-conf'));
+    }
+    await compile(compiler, flags, [...pluginSources('main.c'), '-ljansson'], file);
+  } catch (error) {
+    const hint = 'install gcc, libc6-dev and libjansson-dev (Debian names), or set CC';
+    throw explain(error, 'the CNI plugin', compiler, hint);
+  }
+  if (!sanitize) {
+    rmSync(path.join(folder, 'weft'), { force: true });
+    linkSync(file, path.join(folder, 'weft'));
+  }
+  return { file, built: true };
+}
+
 function engineSources() {
   const engine = filesIn('.', '.c').filter((file) => !FACE.includes(path.basename(file)));
   return [...engine, ...filesIn('test', '.c'), path.join(here, 'fuzz/rows.c')];
@@ -124,9 +168,11 @@ export async function buildFuzzers() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
+    const sanitize = process.argv.includes('--sanitize');
+    const build = process.argv.includes('--cni') ? buildPlugin : buildAddon;
     const results = process.argv.includes('--fuzz')
       ? await buildFuzzers()
-      : [await buildAddon({ sanitize: process.argv.includes('--sanitize') })];
+      : [await build({ sanitize })];
     for (const { file, built } of results) {
       console.log(`${path.relative(process.cwd(), file)}: ${built ? 'built' : 'up to date'}`);
     }

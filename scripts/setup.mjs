@@ -14,9 +14,13 @@ const only = process.argv
   ?.slice(7)
   .split(',');
 
-/** Commands that the build, the demo and the tests run, with the Debian package of each. */
+/** The C library that the CNI plugin needs: a header, not a command. */
+const JANSSON = '/usr/include/jansson.h';
+
+/** Commands (or files) that the build, the demo and the tests need, with the Debian package of each. */
 const COMMANDS = {
   cc: ['gcc', 'libc6-dev'],
+  [JANSSON]: ['libjansson-dev'],
   clang: ['clang', 'libclang-rt-dev'],
   'clang-format': ['clang-format'],
   'clang-tidy': ['clang-tidy'],
@@ -39,6 +43,7 @@ const COMMANDS = {
   tcpdump: ['tcpdump'],
   chromium: ['chromium'],
   promtool: ['prometheus'],
+  '/usr/lib/cni/bridge': ['containernetworking-plugins'],
 };
 
 function say(text) {
@@ -57,7 +62,9 @@ function run(command, args) {
   });
 }
 
-function isCommand(name) {
+/** `name` is a command, or the whole path of a file. */
+function isThere(name) {
+  if (path.isAbsolute(name)) return existsSync(name);
   const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(':');
   return folders.some((folder) => existsSync(path.join(folder, name)));
 }
@@ -81,14 +88,14 @@ function debian() {
 
 /** What `npm run check` needs besides packages. */
 function linters() {
-  install(['clang', 'clang-format', 'clang-tidy']);
+  install(['clang', 'clang-format', 'clang-tidy', JANSSON]);
 }
 
 function install(commands) {
-  const missing = commands.filter((name) => !isCommand(name));
+  const missing = commands.filter((name) => !isThere(name));
   if (missing.length === 0) return;
   const wanted = missing.flatMap((name) => COMMANDS[name]);
-  if (process.getuid() !== 0 || !isCommand('apt-get')) {
+  if (process.getuid() !== 0 || !isThere('apt-get')) {
     const how = `install ${wanted.join(' ')} (Debian names), for example: sudo apt-get install ${wanted.join(' ')}`;
     if (missing.includes('cc')) throw new Error(`the native part needs a C compiler: ${how}`);
     process.stderr.write(`setup: missing ${missing.join(', ')}: ${how}\n`);
@@ -101,10 +108,13 @@ function install(commands) {
 
 function native() {
   compile('the native addon');
+  install([JANSSON]);
+  if (isThere(JANSSON)) compile('the CNI plugin', '--cni');
 }
 
 function sanitized() {
   compile('the native addon with sanitizers', '--sanitize');
+  if (isThere(JANSSON)) compile('the CNI plugin with sanitizers', '--cni', '--sanitize');
 }
 
 function compile(what, ...flags) {

@@ -2,6 +2,8 @@
  * Tests that need more than an ordinary user on a bare machine has. Root always runs them: root's set-up installs every command.
  * Anybody else has each test that can't run skipped, so that it is counted and says what it needs.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import * as runner from 'node:test';
 import { isInstalled, isRoot } from '../../lab/command.ts';
 
@@ -15,9 +17,12 @@ interface Runner {
   afterEach: Hook;
 }
 
-/** node:test, or a stand-in that skips every test. `things` are 'root' and names of commands. */
+const isThere = (thing: string): boolean =>
+  path.isAbsolute(thing) ? existsSync(thing) : isInstalled(thing);
+
+/** node:test, or a stand-in that skips every test. `things` are 'root', names of commands and whole paths of files. */
 export function needs(...things: readonly string[]): Runner {
-  const missing = isRoot() ? [] : things.filter((it) => it === 'root' || !isInstalled(it));
+  const missing = isRoot() ? [] : things.filter((it) => it === 'root' || !isThere(it));
   if (missing.length === 0) return runner;
   const skip = missing.includes('root')
     ? 'needs root: run as root'
