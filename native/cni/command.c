@@ -123,6 +123,36 @@ bool command_del(const struct request *request, struct failure *why) {
 
 /* ---- CHECK ---- */
 
+static bool is_ipv6(json_t *object, const char *key) {
+  const char *address = json_string_value(json_object_get(object, key));
+  return address && strchr(address, ':');
+}
+
+/* The gateway of the family's first address; NULL: none. */
+static json_t *gateway_for(json_t *ips, json_t *route) {
+  size_t i;
+  json_t *ip;
+  json_array_foreach(ips, i, ip) {
+    json_t *gateway = json_object_get(ip, "gateway");
+    if (gateway && is_ipv6(ip, "address") == is_ipv6(route, "dst")) return gateway;
+  }
+  return NULL;
+}
+
+/*
+ * The result of ADD for the delegate's CHECK; a new reference. A route without a gateway goes by the address's: CNI says so and bridge
+ * sets it so, but bridge's CHECK then looks for a route without one, and finds none.
+ */
+static json_t *with_gateways(json_t *previous) {
+  json_t *result = json_deep_copy(previous), *route;
+  size_t i;
+  json_array_foreach(json_object_get(result, "routes"), i, route) {
+    json_t *gateway = gateway_for(json_object_get(result, "ips"), route);
+    if (gateway && !json_object_get(route, "gw")) json_object_set(route, "gw", gateway);
+  }
+  return result;
+}
+
 bool command_check(const struct request *request, struct failure *why) {
   int folder = state_open(request->config.data_dir);
   struct state state = {.kind = STATE_NONE};
@@ -131,7 +161,8 @@ bool command_check(const struct request *request, struct failure *why) {
   if (state.kind != STATE_GOOD)
     return fail(why, FAILED_UNKNOWN_CONTAINER, "nothing was added for container %s, interface %s",
                 quote(request->attachment.container).text, quote(request->attachment.interface).text);
-  if (request->config.previous_result) json_object_set(state.config, "prevResult", request->config.previous_result);
+  if (request->config.previous_result)
+    json_object_set_new(state.config, "prevResult", with_gateways(request->config.previous_result));
   bool is_good = find_and_call("CHECK", state.config, why);
   state_release(&state);
   return is_good;

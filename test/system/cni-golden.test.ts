@@ -52,7 +52,7 @@ const CASES: Case[] = JSON.parse(
 );
 
 const NOTHING_SAVED = {};
-const calls = (...commands: string[]) => ({ commands });
+const asks = (...commands: string[]) => ({ commands });
 
 /** What is right where the recorded step is not: of each case the steps (without the changes between them) that differ. */
 const BETTER: Record<string, Record<number, Partial<Step> & { commands?: string[] }>> = {
@@ -61,24 +61,24 @@ const BETTER: Record<string, Record<number, Partial<Step> & { commands?: string[
     0: { exit: 1, stdout: { code: 999 }, delegateCalls: [], saved: NOTHING_SAVED },
   },
   // A failed ADD is taken back by the delegate; state stays only where that failed too, for the runtime's DEL.
-  'delegate fails': { 0: calls('ADD', 'DEL') },
-  'delegate prints junk': { 0: { ...calls('ADD', 'DEL'), saved: NOTHING_SAVED } },
+  'delegate fails': { 0: asks('ADD', 'DEL') },
+  'delegate prints junk': { 0: { ...asks('ADD', 'DEL'), saved: NOTHING_SAVED } },
   'delegate missing': { 0: { saved: NOTHING_SAVED } },
   // State is kept until the delegate's DEL succeeded: the next one frees the address.
   'DEL when the delegate fails': {
     1: { saved: { c1: { mode: '0o600', content: 'as given to the delegate' } } },
-    2: calls('DEL'),
+    2: asks('DEL'),
   },
   // The delegate deletes with what it would get now, and the broken file goes.
-  'DEL with broken saved file': { 1: { ...calls('DEL'), saved: NOTHING_SAVED } },
+  'DEL with broken saved file': { 1: { ...asks('DEL'), saved: NOTHING_SAVED } },
   // CHECK reaches the delegate; nothing that was not added can be in order.
-  'CHECK after ADD': { 1: calls('CHECK') },
+  'CHECK after ADD': { 1: asks('CHECK') },
   'CHECK without ADD': { 0: { exit: 1, stdout: { code: 3 } } },
   'CHECK with prevResult': { 0: { exit: 1, stdout: { code: 3 } } },
   // STATUS and GC reach the delegate; a node without subnet.env is not ready.
-  'STATUS 1.1.0': { 0: calls('STATUS') },
+  'STATUS 1.1.0': { 0: asks('STATUS') },
   'STATUS without subnet.env': { 0: { exit: 1, stdout: { code: 50 } } },
-  'GC 1.1.0': { 0: calls('GC') },
+  'GC 1.1.0': { 0: asks('GC') },
 };
 
 /** The first step of a case that ran the delegate has the config that later ones get too. */
@@ -130,11 +130,13 @@ function savedContents(host: PluginHost): Step['saved'] {
 /** Errors were recorded by code alone, a delegate's own as a whole. */
 function assertAnswer(answer: Answer, step: Step): void {
   assert.equal(answer.exit, step.exit, answer.stderr);
-  if (step.exit === 0 || answer.stdout === '') return assert.deepEqual(answer.stdout, step.stdout);
-  const { cniVersion, ...error } = answer.stdout;
+  if (step.exit === 0) assert.deepEqual(answer.stdout, step.stdout);
+  else assertError(answer.stdout as Json, step.stdout as Json);
+}
+
+function assertError({ cniVersion, ...error }: Json, wanted: Json): void {
   assert.match(String(cniVersion), /^\d\.\d\.\d$/);
   assert.notEqual(error['msg'], '');
-  const wanted = step.stdout as Json;
   assert.deepEqual('msg' in wanted ? error : { code: error['code'] }, wanted);
 }
 
@@ -159,8 +161,7 @@ function runStep(host: PluginHost, item: Case, recorded: Step, number: number): 
     ...(item.case === 'ADD without CNI_NETNS' ? { CNI_NETNS: undefined } : {}),
   });
   assertAnswer(answer, step);
-  const calls = host.takeCalls();
-  assert.deepEqual(calls, step.delegateCalls);
+  assert.deepEqual(host.takeCalls(), step.delegateCalls);
   const saved = Object.entries(step.saved).map(([name, { mode, content }]) => {
     const config = content === 'as given to the delegate' ? configOf(item) : content;
     return [name, { mode, content: config }];
