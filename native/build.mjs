@@ -41,7 +41,7 @@ const STATIC = ['-static-pie', '-fPIE', ...RELEASE];
 const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
 /**
  * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
- * a fuzzer has to find.
+ * a fuzzer has to find. `isPlugin`: of the CNI plugin, not of the engine.
  */
 const FUZZ_TARGETS = {
   packet: { source: 'packet.c' },
@@ -49,6 +49,7 @@ const FUZZ_TARGETS = {
   segment: { source: 'segment.c', seen: ['udp_flush'] },
   seal: { source: 'seal.c', seen: ['udp_flush'] },
   coalesce: { source: 'coalesce.c', seen: ['udp_flush', 'writev'] },
+  cni: { source: 'cni.c', isPlugin: true },
 };
 
 function filesIn(folder, ...endings) {
@@ -150,15 +151,20 @@ function engineSources() {
 /** As buildAddon, for each target. */
 export async function buildFuzzers() {
   const results = [];
-  for (const [target, { source, seen = [], flags = [] }] of Object.entries(FUZZ_TARGETS)) {
+  for (const [target, { source, seen = [], flags = [], isPlugin }] of Object.entries(
+    FUZZ_TARGETS,
+  )) {
     const file = path.join(here, 'build/fuzz', target);
-    const built = !isUpToDate(file, '.', 'test', 'fuzz');
+    const built = !isUpToDate(file, '.', 'test', 'fuzz', 'cni');
     const wraps = seen.map((name) => `-Wl,--wrap=${name}`);
-    const sources = [path.join(here, 'fuzz', source), ...(seen.length > 0 ? engineSources() : [])];
+    const engine = seen.length > 0 ? engineSources() : [];
+    const rest = isPlugin ? [...pluginSources(), '-ljansson'] : engine;
+    const sources = [path.join(here, 'fuzz', source), ...rest];
     try {
       if (built) await compile('clang', [...FUZZ, ...STRICT, ...wraps, ...flags], sources, file);
     } catch (error) {
-      const hint = 'install it with its runtime (Debian: apt-get install clang libclang-rt-dev)';
+      const hint =
+        'install it with its runtime (Debian: apt-get install clang libclang-rt-dev libjansson-dev)';
       throw explain(error, 'the fuzz targets', 'clang', hint);
     }
     results.push({ file, built });

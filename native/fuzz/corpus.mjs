@@ -1,6 +1,6 @@
 /**
  * Writes the seeds of the fuzz targets into native/build/fuzz/corpus/<target>: the inner packets of the captures in test/golden, as
- * each target reads them (see the fill functions of rows.c and coalesce.c).
+ * each target reads them (see the fill functions of rows.c and coalesce.c); for the CNI plugin the recorded configs and subnet.envs.
  *   node native/fuzz/corpus.mjs
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -75,12 +75,25 @@ const packets = readdirSync(golden)
   .filter((file) => file.endsWith('.pcap'))
   .sort()
   .flatMap((file) => [...frames(file)].flatMap(innerPacket));
-for (const [target, seedsOf] of Object.entries(SEEDS)) {
+
+/** A network config and a subnet.env with a zero byte between them. */
+function pluginSeeds() {
+  const cases = JSON.parse(readFileSync(path.join(golden, 'cni-plugin.json'), 'utf8'));
+  return cases.map(({ config, subnetEnv }) => {
+    const text = typeof config === 'string' ? config : JSON.stringify(config);
+    return Buffer.from(`${text}\0${subnetEnv ?? ''}`);
+  });
+}
+
+function writeSeeds(target, seeds) {
   const folder = path.join(corpus, target);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  packets.flatMap(seedsOf).forEach((seed, i) => {
+  seeds.forEach((seed, i) => {
     writeFileSync(path.join(folder, String(i).padStart(4, '0')), seed);
   });
 }
+
+for (const [target, seedsOf] of Object.entries(SEEDS)) writeSeeds(target, packets.flatMap(seedsOf));
+writeSeeds('cni', pluginSeeds());
 console.log(`native/build/fuzz/corpus: seeds of ${packets.length} packets`);
