@@ -9,13 +9,14 @@ ARG NODE=docker.io/library/node:24-trixie-slim
 # Compiler and development packages stay in this stage.
 FROM ${NODE} AS build
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends gcc libc6-dev
+ && apt-get install -y -qq --no-install-recommends gcc libc6-dev libjansson-dev
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 # Not "npm ci": see scripts/setup.mjs. No package's scripts are run.
 RUN npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 COPY . .
 RUN node native/build.mjs \
+ && node native/build.mjs --cni \
  && node node_modules/typescript/bin/tsc -p tsconfig.json \
  && node scripts/stage-program.mjs /staged
 
@@ -37,6 +38,10 @@ RUN apt-get update -qq \
  && mkdir -p /run/weft /run/flannel /var/lib/weft
 COPY --from=build /staged/usr/lib/weft /usr/lib/weft
 RUN ln -s /usr/lib/weft/bin/weft /usr/lib/weft/bin/weftd /usr/local/bin/
+# Where manifests written for flannel's images look: the CNI plugin, what installs its config, Docker's options.
+RUN mkdir -p /opt/bin \
+ && ln -s /usr/lib/weft/native/build/cni/flannel /flannel \
+ && ln -s /usr/lib/weft/native/build/cni/install-conf /usr/lib/weft/bin/mk-docker-opts.sh /opt/bin/
 ENV NODE_ENV=production
 
 # Root, and on purpose: Kubernetes has no ambient capabilities (KEP-2763), so what is added to a container never reaches another user,

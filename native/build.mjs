@@ -35,7 +35,7 @@ const SANITIZE = [...DEBUG, '-fsanitize=address,undefined', '-DWEFT_TEST_SEAL'];
 const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
 
 /** Nothing of the host is needed where it runs: it is copied to hosts of any distribution. */
-const STATIC = ['-static-pie', '-fPIE', ...RELEASE];
+const STATIC = ['-static-pie', '-fPIE', '-s', ...RELEASE];
 
 /** The files that need Node; the rest is the engine. */
 const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
@@ -120,27 +120,30 @@ function pluginSources(...mains) {
   return [...shared, ...mains.map((name) => path.join(here, 'cni', name))];
 }
 
-/** As buildAddon, for the plugin, which has two names, and install-conf. */
+/** As buildAddon, for the plugin and what goes with it. */
 export async function buildPlugin({ sanitize = false } = {}) {
-  const folder = path.join(here, 'build/cni');
-  const file = path.join(folder, sanitize ? 'flannel-asan' : 'flannel');
+  const file = path.join(here, 'build/cni', sanitize ? 'flannel-asan' : 'flannel');
   if (isUpToDate(file, '.', 'cni')) return { file, built: false };
   const flags = [...(sanitize ? [...DEBUG, '-fsanitize=address,undefined'] : STATIC), ...STRICT];
   try {
-    if (!sanitize) {
-      const sources = ['install-conf.c', 'file.c'].map((name) => path.join(here, 'cni', name));
-      await compile(compiler, flags, sources, path.join(folder, 'install-conf'));
-    }
+    if (!sanitize) await compile(compiler, flags, COPIER, besides(file, 'install-conf'));
     await compile(compiler, flags, [...pluginSources('main.c'), '-ljansson'], file);
   } catch (error) {
     const hint = 'install gcc, libc6-dev and libjansson-dev (Debian names), or set CC';
     throw explain(error, 'the CNI plugin', compiler, hint);
   }
-  if (!sanitize) {
-    rmSync(path.join(folder, 'weft'), { force: true });
-    linkSync(file, path.join(folder, 'weft'));
-  }
+  if (!sanitize) giveSecondName(file);
   return { file, built: true };
+}
+
+const COPIER = ['install-conf.c', 'file.c'].map((name) => path.join(here, 'cni', name));
+
+const besides = (file, name) => path.join(path.dirname(file), name);
+
+/** The plugin's type is the name of its file: weft as well as flannel. */
+function giveSecondName(file) {
+  rmSync(besides(file, 'weft'), { force: true });
+  linkSync(file, besides(file, 'weft'));
 }
 
 function engineSources() {

@@ -79,6 +79,10 @@ describe('container image', () => {
       'usr/sbin/nft',
       'usr/sbin/iptables',
       'usr/lib/weft/native/build/weft.node',
+      'usr/lib/weft/native/build/cni/flannel',
+      'usr/lib/weft/native/build/cni/weft',
+      'usr/lib/weft/native/build/cni/install-conf',
+      'usr/lib/weft/bin/mk-docker-opts.sh',
     ])
       assert.ok(inImage(file), `${file} is in the image`);
     const program = path.join(root, 'usr/lib/weft');
@@ -95,6 +99,20 @@ describe('container image', () => {
       `image: ${await sizeOf(root)} MiB unpacked, of which weft ${await sizeOf(program)} MiB`,
     );
     assert.ok((await sizeOf(program)) < 40, 'weft itself stays small');
+  });
+
+  it('has what manifests for flannel call, where they look for it', async () => {
+    const inside = (...words: string[]) => run('chroot', [root, ...words], { allowFailure: true });
+    await run('mkdir', ['-p', path.join(root, 'tmp/cni')]);
+    writeFileSync(path.join(root, 'tmp/cni/conf.json'), '{"name": "cbr0"}\n');
+    assert.equal((await inside('/bin/cp', '-f', '/flannel', '/tmp/cni/flannel')).code, 0);
+    const plugin = await run('env', ['CNI_COMMAND=VERSION', path.join(root, 'tmp/cni/flannel')]);
+    assert.match(plugin.stdout, /"supportedVersions"/);
+    const copy = ['/tmp/cni/conf.json', '/tmp/cni/net.d/10-flannel.conflist'];
+    assert.equal((await inside('/opt/bin/install-conf', ...copy)).code, 0);
+    assert.ok(inImage('tmp/cni/net.d/10-flannel.conflist'));
+    const early = await inside('/opt/bin/mk-docker-opts.sh', '-f', '/nonexistent/subnet.env');
+    assert.match(early.stderr, /start weftd first/);
   });
 
   describe('running beside a kernel VXLAN node', () => {

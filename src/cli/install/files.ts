@@ -70,6 +70,9 @@ export function installedFiles(): InstalledFile[] {
   }));
 }
 
+/** What runs of native/build: the addon, the CNI plugin under both names and what installs its config. */
+const NATIVE = ['', 'weft.node', 'cni', 'cni/flannel', 'cni/weft', 'cni/install-conf'];
+
 /** The program: compiled sources, the addon, and the packages that run needs. */
 export async function installedFolders(): Promise<InstalledFolder[]> {
   const folder = (name: string, skips: InstalledFolder['skips']): InstalledFolder => ({
@@ -85,7 +88,7 @@ export async function installedFolders(): Promise<InstalledFolder[]> {
   return [
     folder('bin', () => false),
     folder('dist/src', (file) => file.endsWith('.map')),
-    folder('native/build', (file) => file !== '' && file !== 'weft.node'),
+    folder('native/build', (file) => !NATIVE.includes(file)),
     ...packages.map((name) =>
       folder(name, (file) => file.startsWith('node_modules') || isOfDevelopment(file)),
     ),
