@@ -93,7 +93,7 @@ describe('netns: the CNI plugin and the standard plugins', () => {
   const states = (): string[] => (existsSync(files.dataDir) ? readdirSync(files.dataDir) : []);
   const assertNothingLeft = (): void => assert.deepEqual([leased(), states()], [[], []]);
 
-  it('two pods: addresses of the subnet, the MTU of the file, routes, and they reach each other', async () => {
+  it('CNI-1 two pods: addresses of the subnet, the MTU of the file, routes, and they reach each other', async () => {
     const one = await scope.namespace('one');
     const two = await scope.namespace('two');
     const [first4 = '', first6 = ''] = addressesOf(await add('c-one', one));

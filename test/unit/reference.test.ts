@@ -44,7 +44,15 @@ test('the glossary is in order, and its words are defined where it says', () => 
 });
 
 test('what a README says lies in a folder lies there', () => {
-  for (const folder of ['src/control', 'src/dataplane', 'native', 'lab', 'bench', 'test']) {
+  for (const folder of [
+    'src/control',
+    'src/dataplane',
+    'native',
+    'native/cni',
+    'lab',
+    'bench',
+    'test',
+  ]) {
     const named = [...read(`${folder}/README.md`).matchAll(/`([\w./-]+(?:\.(?:ts|c|h|mjs)|\/))`/g)];
     assert.ok(named.length > 5, folder);
     for (const [, name = ''] of named) {
