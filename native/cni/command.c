@@ -77,8 +77,10 @@ static bool add_with(const struct request *request, const struct delegate *deleg
 }
 
 static void print_config(json_t *rendered) {
-  char *text = json_dumps(rendered, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
-  if (text) fprintf(stderr, "the delegate gets %.4096s\n", text);
+  char line[4096], *text = json_dumps(rendered, JSON_COMPACT | JSON_SORT_KEYS);
+  if (!text) return;
+  printable(line, sizeof line, (struct slice){text, strlen(text)});
+  fprintf(stderr, "the delegate gets %s\n", line);
   free(text);
 }
 

@@ -101,7 +101,10 @@ static bool read_some(struct stream *stream) {
 static void read_both(struct stream *out, struct stream *err) {
   struct pollfd waits[2] = {{.fd = out->fd, .events = POLLIN}, {.fd = err->fd, .events = POLLIN}};
   while (waits[0].fd >= 0 || waits[1].fd >= 0) {
-    if (poll(waits, 2, -1) < 0 && errno != EINTR) return;
+    if (poll(waits, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return;
+    }
     if (waits[0].fd >= 0 && waits[0].revents && !read_some(out)) waits[0].fd = -1;
     if (waits[1].fd >= 0 && waits[1].revents && !read_some(err)) waits[1].fd = -1;
   }

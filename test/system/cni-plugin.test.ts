@@ -108,6 +108,17 @@ test('a failed ADD is taken back; where that fails too, the DEL of the runtime d
   assert.deepEqual(host.saved(), {});
 });
 
+test('an ADD that was killed halfway is deleted by the DEL of the runtime', async (t) => {
+  const host = await hostOf(t);
+  host.writeDelegate('macvlan', '#!/bin/sh\nkill -9 $PPID\n');
+  const killed = host.run('ADD', { delegate: { type: 'macvlan' } });
+  assert.equal(killed.exit, null);
+  host.writeDelegate('macvlan', `#!/bin/sh\ncat > "$CNI_PATH/deleted"\n`);
+  assertOk(host.run('DEL'));
+  assert.ok(existsSync(path.join(host.folder, 'plugins/deleted')));
+  assert.deepEqual(host.saved(), {});
+});
+
 test('a second ADD that fails leaves the running pod and its state alone', async (t) => {
   const host = await hostOf(t);
   assertOk(host.run('ADD'));
