@@ -1,4 +1,5 @@
 /** Who we are to the API server, and whom we trust: read again from their files, which are rotated while we run. */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { type Clock, systemClock } from '../../shared/clock.ts';
@@ -82,6 +83,7 @@ export class Credentials {
 
   private secureContext([ca, cert, key]: readonly (Buffer | undefined)[]): SecureContext {
     try {
+      if (ca) new X509Certificate(ca); // which the context would leave out without a word
       return createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) });
     } catch (error) {
       const { ca: authority, certificate, key: keySource } = this.source;
