@@ -8,6 +8,13 @@ export interface Certificate {
   keyFile: string;
 }
 
+export interface CertificateWish {
+  /** Kubernetes takes it for a group */
+  organization?: string;
+  /** more names, as openssl writes them: "DNS:localhost", "IP:10.0.0.1" */
+  alternatives?: readonly string[];
+}
+
 const EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 /** An authority of its own, good for a day. */
@@ -31,7 +38,11 @@ export class Authority {
   }
 
   /** A certificate for this subject and IP address, for servers and clients. */
-  async issue(subject: string, address = '127.0.0.1'): Promise<Certificate> {
+  async issue(
+    subject: string,
+    address = '127.0.0.1',
+    { organization, alternatives = [] }: CertificateWish = {},
+  ): Promise<Certificate> {
     const file = (ending: string): string => join(this.folder, `${this.name}-${subject}.${ending}`);
     const [keyFile, certFile, request, extensions] = ['key', 'crt', 'csr', 'ext'].map(file) as [
       string,
@@ -40,8 +51,10 @@ export class Authority {
       string,
     ];
     const usage = 'extendedKeyUsage=serverAuth,clientAuth';
-    writeFileSync(extensions, `subjectAltName=IP:${address}\n${usage}\n`);
-    const subjectFlags = ['-subj', `/CN=${subject}`, '-keyout', keyFile, '-out', request];
+    const names = [`IP:${address}`, ...alternatives].join();
+    writeFileSync(extensions, `subjectAltName=${names}\n${usage}\n`);
+    const name = `${organization === undefined ? '' : `/O=${organization}`}/CN=${subject}`;
+    const subjectFlags = ['-subj', name, '-keyout', keyFile, '-out', request];
     await run('openssl', ['req', ...EC, ...subjectFlags]);
     const signer = ['-CA', this.caFile, '-CAkey', join(this.folder, `${this.name}.key`)];
     const rest = ['-CAcreateserial', '-days', '1', '-extfile', extensions, '-out', certFile];

@@ -1,18 +1,18 @@
 /**
- * One idempotent set-up behind every command: packages, Debian packages, native build (plain, and with sanitizers), dist/.
- *   node scripts/setup.mjs [--quiet] [--only=packages,debian,linters,native,sanitized,dist]
+ * One idempotent set-up behind every command: packages, Debian packages, native build (plain, and with sanitizers), dist/; where it is
+ * asked for, a real API server of Kubernetes.
+ *   node scripts/setup.mjs [--quiet] [--only=packages,debian,linters,native,sanitized,dist,kubernetes] [--with=kubernetes]
  * Says what it does while it does it, and nothing when all is there.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
 const quiet = process.argv.includes('--quiet');
-const only = process.argv
-  .find((word) => word.startsWith('--only='))
-  ?.slice(7)
-  .split(',');
+const only = wordsOf('--only=');
+/** Steps that are not among the usual ones. */
+const more = wordsOf('--with=') ?? [];
 
 /** The C library that the CNI plugin needs: a header, not a command. */
 const JANSSON = '/usr/include/jansson.h';
@@ -45,6 +45,13 @@ const COMMANDS = {
   promtool: ['prometheus'],
   '/usr/lib/cni/bridge': ['containernetworking-plugins'],
 };
+
+function wordsOf(flag) {
+  return process.argv
+    .find((word) => word.startsWith(flag))
+    ?.slice(flag.length)
+    .split(',');
+}
 
 function say(text) {
   if (!quiet) process.stderr.write(`setup: ${text}\n`);
@@ -150,9 +157,18 @@ function dist() {
   utimesSync(stamp, new Date(), new Date());
 }
 
-const steps = { packages, debian, linters, native, sanitized, dist };
+/** For tests that need root; who can't have it is told why, and has the other tests. */
+function kubernetes() {
+  if (process.getuid() !== 0) return;
+  const stdio = ['ignore', 'ignore', 2];
+  spawnSync(process.execPath, ['lab/kubernetes/build.mjs'], { cwd: root, stdio });
+}
+
+const usual = { packages, debian, linters, native, sanitized, dist };
+const steps = { ...usual, kubernetes };
+const wanted = [...(only ?? Object.keys(usual)), ...more];
 try {
-  for (const [name, step] of Object.entries(steps)) if (!only || only.includes(name)) step();
+  for (const [name, step] of Object.entries(steps)) if (wanted.includes(name)) step();
 } catch (error) {
   process.stderr.write(`setup: ${error.message}\n`);
   process.exit(71);

@@ -1,0 +1,231 @@
+/**
+ * How the components of Kubernetes are made from Debian's source package, with Debian's Go: the last Debian source that is whole. Nothing
+ * is installed on the machine. A change of this file makes everybody build anew.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+
+export const VERSION = '1.20.2';
+export const COMPONENTS = [
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kubelet',
+  'kube-scheduler',
+  'kube-proxy',
+];
+/** The newest suite whose source package has more in it than kubectl. */
+const SUITE = 'bookworm';
+const REFLECT = 'github.com/modern-go/reflect2';
+const PACKAGES = ['golang-1.19-go', 'golang-1.19-src', 'golang-github-modern-go-reflect2-dev'];
+/** Neither cloud providers nor Docker: nobody here asks for them, and they are a third of the code. */
+const TAGS = 'providerless dockerless';
+
+/**
+ * Builds the components into `out`, each under its own name as soon as it is whole. `work` keeps what is done, so that a build that was cut
+ * off goes on; who calls removes it. `say` hears each step.
+ */
+export function build(components, work, out, say) {
+  mkdirSync(work, { recursive: true });
+  mkdirSync(out, { recursive: true });
+  once(work, 'sources', () => fetchSources(work, say));
+  const go = goIn(work);
+  once(work, 'openapi', () => generateOpenApi(work, go, say));
+  for (const name of components) {
+    say(`compiling ${name} (minutes, once for each user)`);
+    const draft = path.join(work, name);
+    const flags = ['-trimpath', '-tags', TAGS, '-ldflags', linkerFlags()];
+    go(['build', ...flags, '-o', draft, `./cmd/${name}`]);
+    renameSync(draft, path.join(out, name));
+  }
+}
+
+/** A step whose end is written down. */
+function once(work, name, step) {
+  const stamp = path.join(work, `${name}.done`);
+  if (existsSync(stamp)) return;
+  step();
+  writeFileSync(stamp, '');
+}
+
+function sourceFolder(work) {
+  return path.join(work, 'gopath/src/k8s.io/kubernetes');
+}
+
+function fetchSources(work, say) {
+  const downloads = path.join(work, 'downloads');
+  const root = path.join(work, 'root');
+  for (const folder of [downloads, root, path.join(work, 'gopath')])
+    rmSync(folder, { recursive: true, force: true });
+  mkdirSync(downloads, { recursive: true });
+  say('downloading the source and Go (116 MB)');
+  const apt = aptIn(work, downloads);
+  apt(['update'], `no list of ${SUITE} can be had from where this machine's apt gets its own`);
+  apt(['download', ...PACKAGES], 'no Go compiler');
+  apt(['source', '--download-only', 'kubernetes'], 'no source package "kubernetes"');
+  say('unpacking');
+  const files = readdirSync(downloads);
+  for (const file of files.filter((name) => name.endsWith('.deb')))
+    run('dpkg', ['-x', path.join(downloads, file), root]);
+  const archive = files.find((name) => /^kubernetes_.*\.orig\.tar\.gz$/.test(name));
+  const source = sourceFolder(work);
+  mkdirSync(source, { recursive: true });
+  const from = ['--extract', '--gzip', '--file', path.join(downloads, archive)];
+  run('tar', [...from, '--strip-components=1', '--no-same-owner', '--directory', source]);
+  replaceReflect(root, source);
+}
+
+/** The copy of 1.20 was written for an older Go: built by this one, the server dies at the first map that it encodes. */
+function replaceReflect(root, source) {
+  const copy = path.join(source, 'vendor', REFLECT);
+  rmSync(copy, { recursive: true });
+  cpSync(path.join(root, 'usr/share/gocode/src', REFLECT), copy, { recursive: true });
+}
+
+/** apt with lists and sources of its own; servers, proxies, keys and passwords are the machine's. */
+function aptIn(work, downloads) {
+  const folder = path.join(work, 'apt');
+  for (const each of ['lists/partial', 'cache/archives/partial'])
+    mkdirSync(path.join(folder, each), { recursive: true });
+  const sources = path.join(folder, 'sources.list');
+  writeFileSync(sources, sourcesList());
+  const settings = [
+    `Dir::Etc::sourcelist=${sources}`,
+    'Dir::Etc::sourceparts=/dev/null',
+    `Dir::State::lists=${path.join(folder, 'lists')}`,
+    `Dir::Cache=${path.join(folder, 'cache')}`,
+    'APT::Sandbox::User=root',
+    'Acquire::Languages=none',
+    'Acquire::Retries=3',
+  ];
+  return (words, failure) => {
+    try {
+      run('apt-get', ['-qq', ...settings.flatMap((each) => ['-o', each]), ...words], {
+        cwd: downloads,
+      });
+    } catch (error) {
+      throw new Error(
+        `${failure}: Kubernetes ${VERSION} is built from Debian ${SUITE}'s source package; ${error.message}`,
+      );
+    }
+  };
+}
+
+/** Packages and sources of the suite, from where this machine gets its Debian. */
+function sourcesList() {
+  const format = '$(CREATED_BY) $(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)';
+  const lines = run('apt-get', ['indextargets', '--format', format]).split('\n');
+  const debian = lines
+    .map((line) => line.split(' '))
+    .filter(
+      ([by, origin, component]) => by === 'Packages' && origin === 'Debian' && component === 'main',
+    )
+    .map(([, , , codename, uri]) => ({ codename, uri }));
+  // Updates and security have places of their own, where there is no such source.
+  const main =
+    debian.find(({ codename }) => codename === SUITE) ??
+    debian.find(({ codename }) => !codename.includes('-'));
+  if (!main)
+    throw new Error(
+      `apt has no list of a Debian: Kubernetes ${VERSION} is built from Debian ${SUITE}'s source package; on Debian, run apt-get update`,
+    );
+  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+  const signed = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
+  return ['deb', 'deb-src'].map((type) => `${type} ${signed}${main.uri} ${SUITE} main\n`).join('');
+}
+
+/** Runs the unpacked Go in the unpacked source; `cwd` is the source. */
+function goIn(work) {
+  const root = path.join(work, 'root/usr/lib/go-1.19');
+  const temporary = path.join(work, 'tmp');
+  mkdirSync(temporary, { recursive: true });
+  const env = {
+    ...process.env,
+    GOROOT: root,
+    GOPATH: path.join(work, 'gopath'),
+    GOCACHE: path.join(work, 'go-cache'),
+    GOTMPDIR: temporary,
+    GOENV: 'off',
+    GOFLAGS: '',
+    GOPROXY: 'off',
+    GO111MODULE: 'off',
+    CGO_ENABLED: '0',
+  };
+  const go = path.join(root, 'bin/go');
+  return (words, command = go) => run(command, words, { cwd: sourceFolder(work), env });
+}
+
+/** The one generated file that the source package lacks. */
+function generateOpenApi(work, go, say) {
+  say('generating what the source package lacks');
+  const generator = path.join(work, 'openapi-gen');
+  go(['build', '-o', generator, 'k8s.io/kubernetes/vendor/k8s.io/kube-openapi/cmd/openapi-gen']);
+  const packages = openApiPackages(sourceFolder(work));
+  const where = ['-p', 'k8s.io/kubernetes/pkg/generated/openapi', '-O', 'zz_generated.openapi'];
+  const header = ['-h', 'vendor/k8s.io/code-generator/hack/boilerplate.go.txt'];
+  const report = ['-r', path.join(work, 'openapi-violations')];
+  go(['-i', packages.join(','), ...where, ...header, ...report], generator);
+}
+
+/** Import paths of all packages that ask for it in a comment. */
+function openApiPackages(source) {
+  const folders = new Set();
+  for (const top of ['cmd', 'pkg', 'plugin', 'staging/src/k8s.io'])
+    for (const entry of readdirSync(path.join(source, top), { recursive: true })) {
+      const file = path.join(top, entry);
+      if (!file.endsWith('.go') || file.endsWith('_test.go')) continue;
+      if (/code-generator|sample-apiserver|_examples/.test(file)) continue;
+      if (readFileSync(path.join(source, file), 'utf8').includes('+k8s:openapi-gen='))
+        folders.add(path.dirname(file));
+    }
+  return [...folders]
+    .sort()
+    .map((folder) => `k8s.io/kubernetes/${folder.replace(/^staging\/src\//, 'vendor/')}`);
+}
+
+function linkerFlags() {
+  const [major, minor] = VERSION.split('.');
+  const values = {
+    gitVersion: `v${VERSION}`,
+    gitMajor: major,
+    gitMinor: minor,
+    gitTreeState: 'clean',
+  };
+  const places = ['component-base/version', 'client-go/pkg/version'];
+  const settings = places.flatMap((place) =>
+    Object.entries(values).map(
+      ([name, value]) => `-X k8s.io/kubernetes/vendor/k8s.io/${place}.${name}=${value}`,
+    ),
+  );
+  return ['-s', '-w', ...settings].join(' ');
+}
+
+/** What the command printed; throws with its last words. */
+function run(command, words, options = {}) {
+  try {
+    const stdio = ['ignore', 'pipe', 'pipe'];
+    return execFileSync(command, words, {
+      stdio,
+      maxBuffer: 64 << 20,
+      encoding: 'utf8',
+      ...options,
+    });
+  } catch (error) {
+    if (error.code === 'ENOENT') throw new Error(`missing command: ${command}`);
+    const said = String(error.stderr ?? '')
+      .trim()
+      .split('\n')
+      .slice(-5)
+      .join('\n  ');
+    throw new Error(`${path.basename(command)} ${words[0]}: ${said || error.message}`);
+  }
+}
