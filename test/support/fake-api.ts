@@ -1,5 +1,6 @@
 /** A fake API server on loopback: answers by a script, for what a real one can't be made to show. */
 import http from 'node:http';
+import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Access } from '../../src/cluster/kubernetes/access.ts';
@@ -15,16 +16,17 @@ export class FakeApi {
   readonly requests: { method: string; url: string; headers: http.IncomingHttpHeaders }[] = [];
   readonly sockets = new Set<Socket>();
   readonly url: string;
-  private readonly server: http.Server;
+  readonly server: http.Server | https.Server;
 
-  private constructor(server: http.Server) {
+  private constructor(server: http.Server | https.Server) {
     this.server = server;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const scheme = server instanceof https.Server ? 'https' : 'http';
+    this.url = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
   /** Ends with the test. */
-  static async start(t: TestContext, answer: Answer): Promise<FakeApi> {
-    const server = http.createServer();
+  static async start(t: TestContext, answer: Answer, tls?: https.ServerOptions): Promise<FakeApi> {
+    const server = tls ? https.createServer(tls) : http.createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const fake = new FakeApi(server);
     server.on('connection', (socket) => {

@@ -23,7 +23,7 @@ const REFUSED_AT_START_MS = 10_000;
 const RETRY_AFTER_MS_MAX = 30_000;
 /** Of that, what a call waits by itself. */
 const QUIET_WAIT_MS_MAX = 3_000;
-/** Places that refuse us which are remembered. */
+/** Rights that are refused, as far as they are remembered. */
 const REFUSALS_MAX = 100;
 /** Connections that wait for the next call. */
 const IDLE_MAX = 2;
@@ -137,7 +137,7 @@ export class KubernetesClient {
     }
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) throw await this.failureOf(method, path, response);
-    this.refusals.delete(`${method} ${path}`);
+    this.refusals.delete(rightOf(method, path));
     return response;
   }
 
@@ -151,12 +151,25 @@ export class KubernetesClient {
     if (waitMs > 0) await this.clock.sleep(waitMs, signal);
   }
 
-  private send(
+  /** A connection that the server closed while it waited for us is no failure: another one is taken. */
+  private async send(
+    method: string,
+    path: string,
+    options: CallOptions,
+    identity: Identity,
+  ): Promise<http.IncomingMessage> {
+    for (;;) {
+      const response = await this.sendOnce(method, path, options, identity);
+      if (response !== 'stale') return response;
+    }
+  }
+
+  private sendOnce(
     method: string,
     path: string,
     { body, type = JSON_TYPE, signal }: CallOptions,
     identity: Identity,
-  ): Promise<http.IncomingMessage> {
+  ): Promise<http.IncomingMessage | 'stale'> {
     if (this.isClosed) throw new Error('the client is closed');
     const isTls = this.server.protocol === 'https:';
     const text = body === undefined ? undefined : JSON.stringify(body);
@@ -185,7 +198,12 @@ export class KubernetesClient {
       this.open.add(request);
       request.once('close', () => this.open.delete(request));
       request.once('response', resolve);
-      request.on('error', reject);
+      request.on('error', (error) => {
+        const isStale = request.reusedSocket && codeOf(error) === 'ECONNRESET';
+        // What was posted may have been made.
+        if (isStale && method !== 'POST' && !signal?.aborted) resolve('stale');
+        else reject(error);
+      });
       request.end(text);
     });
   }
@@ -218,7 +236,7 @@ export class KubernetesClient {
     const text = await readBody(response, REFUSAL_BYTES_MAX).catch(() => '');
     const retryAfterMs = retryAfter(status, response.headers['retry-after']);
     if (retryAfterMs !== undefined) this.quietUntilMs = this.clock.nowMs() + retryAfterMs;
-    const isStarting = status === 403 && this.isFirstRefusal(`${method} ${path}`);
+    const isStarting = status === 403 && this.isFirstRefusal(rightOf(method, path));
     const kind = isStarting ? 'unavailable' : kindOf(status);
     const reason = `${status} ${said(response.statusMessage ?? '')}: ${said(saidIn(text))}`;
     const message = `${this.place(method, path)}: ${reason}${adviceFor(status, isStarting)}`;
@@ -226,18 +244,17 @@ export class KubernetesClient {
   }
 
   /** Whether this was not refused for long yet: the server may not have read its rules. */
-  private isFirstRefusal(place: string): boolean {
+  private isFirstRefusal(right: string): boolean {
     const nowMs = this.clock.nowMs();
-    const sinceMs = this.refusals.get(place) ?? nowMs;
-    if (this.refusals.size < REFUSALS_MAX) this.refusals.set(place, sinceMs);
+    const sinceMs = this.refusals.get(right) ?? nowMs;
+    if (this.refusals.size < REFUSALS_MAX) this.refusals.set(right, sinceMs);
     return nowMs - sinceMs < REFUSED_AT_START_MS;
   }
 
   private explain(method: string, path: string, error: unknown): Error {
     if (error instanceof KubernetesError) return error;
     if (isOfTrust(error)) this.credentials.doubt();
-    const what = messageOf(error) || String((error as { code?: unknown }).code);
-    const message = `${this.place(method, path)}: ${said(what)}; ${adviceOn(error)}`;
+    const message = `${this.place(method, path)}: ${said(plainMessage(error))}; ${adviceOn(error)}`;
     const Kind = error instanceof LargeBody ? TooLarge : KubernetesError;
     return new Kind('unavailable', message, { cause: error });
   }
@@ -260,6 +277,12 @@ async function readBody(response: http.IncomingMessage, bytesMax: number): Promi
   return Buffer.concat(parts).toString('utf8');
 }
 
+/** What a call takes the right to: a watch another one than a list. */
+function rightOf(method: string, path: string): string {
+  const [place, query] = path.split('?');
+  return `${query?.includes('watch=') ? 'watch' : method} ${place}`;
+}
+
 /** What a refusal says: a Status, or the text of whatever is in between. */
 function saidIn(text: string): string {
   try {
@@ -280,12 +303,25 @@ function noAnswer(): Error {
   return new Error(`no answer within ${CALL_MS / 1000} s`);
 }
 
+/** Without OpenSSL's file names and numbers; several addresses that all failed have only a code. */
+function plainMessage(error: unknown): string {
+  const { reason, code } = error as { reason?: unknown; code?: unknown };
+  return typeof reason === 'string' ? reason : messageOf(error) || String(code);
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code);
+}
+
+/** One side does not take the other's certificate. */
 function isOfTrust(error: unknown): boolean {
-  return /CERT|TLS|SSL|SIGNATURE/.test(String((error as { code?: unknown } | null)?.code));
+  return /CERT|TLS|SSL|SIGNATURE/.test(codeOf(error));
 }
 
 function adviceOn(error: unknown): string {
   if (error instanceof LargeBody) return 'nothing that weft asks for is so large';
+  if (/ALERT/.test(codeOf(error)))
+    return 'check the client certificate: the server does not take it';
   if (isOfTrust(error))
     return "check the certificate authority, and the names in the server's certificate";
   if (error instanceof SyntaxError)

@@ -26,8 +26,8 @@ export interface WatchWish {
 }
 
 /**
- * Resolves when the stream ends, whoever ended it; with "silent" where nothing ever came until we ended it. Throws a KubernetesError: gone when the server knows
- * this version no more, unavailable when it does not answer or says what is no event.
+ * Resolves when the stream ends, whoever ended it; with "silent" where nothing ever came until we ended it. Throws a KubernetesError: gone
+ * when the server knows this version no more, unavailable when it does not answer or says what is no event.
  */
 export async function watchOnce(
   client: KubernetesClient,
@@ -46,20 +46,25 @@ export async function watchOnce(
   let isHeard = false;
   try {
     wish.onOpen();
-    for await (const part of response as AsyncIterable<Buffer>) {
+    for await (const part of untilItEnds(response)) {
       silence.refresh();
       isHeard = true;
       for (const line of lines.add(part)) wish.onEvent(eventIn(line, client.name));
     }
-  } catch (error) {
-    if (error instanceof KubernetesError) throw error;
-    // Anything else is the connection's end, which the next request learns more of.
-    if (!(error instanceof Error && 'code' in error)) throw error;
   } finally {
     clearTimeout(silence);
     response.destroy();
   }
   return isSilent && !isHeard ? 'silent' : 'ended';
+}
+
+/** How a connection ended tells nothing: the next request learns what is the matter. */
+async function* untilItEnds(response: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* response;
+  } catch {
+    // cut, or ended by us
+  }
 }
 
 /** Whole lines of a stream, each bounded. */

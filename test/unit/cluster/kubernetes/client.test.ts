@@ -160,6 +160,17 @@ test('fake server: not JSON, silence, and nobody there', async (t) => {
   assert.equal((await failure(client.get(NODES))).kind, 'unavailable');
 });
 
+test('fake server: a connection that was closed while it waited is no failure', async (t) => {
+  const fake = await FakeApi.start(t, (_, response) => json(response, {}));
+  const client = fake.client(t);
+  for (let round = 0; round < 5; round++) {
+    await client.get(NODES);
+    fake.cut();
+    await client.patch(NODES, {});
+  }
+  assert.equal(fake.requests.length, 10);
+});
+
 test('fake server: a version forgotten between two pages means the list begins anew', async (t) => {
   let isForgotten = true;
   const fake = await FakeApi.start(t, (query, response) => {
