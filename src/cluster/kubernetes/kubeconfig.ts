@@ -93,7 +93,7 @@ class Kubeconfig {
     for (const key of ['exec', 'auth-provider'])
       if (user[key] !== undefined && user[key] !== null)
         this.fail(
-          `wants credentials from a program (${key}), which weft does not run: give the user a client certificate, a token or a tokenFile, for example those of a ServiceAccount`,
+          `wants credentials from a program (${key}), which weft does not run: give the user a client certificate, a token or a tokenFile`,
         );
     const certificate = this.source(user, 'client-certificate');
     const key = this.source(user, 'client-key');
