@@ -85,6 +85,7 @@ export class CollectionWatch<T> {
   /** Resolves soon after the signal aborts, and leaves no connection and no timer behind; never rejects. Once. */
   async run(signal: AbortSignal): Promise<void> {
     const { backoffMsMin, backoffMsMax } = this.timing;
+    signal.addEventListener('abort', () => this.pace.stop(), { once: true });
     let backoffMs = backoffMsMin;
     while (!signal.aborted) {
       const startedAtMs = this.clock.nowMs();
