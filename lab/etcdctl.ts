@@ -21,6 +21,9 @@ export interface EtcdKey {
   lease: string;
 }
 
+/** etcd takes 128 (--max-txn-ops). */
+const TXN_PUTS_MAX = 100;
+
 export class Etcdctl {
   private readonly options: EtcdctlOptions;
 
@@ -44,6 +47,17 @@ export class Etcdctl {
   /** `lease` is an id in hex. */
   async put(key: string, value: string, lease?: string): Promise<void> {
     await this.run('put', key, value, ...(lease === undefined ? [] : [`--lease=${lease}`]));
+  }
+
+  /** Many at once. */
+  async putMany(entries: readonly (readonly [key: string, value: string])[]): Promise<void> {
+    for (let at = 0; at < entries.length; at += TXN_PUTS_MAX) {
+      const puts = entries
+        .slice(at, at + TXN_PUTS_MAX)
+        .map(([key, value]) => `put ${key} ${JSON.stringify(value)}`);
+      // No conditions, what is done, and nothing otherwise.
+      await this.execute(['txn'], false, `\n${puts.join('\n')}\n\n\n`);
+    }
   }
 
   async delete(key: string, ...flags: string[]): Promise<void> {
@@ -115,7 +129,11 @@ export class Etcdctl {
     }));
   }
 
-  private execute(args: readonly string[], allowFailure: boolean): Promise<RunResult> {
+  private execute(
+    args: readonly string[],
+    allowFailure: boolean,
+    input?: string,
+  ): Promise<RunResult> {
     const { endpoints, namespace, caFile, certFile, keyFile, user } = this.options;
     const flags = [
       `--endpoints=${endpoints.join(',')}`,
@@ -125,8 +143,7 @@ export class Etcdctl {
       ...(user ? [`--user=${user}`] : []),
     ];
     const all = ['ETCDCTL_API=3', 'etcdctl', ...flags, ...args];
-    return namespace
-      ? namespace.exec('env', all, { allowFailure })
-      : run('env', all, { allowFailure });
+    const options = { allowFailure, ...(input !== undefined && { input }) };
+    return namespace ? namespace.exec('env', all, options) : run('env', all, options);
   }
 }

@@ -19,8 +19,6 @@ const COLLECTIONS: Readonly<Record<string, { group: string; name: string; isName
     ClusterRole: { group: 'apis/rbac.authorization.k8s.io/v1', name: 'clusterroles' },
     ClusterRoleBinding: { group: 'apis/rbac.authorization.k8s.io/v1', name: 'clusterrolebindings' },
   };
-/** Calls that are on their way at a time, where many are made. */
-const AT_ONCE = 20;
 
 export type NodeWish = {
   podCIDR?: string;
@@ -66,15 +64,6 @@ export class KubernetesAdmin {
     const { annotations = {}, ...spec } = wish;
     const metadata = { name, annotations };
     return this.call('POST', '/api/v1/nodes', { kind: 'Node', apiVersion: 'v1', metadata, spec });
-  }
-
-  /** Many, some at a time. */
-  async addNodes(nodes: readonly (readonly [name: string, wish: NodeWish])[]): Promise<void> {
-    const left = [...nodes];
-    const work = async (): Promise<void> => {
-      for (let next = left.pop(); next; next = left.pop()) await this.addNode(...next);
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
   }
 
   async patchNode(name: string, patch: object): Promise<void> {

@@ -1,4 +1,5 @@
 /** A real control plane for tests: etcd and kube-apiserver with the authorization of a real cluster, which can be killed and frozen. */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +7,7 @@ import { Authority, type Certificate } from '../certificates.ts';
 import { EtcdServer, freePorts } from '../etcd.ts';
 import type { Namespace } from '../namespace.ts';
 import { LabProcess } from '../process.ts';
-import { KubernetesAdmin } from './admin.ts';
+import { KubernetesAdmin, type NodeWish } from './admin.ts';
 import { kubernetesProgram } from './programs.ts';
 
 export interface ControlPlaneOptions {
@@ -23,6 +24,9 @@ export type Identity = { certificate: Certificate } | { token: string } | { toke
 
 /** First address of the services' range, under which pods reach the API server. */
 const SERVICE_ADDRESS = '10.96.0.1';
+/** Where the API server keeps nodes in etcd, by name. */
+const NODE_KEYS = '/registry/minions/';
+const CREATED = '2026-01-01T00:00:00Z';
 const READY_MS = 120_000;
 /** Made by the server itself at its start, last of all: before it is there, rights are not what they will be. */
 const LAST_MADE = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/system:volume-scheduler';
@@ -135,6 +139,21 @@ export class ControlPlane {
   /** The history up to now is forgotten; the server itself knows it until its restart. */
   compact(): Promise<void> {
     return this.etcd.ctl().compact();
+  }
+
+  /** Makes many nodes in a moment, past the API server, which hears of them as of any others. */
+  seedNodes(nodes: readonly (readonly [name: string, wish: NodeWish])[]): Promise<void> {
+    const entries = nodes.map(([name, { annotations = {}, ...spec }]) => {
+      const metadata = { name, uid: randomUUID(), creationTimestamp: CREATED, annotations };
+      const node = { kind: 'Node', apiVersion: 'v1', metadata, spec, status: {} };
+      return [`${NODE_KEYS}${name}`, JSON.stringify(node)] as const;
+    });
+    return this.etcd.ctl().putMany(entries);
+  }
+
+  /** Takes a node away in the same way; all of them without a name. The API server need not run. */
+  async wipeNodes(name = ''): Promise<void> {
+    await this.etcd.ctl().delete(`${NODE_KEYS}${name}`, ...(name === '' ? ['--prefix'] : []));
   }
 
   /** Ends everything; the files stay. */

@@ -16,7 +16,11 @@ import {
 import type { KubernetesError } from '../../src/cluster/kubernetes/failure.ts';
 import { findAccess } from '../../src/cluster/kubernetes/find-access.ts';
 import { listObjects } from '../../src/cluster/kubernetes/list.ts';
-import type { KubernetesObject, NodeObject } from '../../src/cluster/kubernetes/object.ts';
+import type {
+  KubernetesObject,
+  NodeObject,
+  ObjectList,
+} from '../../src/cluster/kubernetes/object.ts';
 import { watchOnce } from '../../src/cluster/kubernetes/watch-stream.ts';
 import type { Clock } from '../../src/shared/clock.ts';
 import { projectRoot } from '../../src/shared/root.ts';
@@ -48,6 +52,11 @@ function watchFrom(client: KubernetesClient, version: string): Promise<'ended' |
   const wish = { path: NODES, version, timeoutS: 60, silenceMs: 3_000 };
   const hear = { onOpen: () => undefined, onEvent: () => undefined };
   return watchOnce(client, { ...wish, ...hear }, new AbortController().signal);
+}
+
+async function hasNoNodes({ admin }: ControlPlane): Promise<boolean> {
+  const { items } = await admin.call<ObjectList>('GET', `${NODES}?limit=1`);
+  return items?.length === 0;
 }
 
 /** Asks until there is an answer; resolves with the kinds of failures before it. */
@@ -82,7 +91,8 @@ describe('client of the Kubernetes API', () => {
   afterEach(async () => {
     for (const one of open.splice(0).reverse()) await one.close();
     await plane.waitUntilReady();
-    await plane.admin.call('DELETE', NODES);
+    await plane.wipeNodes();
+    await until('no node', () => hasNoNodes(plane));
   });
   after(async () => {
     await plane?.close();
@@ -138,7 +148,7 @@ describe('client of the Kubernetes API', () => {
 
   test('a list of 1,200 nodes comes page by page, each node once', async () => {
     const names = Array.from({ length: 1_200 }, (_, i) => `many-${i}`);
-    await plane.admin.addNodes(names.map((name) => [name, {}] as const));
+    await plane.seedNodes(names.map((name) => [name, {}] as const));
     const client = await podClient();
     const paths: string[] = [];
     const get = client.get.bind(client);
@@ -175,15 +185,12 @@ describe('client of the Kubernetes API', () => {
 
   test('killed, started again without its history: what was missed is found, and no error is final', async () => {
     const client = await podClient();
-    await plane.admin.addNodes([
-      ['stays', {}],
-      ['goes', {}],
-    ]);
+    for (const name of ['stays', 'goes']) await plane.admin.addNode(name);
     const seen = await watchNodes();
     const { metadata } = await client.get<KubernetesObject>(`${NODES}?limit=1`);
     await plane.kill();
     await until('an error', () => seen.errors.length > 0);
-    await plane.etcd.ctl().delete('/registry/minions/goes');
+    await plane.wipeNodes('goes');
     await plane.compact();
     plane.start();
     // A server that has just started refuses even the rightful.
