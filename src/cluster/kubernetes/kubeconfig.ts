@@ -66,7 +66,7 @@ class Kubeconfig {
       );
     const credentials = { ...this.trust(cluster, apiUrl === undefined), ...this.identity(user) };
     const place = apiUrl === undefined ? `kubeconfig ${this.file}: server` : '--kube-api-url';
-    const hasTls = Object.keys(credentials).some((key) => key !== 'token' && key !== 'basic');
+    const hasTls = ['ca', 'certificate', 'isInsecure'].some((key) => key in credentials);
     const namespace = this.text(context, 'namespace');
     return { server: serverUrl(address, place, hasTls), namespace, credentials };
   }

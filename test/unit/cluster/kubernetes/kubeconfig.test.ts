@@ -101,6 +101,14 @@ test('a URL alone brings no credentials; without a scheme it is http', async () 
   assert.deepEqual(access.credentials, {});
 });
 
+test('a server without a scheme is https where there is an authority, else http', async (t) => {
+  const trusted = await accessOf(t, withCluster('{server: "a:6443", certificate-authority: ca}'));
+  assert.equal(trusted.server.href, 'https://a:6443/');
+  const users = userOf('{tokenFile: t}');
+  const bare = await accessOf(t, [CLUSTER.replace('https://', ''), CONTEXT, users].join('\n'));
+  assert.equal(bare.server.href, 'http://10.0.0.1:6443/');
+});
+
 test('user and password are taken', async (t) => {
   const { credentials } = await accessOf(t, withUser('{username: me, password: "p:w"}'));
   assert.deepEqual(credentials, { basic: { username: 'me', password: 'p:w' } });
