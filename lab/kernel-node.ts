@@ -248,18 +248,24 @@ function mtuOf(family: 4 | 6, { underlayMtu = 1500 }: KernelNodeOptions): number
 
 /** Subnets far above those that daemons choose first, so that a clash is a finding and not the lab's doing. */
 function leaseOf(underlay: UnderlayAddress, options: KernelNodeOptions): VxlanLease {
-  const third = 200 + options.index;
+  const { index, families } = options;
   return {
-    ...(options.families.includes(4) && {
-      subnet4: mustParsePrefix(`10.244.${third}.0/24`),
+    ...(families.includes(4) && {
+      subnet4: mustParsePrefix(nodeSubnet(index, 4)),
       publicIp: underlay.address4,
     }),
-    ...(options.families.includes(6) && {
-      subnet6: mustParsePrefix(`fd00:244:0:${third.toString(16)}::/64`),
+    ...(families.includes(6) && {
+      subnet6: mustParsePrefix(nodeSubnet(index, 6)),
       publicIpv6: underlay.address6,
     }),
-    ...macsFor(options.families),
+    ...macsFor(families),
   };
+}
+
+/** The subnet of the node of this number, where the lab chooses it. */
+export function nodeSubnet(index: number, family: 4 | 6): string {
+  const third = 200 + index;
+  return family === 4 ? `10.244.${third}.0/24` : `fd00:244:0:${third.toString(16)}::/64`;
 }
 
 function macsFor(families: readonly (4 | 6)[]): Pick<VxlanLease, 'vtepMac' | 'vtepMacV6'> {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, WeftError } from '../src/shared/errors.ts';
+import { projectRoot } from '../src/shared/root.ts';
 import { requireCommands, requireRoot } from './command.ts';
 import { EtcdServer } from './etcd.ts';
 import {
@@ -13,7 +14,10 @@ import {
   UNDERLAY_DEVICE,
   underlayAddress,
 } from './fabric.ts';
-import { KernelNode } from './kernel-node.ts';
+import { KernelNode, nodeSubnet } from './kernel-node.ts';
+import type { NodeWish } from './kubernetes/admin.ts';
+import { KubernetesBoard } from './kubernetes/board.ts';
+import { ControlPlane } from './kubernetes/control-plane.ts';
 import { EtcdBoard, FileBoard, type LeaseBoard } from './lease-board.ts';
 import { KERNEL_BACKEND, leaseValue } from './lease-file.ts';
 import { LabScope, type Namespace } from './namespace.ts';
@@ -36,8 +40,11 @@ export interface LabDescription {
   backendOptions?: object;
   /** more keys of the network config */
   configOptions?: object;
-  /** file (default): a folder · etcd: a real one in a namespace of its own, joined to the underlay's bridge */
-  store?: 'file' | 'etcd';
+  /**
+   * file (default): a folder · etcd, kubernetes: a real etcd, or a real API server, in a namespace of its own, joined to the underlay's
+   * bridge
+   */
+  store?: 'file' | 'etcd' | 'kubernetes';
   /** default [4] */
   families?: readonly (4 | 6)[];
   /** worker threads of each weftd; default is the daemon's own */
@@ -72,7 +79,10 @@ export class Lab {
   readonly families: readonly (4 | 6)[];
   /** with store: 'etcd' */
   etcd: EtcdServer | undefined;
+  /** with store: 'kubernetes'; node n1 is the Node n1 */
+  controlPlane: ControlPlane | undefined;
   #board: LeaseBoard;
+  #kubeconfig: string | undefined;
   readonly nodes: LabNode[] = [];
   /** pods[i] is behind nodes[i] */
   readonly pods: Pod[] = [];
@@ -167,10 +177,12 @@ export class Lab {
   async #setUp(description: LabDescription, onStep: OnStep): Promise<void> {
     const spaces = [];
     for (const i of description.nodes.keys()) spaces.push(await this.scope.namespace(`n${i + 1}`));
-    const storeSpace =
-      description.store === 'etcd' ? await this.scope.namespace('etcd') : undefined;
+    const { store = 'file' } = description;
+    const storeSpace = store === 'file' ? undefined : await this.scope.namespace(store.slice(0, 4));
     await buildFabric(this.scope, spaces, fabricOptions(description), storeSpace);
-    if (storeSpace) await this.#startEtcd(storeSpace, onStep);
+    if (storeSpace && store === 'etcd') await this.#startEtcd(storeSpace, onStep);
+    if (storeSpace && store === 'kubernetes')
+      await this.#startKubernetes(storeSpace, description, onStep);
     await this.#writeConfig(description);
     for (const [i, space] of spaces.entries())
       this.nodes.push(this.#makeNode(description, i, space));
@@ -203,6 +215,30 @@ export class Lab {
     this.#board = new EtcdBoard(this.etcd.ctl(), ETCD_PREFIX);
   }
 
+  async #startKubernetes(
+    namespace: Namespace,
+    { nodes }: LabDescription,
+    onStep: OnStep,
+  ): Promise<void> {
+    onStep('starting the API server of Kubernetes');
+    const address = underlayAddress(STORE_INDEX).address4;
+    const hasBoth = this.families.length > 1;
+    const plane = await ControlPlane.create({
+      folder: this.storeDir,
+      network: { namespace, address },
+      ...(hasBoth && { flags: ['--feature-gates=IPv6DualStack=true'] }),
+    });
+    this.controlPlane = plane;
+    this.scope.cleanup.defer('API server', () => plane.close());
+    const { admin } = plane;
+    await admin.create(join(projectRoot(), 'deploy/kubernetes/rbac.yaml'));
+    const tokenFile = join(this.storeDir, 'token');
+    writeFileSync(tokenFile, await admin.token('kube-weft', 'weft'), { mode: 0o600 });
+    this.#kubeconfig = plane.kubeconfig('weft', { tokenFile });
+    for (const i of nodes.keys()) await admin.addNode(`n${i + 1}`, podCidrs(i + 1, this.families));
+    this.#board = new KubernetesBoard(admin);
+  }
+
   async #writeConfig(description: LabDescription): Promise<void> {
     const { backend = 'vxlan', extraPeers = 0, backendOptions, configOptions } = description;
     // Room for tens of thousands of subnets.
@@ -216,6 +252,12 @@ export class Lab {
   }
 
   #storeFlags(): string[] {
+    if (this.#kubeconfig !== undefined)
+      return [
+        '--kube-subnet-mgr',
+        `--kubeconfig-file=${this.#kubeconfig}`,
+        `--net-config-path=${join(this.storeDir, 'config')}`,
+      ];
     if (!this.etcd) return [`--store=file:${this.storeDir}`];
     return [`--etcd-endpoints=${this.etcd.endpoint}`];
   }
@@ -239,7 +281,8 @@ export class Lab {
       });
     }
     const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
-    const { environment } = description.nodes[i] ?? {};
+    const ofNode = this.controlPlane ? { NODE_NAME: name } : undefined;
+    const environment = description.nodes[i]?.environment ?? ofNode;
     return new WeftNode(name, space, underlayAddress(i + 1), {
       store: this.#storeFlags(),
       tempDir: this.scope.tempDir,
@@ -273,6 +316,12 @@ function writeAbsentPeer(storeDir: string, i: number): void {
     vtepMac: `02:00:00:00:${hex(i >> 8)}:${hex(i)}`,
   });
   writeFileSync(join(storeDir, 'subnets', `${subnet}-25`), value);
+}
+
+/** The subnets that a Node gets, those that a kernel node of this number writes by itself. */
+function podCidrs(index: number, families: readonly (4 | 6)[]): NodeWish {
+  const podCIDRs = families.map((family) => nodeSubnet(index, family));
+  return { podCIDR: podCIDRs[0] as string, podCIDRs };
 }
 
 /** The network config that the lab puts into the store. */

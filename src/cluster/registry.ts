@@ -72,6 +72,8 @@ export interface JoinWish {
 
 /** What a registry knows of this node before it joins. */
 export interface OwnBefore {
+  /** of its lease, if it has one */
+  key: string;
   /** what it published in the run before */
   published: LeaseAttributes | undefined;
   /** addresses that people chose for it, in the place of --public-ip and --public-ipv6 */
@@ -92,7 +94,7 @@ export interface Registry {
   readConfig(): Promise<string | undefined>;
   list(): Promise<LeaseList>;
   /** Absent where a node has no name by which it would be known. */
-  ownBefore?(): Promise<OwnBefore>;
+  ownBefore?(): Promise<OwnBefore | undefined>;
   /** Acquires and holds this node's lease; once. Throws ERR_OUT_OF_SUBNETS or ERR_LEASE_RACE besides. */
   join(wish: JoinWish): Promise<HeldLease>;
   /**

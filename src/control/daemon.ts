@@ -6,7 +6,7 @@
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../cluster/network-config.ts';
 import type { Peer, Skipped } from '../cluster/peers.ts';
-import type { HeldLease, JoinWish, Registry } from '../cluster/registry.ts';
+import type { HeldLease, JoinWish, OwnBefore, Registry } from '../cluster/registry.ts';
 import type { ExternalInterface } from '../host/external-interface.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import type { KernelNews } from '../host/kernel-news.ts';
@@ -15,7 +15,7 @@ import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
 import type { Addon } from '../memory/addon.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
-import type { Prefix } from '../shared/address.ts';
+import { formatAddress, type Prefix } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
@@ -89,6 +89,8 @@ export class Daemon implements Node {
   private readonly listeners: Listeners;
   /** the underlay as the start found it; later upkeep has it */
   private found: ExternalInterface | undefined;
+  /** with the addresses that people chose in the registry */
+  private underlaySettings: Settings;
   private readonly addresses = new AddressWatch();
   private routes: RouteKeeper | undefined;
   private rules: RuleKeeper | undefined;
@@ -99,6 +101,7 @@ export class Daemon implements Node {
     const { settings, options, registry, log, addon, clock } = parts;
     this.parts = parts;
     this.settings = settings;
+    this.underlaySettings = settings;
     this.options = options;
     this.registry = registry;
     this.log = log;
@@ -123,10 +126,16 @@ export class Daemon implements Node {
     this.phase = 'waiting for the network config';
     const config = await this.readConfig();
     this.config = config;
+    const before = await this.ask(async () => this.registry.ownBefore?.());
+    this.underlaySettings = withChosen(settings, before);
     const previous = await readSubnetEnv(settings.subnetFile);
     this.phase = 'waiting for an address in the underlay';
     const external = await this.patience.until(() =>
-      host.findInterface({ settings, config, podSubnets: podSubnetsOf(previous.subnets ?? {}) }),
+      host.findInterface({
+        settings: this.underlaySettings,
+        config,
+        podSubnets: podSubnetsOf(previous.subnets ?? {}),
+      }),
     );
     this.found = external;
     log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
@@ -138,8 +147,9 @@ export class Daemon implements Node {
     this.hardening = await host.harden(addon, settings, config, log);
     const routes = host.createRoutes(config);
     this.routes = routes;
-    const context = { addon, log, fds, settings, config, routes, external, leases };
-    const backend = host.createBackend(context);
+    const others = leases.filter(({ key }) => key !== before?.key);
+    const context = { addon, log, fds, settings, config, routes, external, leases: others };
+    const backend = host.createBackend({ ...context, published: before?.published });
     this.backend = backend;
     const { macs } = await readState(settings.stateFolder);
     await backend.open();
@@ -186,8 +196,9 @@ export class Daemon implements Node {
   }
 
   private startUpkeep(running: Running): Upkeep {
-    const { settings, log, clock, host } = this.parts;
+    const { log, clock, host } = this.parts;
     const { config, own, backend, routes, external } = running;
+    const settings = this.underlaySettings;
     const podSubnets = podSubnetsOf(own.lease);
     const upkeep = new Upkeep(
       {
@@ -407,6 +418,15 @@ export class Daemon implements Node {
       this.log.warn(`routes stay as they are: ${messageOf(error)}`);
     }
   }
+}
+
+function withChosen(settings: Settings, before: OwnBefore | undefined): Settings {
+  const { publicIp4, publicIp6 } = before ?? {};
+  return {
+    ...settings,
+    ...(publicIp4 && { publicIp: formatAddress(publicIp4) }),
+    ...(publicIp6 && { publicIpv6: formatAddress(publicIp6) }),
+  };
 }
 
 function sameConfig(a: NetworkConfig, b: NetworkConfig | undefined): boolean {

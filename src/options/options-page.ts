@@ -49,7 +49,7 @@ export function renderOptionsPage(): string {
 
 /** deploy/systemd/default: every option as a variable, commented out. */
 export function renderDefaults(): string {
-  const blocks = OPTIONS.filter((option) => !option.unsupported).flatMap((option) => [
+  const blocks = OPTIONS.filter((option) => !option.isInert).flatMap((option) => [
     `# ${helpOf(option)}`,
     `#${environmentName(option)}=${initialOf(option)}`,
     '',

@@ -11,11 +11,8 @@ export interface Option {
   initial: string | boolean | number | readonly string[];
   help: string;
   group: 'flannel' | 'weft';
-  /**
-   * What happens when it is set, because its part is not built yet: refused where it asks for something, a warning where
-   * it only tunes what is off anyway.
-   */
-  unsupported?: 'refuse' | 'warn';
+  /** it has no effect, and who sets it is told so */
+  isInert?: boolean;
   /** never shown: not in logs, not in status */
   secret?: boolean;
   /** the only words that it takes */
@@ -44,20 +41,15 @@ const flannel = (
   initial: Option['initial'],
   help: string,
 ): Option => ({ name, kind, initial, help, group: 'flannel' });
-const refused = (...option: Parameters<typeof flannel>): Option => ({
-  ...flannel(...option),
-  unsupported: 'refuse',
-});
 const inert = (...option: Parameters<typeof flannel>): Option => ({
   ...flannel(...option),
-  unsupported: 'warn',
+  isInert: true,
 });
 const own = (...option: Parameters<typeof flannel>): Option => ({
   ...flannel(...option),
   group: 'weft',
 });
 
-const KUBERNETES = 'for the Kubernetes store, which is not supported yet';
 const KLOG = "klog's; no effect here";
 
 export const OPTIONS: readonly Option[] = [
@@ -119,20 +111,25 @@ export const OPTIONS: readonly Option[] = [
     false,
     'masquerade without fully random source ports',
   ),
-  refused(
+  flannel(
     'kube-subnet-mgr',
     'bool',
     false,
-    'use the Kubernetes API as the store; not supported yet',
+    'leases are the Nodes of the Kubernetes API, in the place of --store',
   ),
-  inert('kube-api-url', 'string', '', `Kubernetes API server; ${KUBERNETES}`),
-  inert(
+  flannel(
+    'kube-api-url',
+    'string',
+    '',
+    'URL of the Kubernetes API server; without it the kubeconfig, else the own pod says where it is',
+  ),
+  flannel(
     'kube-annotation-prefix',
     'string',
     'flannel.alpha.coreos.com',
-    `annotation prefix; ${KUBERNETES}`,
+    'what the names of the annotations of Nodes begin with',
   ),
-  inert('kubeconfig-file', 'string', '', `kubeconfig; ${KUBERNETES}`),
+  flannel('kubeconfig-file', 'string', '', 'how to reach the Kubernetes API server, and as whom'),
   flannel('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
   {
     ...flannel('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
@@ -146,17 +143,17 @@ export const OPTIONS: readonly Option[] = [
   },
   flannel('iptables-forward-rules', 'bool', true, "accept the overlay's forwarded traffic"),
   flannel('ip-blackhole-route', 'bool', false, 'keep a blackhole route for the own subnet'),
-  inert(
+  flannel(
     'net-config-path',
     'string',
     '/etc/kube-flannel/net-conf.json',
-    `network config file; ${KUBERNETES}`,
+    'file with the network config, with --kube-subnet-mgr',
   ),
-  inert(
+  flannel(
     'set-node-network-unavailable',
     'bool',
     true,
-    `clear the node condition when ready; ${KUBERNETES}`,
+    "clear the Node's condition NetworkUnavailable when ready, with --kube-subnet-mgr",
   ),
   flannel('v', 'number', 0, 'verbosity; 1 and more logs debug messages'),
   inert('vmodule', 'string', '', `verbosity per source file; ${KLOG}`),

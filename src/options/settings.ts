@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { RegistrySettings } from '../cluster/create-registry.ts';
+import { annotationNames } from '../cluster/kubernetes/annotations.ts';
 import { FEATURE, FEATURES_ALL, type FeatureName } from '../memory/layout.ts';
 import type { SourceCheck } from '../memory/worker-task.ts';
 import { familyOf, parseAddress } from '../shared/address.ts';
@@ -18,6 +19,8 @@ import {
   type Option,
   optionNamed,
 } from './options.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Settings {
   store: RegistrySettings;
@@ -59,35 +62,24 @@ function refuse(message: string, ...options: string[]): never {
   throw new WeftError('ERR_USAGE', EXIT.usage, message, undefined, options);
 }
 
-/** Options of parts that are not built yet and that are set to something else than their default. */
-function askedInVain(values: Values, kind: 'refuse' | 'warn'): Option[] {
-  return OPTIONS.filter(
-    (option) =>
-      option.unsupported === kind &&
-      JSON.stringify(values[option.name]) !== JSON.stringify(option.initial),
-  );
-}
-
-/** One line for each option that is set and has no effect yet. */
+/** One line for each option that is set and has no effect. */
 export function settingsWarnings(values: Values): OptionWarning[] {
-  return askedInVain(values, 'warn').map(({ name }) => {
-    return { option: name, text: `--${name} is not supported yet and has no effect` };
-  });
+  const inVain = OPTIONS.filter((option) => option.isInert && isSet(values, option));
+  return inVain.map(({ name }) => ({ option: name, text: `--${name} has no effect in weft` }));
 }
 
-/** Throws WeftError at the first fault, with the flags that it is about: ERR_USAGE, ERR_RENEW_MARGIN or ERR_STORE_KIND. */
-export function toSettings(values: Values): Settings {
-  if (values['kube-subnet-mgr'] === true) {
-    const message = 'the Kubernetes store is not supported yet; use --store=etcd or file:<dir>';
-    throw new WeftError('ERR_STORE_KIND', EXIT.unavailable, message, undefined, [
-      'kube-subnet-mgr',
-    ]);
-  }
-  for (const { name } of askedInVain(values, 'refuse'))
-    refuse(`--${name} is not supported yet; remove it`, name);
+function isSet(values: Values, { name, initial }: Option): boolean {
+  return JSON.stringify(values[name]) !== JSON.stringify(initial);
+}
+
+/** Throws WeftError at the first fault, with the flags that it is about: ERR_USAGE or ERR_RENEW_MARGIN. */
+export function toSettings(values: Values, environment: Environment = process.env): Settings {
   const renewMarginMs = parseRenewMargin(values) * 60_000;
   return {
-    store: parseStore(values),
+    store:
+      values['kube-subnet-mgr'] === true
+        ? parseKubernetes(values, environment)
+        : parseStore(values),
     interfaces: values['iface'] as readonly string[],
     interfacePatterns: (values['iface-regex'] as readonly string[]).map(parsePattern),
     canReach: parseIp(values, 'iface-can-reach'),
@@ -114,6 +106,33 @@ export function toSettings(values: Values): Settings {
     reachPort: numberOf(values, 'reach-port'),
     logFormat: choiceOf<LogFormat>(values, 'log-format'),
     logLevel: (values['v'] as number) > 0 ? 'debug' : choiceOf<LogLevel>(values, 'log-level'),
+  };
+}
+
+/** As flannel: the Node by its name, or by the pod that runs on it. */
+function parseKubernetes(values: Values, environment: Environment): RegistrySettings {
+  if (isSet(values, optionNamed('store')))
+    refuse('--kube-subnet-mgr and --store: give one of them', 'kube-subnet-mgr', 'store');
+  const text = (name: string): string => values[name] as string;
+  const named = (name: string): string => environment[name] ?? '';
+  const [nodeName, podName, podNamespace] = ['NODE_NAME', 'POD_NAME', 'POD_NAMESPACE'].map(named);
+  if (!nodeName && !(podName && podNamespace))
+    refuse(
+      '--kube-subnet-mgr: which Node is this? Set NODE_NAME, or POD_NAME and POD_NAMESPACE',
+      'kube-subnet-mgr',
+    );
+  const annotationPrefix = text('kube-annotation-prefix');
+  annotationNames(annotationPrefix);
+  return {
+    kind: 'kubernetes',
+    apiUrl: text('kube-api-url'),
+    kubeconfigFile: text('kubeconfig-file'),
+    annotationPrefix,
+    configFile: text('net-config-path'),
+    setsCondition: values['set-node-network-unavailable'] as boolean,
+    nodeName: nodeName as string,
+    podName: podName as string,
+    podNamespace: podNamespace as string,
   };
 }
 

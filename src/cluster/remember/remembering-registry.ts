@@ -113,11 +113,13 @@ export class RememberingRegistry implements Registry {
   }
 
   /** Remembered is only what was published; what people chose is in it. */
-  async ownBefore(): Promise<OwnBefore> {
-    const nothing = { published: undefined, publicIp4: undefined, publicIp6: undefined };
+  async ownBefore(): Promise<OwnBefore | undefined> {
+    if (!this.inner.ownBefore) return undefined;
     return this.ask(
-      async () => (await this.inner.ownBefore?.()) ?? nothing,
-      ({ own: { attributes } }) => ({ ...nothing, published: attributes }),
+      async () => this.inner.ownBefore?.(),
+      ({ own: { key, attributes } }) => {
+        return { key, published: attributes, publicIp4: undefined, publicIp6: undefined };
+      },
     );
   }
 

@@ -28,8 +28,10 @@ export interface BackendContext<C extends BackendConfig = BackendConfig> {
   config: NetworkConfig<C>;
   routes: RouteKeeper;
   external: ExternalInterface;
-  /** all leases at start */
+  /** all leases at start, but for our own where the registry knows it by name */
   leases: readonly Lease[];
+  /** what this node published in the run before, where the registry says so */
+  published?: LeaseAttributes | undefined;
 }
 
 /** What those who look at a backend may know. */

@@ -40,7 +40,7 @@ import {
   publicAttributes,
   underlayAddress,
 } from './backend.ts';
-import { chooseMacs, type Macs, macsOfOthers } from './vtep.ts';
+import { chooseMacs, type Macs, macsIn, macsOfOthers } from './vtep.ts';
 
 export class TunnelBackend implements Backend {
   private readonly context: BackendContext;
@@ -117,7 +117,8 @@ export class TunnelBackend implements Backend {
     if (!this.tunnel.vtep) return {};
     const own = publicAttributes(external, this.kind.publishes);
     const taken = macsOfOthers(this.tunnel.vtep, leases, own);
-    return chooseMacs(names, leftovers, known, taken, log);
+    const published = macsIn(this.tunnel.vtep, names, this.families, this.context.published);
+    return chooseMacs(names, leftovers, { ...known, ...published }, taken, log);
   }
 
   async attributes(): Promise<LeaseAttributes> {

@@ -21,6 +21,21 @@ export function macsOfOthers(
   return new Set(data.flatMap((value) => vtep.macOf(value) ?? []).map(formatMac));
 }
 
+/** What peers know from the run before. `devices` of these families, in their order. */
+export function macsIn(
+  vtep: Vtep,
+  devices: readonly string[],
+  families: readonly (4 | 6)[],
+  published: LeaseAttributes | undefined,
+): Macs {
+  const entries = devices.flatMap((device, i) => {
+    const data = families[i] === 4 ? published?.backendData : published?.backendV6Data;
+    const mac = vtep.macOf(data);
+    return mac ? [[device, mac] as const] : [];
+  });
+  return Object.fromEntries(entries);
+}
+
 /**
  * For each device the MAC of the kernel device whose place we take, else that of the last run, unless another node has it: state
  * folders get cloned.
