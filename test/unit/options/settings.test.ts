@@ -25,14 +25,40 @@ test('the option table: unique names, an environment variable and help for each'
   assert.ok(help.indexOf('--etcd-prefix') < help.indexOf('--admin-socket'), "flannel's first");
 });
 
-test('what asks for a missing part is refused by name; what only tunes it is warned about', () => {
-  const kubernetes = parse(STORE, '--kube-subnet-mgr');
-  assert.throws(() => toSettings(kubernetes), { exitCode: 69, message: /Kubernetes/ });
-  const tuned = parse(STORE, '--kube-api-url=http://x', '--vmodule=a=1');
+test('Kubernetes: the Node by its name or by its pod, the flags as flannel names them', () => {
+  const values = parse('--kube-subnet-mgr', '--kube-api-url=http://127.0.0.1:8080');
+  assert.deepEqual(toSettings(values, { NODE_NAME: 'n1' }).store, {
+    kind: 'kubernetes',
+    apiUrl: 'http://127.0.0.1:8080',
+    kubeconfigFile: '',
+    annotationPrefix: 'flannel.alpha.coreos.com',
+    configFile: '/etc/kube-flannel/net-conf.json',
+    setsCondition: true,
+    nodeName: 'n1',
+    podName: '',
+    podNamespace: '',
+  });
+  toSettings(values, { POD_NAME: 'p', POD_NAMESPACE: 'kube-weft' });
+  for (const environment of [{}, { POD_NAME: 'p' }, { POD_NAMESPACE: 'x' }])
+    assert.throws(() => toSettings(values, environment), {
+      exitCode: 2,
+      message: /which Node is this\? Set NODE_NAME/,
+    });
+  const both = parse(STORE, '--kube-subnet-mgr');
+  assert.throws(() => toSettings(both, { NODE_NAME: 'n1' }), {
+    exitCode: 2,
+    message: /--kube-subnet-mgr and --store/,
+  });
+  const prefix = parse('--kube-subnet-mgr', '--kube-annotation-prefix=Example');
+  assert.throws(() => toSettings(prefix, { NODE_NAME: 'n1' }), { exitCode: 2 });
+});
+
+test('what has no effect is warned about by name', () => {
+  const tuned = parse(STORE, '--log_backtrace_at=a.go:1', '--vmodule=a=1');
   toSettings(tuned);
   assert.deepEqual(
     settingsWarnings(tuned).map(({ option }) => option),
-    ['kube-api-url', 'vmodule'],
+    ['vmodule', 'log_backtrace_at'],
   );
   assert.deepEqual(settingsWarnings(parse(STORE)), []);
 });

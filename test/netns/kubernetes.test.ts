@@ -1,0 +1,162 @@
+/** Nodes in a Kubernetes cluster, with a real API server: weft's daemons, and a stock node whose Node was annotated by hand. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Lab } from '../../lab/lab.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
+import { needs } from '../support/needs.ts';
+import { statusOf } from '../support/node-status.ts';
+import { until } from '../support/until.ts';
+import { withoutLoss } from '../support/without-loss.ts';
+
+const { after, before, describe, it } = needs('root');
+
+const PREFIX = 'flannel.alpha.coreos.com/';
+const ALL = [
+  [0, 1],
+  [1, 0],
+  [0, 2],
+  [2, 0],
+] as const;
+
+interface NodeView {
+  metadata: { uid: string; annotations: Record<string, string> };
+  status: { conditions?: { type: string; status: string; reason: string; message: string }[] };
+}
+
+describe('netns: Kubernetes', () => {
+  let lab: Lab;
+  const node = (i: number): WeftNode => lab.weftNodes[i] as WeftNode;
+  const plane = () => {
+    assert.ok(lab.controlPlane);
+    return lab.controlPlane;
+  };
+  const view = (name: string) => plane().admin.call<NodeView>('GET', `/api/v1/nodes/${name}`);
+  const annotate = (name: string, annotations: Record<string, string | null>) =>
+    plane().admin.patchNode(name, { metadata: { annotations } });
+  const annotation = async (name: string, suffix: string): Promise<string | undefined> =>
+    (await view(name)).metadata.annotations[PREFIX + suffix];
+
+  before(async () => {
+    lab = await Lab.build({
+      nodes: [{ kind: 'weft' }, { kind: 'weft' }, { kind: 'kernel' }],
+      store: 'kubernetes',
+    });
+  });
+  after(() => lab?.close());
+
+  it('KUB annotations to the byte, the condition, the lease under the name of the Node', async () => {
+    const { metadata, status } = await view('n1');
+    const data = metadata.annotations[`${PREFIX}backend-data`] ?? '';
+    assert.match(data, /^\{"VNI":1,"VtepMAC":"[0-9a-f:]{17}"\}$/);
+    assert.deepEqual(metadata.annotations, {
+      [`${PREFIX}backend-data`]: data,
+      [`${PREFIX}backend-type`]: 'vxlan',
+      [`${PREFIX}kube-subnet-manager`]: 'true',
+      [`${PREFIX}public-ip`]: '10.99.0.1',
+    });
+    const condition = status.conditions?.find(({ type }) => type === 'NetworkUnavailable');
+    const { status: word, reason, message } = condition ?? {};
+    const said = ['False', 'FlannelIsUp', 'Flannel is running on this node'];
+    assert.deepEqual([word, reason, message], said);
+    const { lease, peers } = await statusOf(node(0));
+    assert.deepEqual([lease.key, lease.state, peers.total], ['n1', 'held', 2]);
+  });
+
+  it('annotations that somebody takes away or overwrites are put back; nothing is lost', async () => {
+    await withoutLoss(lab, [[0, 1]], async () => {
+      await annotate('n1', { [`${PREFIX}backend-type`]: null });
+      await until('put back', async () => (await annotation('n1', 'backend-type')) === 'vxlan');
+      await annotate('n1', { [`${PREFIX}public-ip`]: '192.0.2.1' });
+      await until('put back', async () => (await annotation('n1', 'public-ip')) === '10.99.0.1');
+    });
+    await until('held', async () => (await statusOf(node(0))).lease.state === 'held');
+  });
+
+  it('public-ip-overwrite: published while it is there, and no longer', async () => {
+    const name = `${PREFIX}public-ip-overwrite`;
+    await annotate('n2', { [name]: '10.99.0.2' });
+    await annotate('n2', { [name]: '192.0.2.7' });
+    await until('published', async () => (await annotation('n2', 'public-ip')) === '192.0.2.7');
+    await annotate('n2', { [name]: null });
+    await until('its own again', async () => (await annotation('n2', 'public-ip')) === '10.99.0.2');
+    await lab.waitForPeers();
+  });
+
+  it('the API server dead, frozen, restarted: forwarding goes on, and all converges', async () => {
+    const storeIs = (ok: boolean) =>
+      until(`store ${ok}`, async () => (await statusOf(node(0))).store.ok === ok, 120_000);
+    await withoutLoss(lab, ALL, async () => {
+      await plane().kill();
+      await storeIs(false);
+      plane().start();
+      await plane().waitUntilReady();
+      await storeIs(true);
+      await plane().compact();
+      await plane().restart();
+      await storeIs(true);
+    });
+    assert.equal((await statusOf(node(0))).peers.total, 2);
+  });
+
+  it('a node that starts while the API server is dead forwards from memory', async () => {
+    await until('remembered', async () => (await statusOf(node(1))).peers.total === 2);
+    await sleep(3_000); // the memory is written behind what happens
+    await plane().kill();
+    await node(1).stop();
+    await node(1).start();
+    await until('pods talk', async () => (await statusOf(node(1))).lease.state === 'remembered');
+    await withoutLoss(
+      lab,
+      [
+        [1, 0],
+        [0, 1],
+      ],
+      () => sleep(500),
+    );
+    plane().start();
+    await plane().waitUntilReady();
+    await until('held', async () => (await statusOf(node(1))).lease.state === 'held', 120_000);
+  });
+
+  it('the Node deleted and made anew: annotations and condition are there again', async () => {
+    const { metadata } = await view('n2');
+    await plane().admin.deleteNode('n2');
+    await until('noticed', async () => (await statusOf(node(1))).lease.state === 'lost');
+    await plane().admin.addNode('n2', {
+      podCIDR: '10.244.202.0/24',
+      podCIDRs: ['10.244.202.0/24'],
+    });
+    await until(
+      'annotated',
+      async () => (await annotation('n2', 'public-ip').catch(() => '')) === '10.99.0.2',
+    );
+    assert.notEqual((await view('n2')).metadata.uid, metadata.uid);
+    await until(
+      'condition',
+      async () =>
+        (await view('n2')).status.conditions?.some(({ type }) => type === 'NetworkUnavailable') ===
+        true,
+    );
+    await lab.waitForPeers();
+  });
+
+  it('another podCIDR: the run ends with exit code 75, and the next one has it', async () => {
+    await plane().admin.deleteNode('n2');
+    await plane().admin.addNode('n2', { podCIDR: '10.244.77.0/24', podCIDRs: ['10.244.77.0/24'] });
+    await until('ended', () => node(1).exit !== undefined);
+    assert.match(node(1).exit ?? '', /75/);
+    assert.match(
+      node(1).log,
+      /podCIDR of Node n2 was 10\.244\.202\.0\/24 and is 10\.244\.77\.0\/24/,
+    );
+    await node(1).start();
+    assert.equal(await annotation('n2', 'public-ip'), '10.99.0.2');
+    const { stdout } = await node(1).namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1');
+    assert.match(stdout, /10\.244\.77\.0\/32/);
+    assert.doesNotMatch(stdout, /10\.244\.202/);
+    await until('the other follows', async () => {
+      const { stdout: routes } = await node(0).namespace.ip('route');
+      return routes.includes('10.244.77.0/24') && !routes.includes('10.244.202.0/24');
+    });
+  });
+});

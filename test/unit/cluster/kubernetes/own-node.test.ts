@@ -1,0 +1,168 @@
+/** What a node writes to its Node object, beside what flannel's daemon was recorded to write in the same situation. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { kindOf } from '../../../../src/cluster/kinds/all.ts';
+import { annotationNames } from '../../../../src/cluster/kubernetes/annotations.ts';
+import type { KubernetesClient } from '../../../../src/cluster/kubernetes/client.ts';
+import { whyUnfit } from '../../../../src/cluster/kubernetes/kubernetes-registry.ts';
+import { type NodeRecord, recordOf, subnetsOf } from '../../../../src/cluster/kubernetes/node.ts';
+import { OwnNode } from '../../../../src/cluster/kubernetes/own-node.ts';
+import type { LeaseAttributes } from '../../../../src/cluster/lease/lease.ts';
+import { type NetworkConfig, parseNetworkConfig } from '../../../../src/cluster/network-config.ts';
+import { parseAddress, parseMac, type Words } from '../../../../src/shared/address.ts';
+import { systemClock } from '../../../../src/shared/clock.ts';
+import { projectRoot } from '../../../../src/shared/root.ts';
+import { keepLog } from '../../../support/log-lines.ts';
+
+interface Recorded {
+  case: string;
+  flags: string;
+  netConf: object;
+  annotationsBefore: Record<string, string>;
+  patches: { metadata?: { annotations: Record<string, string> }; status?: object }[];
+  exit: string;
+}
+
+const file = path.join(projectRoot(), 'test/golden/kubernetes-nodes.json');
+const CASES = JSON.parse(readFileSync(file, 'utf8')) as Recorded[];
+const DEFAULT_PREFIX = 'flannel.alpha.coreos.com';
+const UNFIT = /podCIDR/;
+
+const prefixOf = ({ flags }: Recorded): string =>
+  /kube-annotation-prefix (\S+)/.exec(flags)?.[1] ?? DEFAULT_PREFIX;
+
+/** The Node as it was: dual-stack and IPv6-only where the case says so. */
+function nodeOf(recorded: Recorded): NodeRecord {
+  const { case: title, netConf, annotationsBefore } = recorded;
+  const config = netConf as { EnableIPv4?: boolean; EnableIPv6?: boolean };
+  const pods: string[] = [];
+  if (title === 'podCIDR outside Network') pods.push('10.9.1.0/24');
+  else if (title !== 'no podCIDR yet' && config.EnableIPv4 !== false) pods.push('10.244.1.0/24');
+  if (config.EnableIPv6 && !title.includes('podCIDR only')) pods.push('fd00:244:0:1::/64');
+  const metadata = { name: 'n1', uid: 'u1', annotations: annotationsBefore };
+  const spec = { podCIDR: pods[0] ?? '', podCIDRs: pods };
+  const record = recordOf({ metadata, spec }, annotationNames(prefixOf(recorded)));
+  assert.ok(record);
+  return record;
+}
+
+/** What the backend of the case publishes, with the MACs that were chosen in the recorded run. */
+function attributesOf(recorded: Recorded, config: NetworkConfig): LeaseAttributes {
+  const kind = kindOf(config.backend);
+  const written = { ...recorded.annotationsBefore, ...recorded.patches[0]?.metadata?.annotations };
+  const address = (text: string): Words => parseAddress(text) as Words;
+  const publicIp = /public-ip (\S+)/.exec(recorded.flags)?.[1] ?? '10.99.0.1';
+  const attributes: LeaseAttributes = { backendType: kind.publishes };
+  if (config.ipv4) attributes.publicIp4 = address(publicIp);
+  if (config.ipv6) attributes.publicIp6 = address('fd99::1');
+  const vtep = kind.tunnel?.(config.backend).vtep;
+  const data = (suffix: string): object | undefined => {
+    const text = Object.entries(written).find(([name]) => name.endsWith(suffix))?.[1];
+    const mac = parseMac(/VtepMAC":"([^"]+)/.exec(text ?? '')?.[1] ?? '');
+    return mac && vtep?.leaseData(mac);
+  };
+  if (vtep && config.ipv4) attributes.backendData = data('backend-data');
+  if (vtep && config.ipv6) attributes.backendV6Data = data('backend-v6-data');
+  if (kind.publishes === 'extension') attributes.backendData = 'hello';
+  return attributes;
+}
+
+/** An API server that takes every patch and tells of none. */
+function recordingClient(): { client: KubernetesClient; patches: unknown[] } {
+  const patches: unknown[] = [];
+  const client = {
+    patch: (place: string, patch: unknown) => {
+      assert.equal(place, '/api/v1/nodes/n1/status');
+      patches.push(patch);
+      return Promise.resolve({});
+    },
+  };
+  return { client: client as unknown as KubernetesClient, patches };
+}
+
+function ownNode(recorded: Recorded) {
+  const config = parseNetworkConfig(JSON.stringify(recorded.netConf));
+  const { client, patches } = recordingClient();
+  const parts = {
+    client,
+    names: annotationNames(prefixOf(recorded)),
+    log: keepLog().log,
+    subnetsOf,
+  };
+  const attributes = attributesOf(recorded, config);
+  const own = new OwnNode(nodeOf(recorded), attributes, { ...parts, clock: systemClock });
+  return { own, patches, config };
+}
+
+describe('Kubernetes: what a node writes, as recorded of flannel', () => {
+  for (const recorded of CASES.filter(({ exit }) => exit === 'ready')) {
+    it(recorded.case, async () => {
+      const { own, patches, config } = ownNode(recorded);
+      assert.equal(whyUnfit(nodeOf(recorded), config), '');
+      await own.write();
+      if (!recorded.flags.includes('set-node-network-unavailable=false')) await own.sayReady();
+      const text = JSON.stringify(patches).replaceAll(/"\d{4}-\d\d-\d\dT[\d:]+Z"/g, '"<time>"');
+      assert.deepEqual(JSON.parse(text), recorded.patches);
+    });
+  }
+
+  for (const title of [
+    'podCIDR outside Network',
+    'no podCIDR yet',
+    'vxlan with IPv6 on, but the node has an IPv4 podCIDR only',
+    'host-gw with IPv6 on, but the node has an IPv4 podCIDR only',
+  ]) {
+    it(`${title}: said, and nothing is written, where flannel ends`, () => {
+      const recorded = CASES.find((each) => each.case === title);
+      assert.ok(recorded && recorded.exit !== 'ready');
+      const config = parseNetworkConfig(JSON.stringify(recorded.netConf));
+      assert.match(whyUnfit(nodeOf(recorded), config), UNFIT);
+    });
+  }
+
+  it('no annotations at all: written, where flannel panics', async () => {
+    const recorded = CASES.find((each) => each.case === 'no annotations at all');
+    assert.ok(recorded && recorded.exit !== 'ready');
+    const { own, patches } = ownNode({
+      ...recorded,
+      patches: [{ metadata: { annotations: { 'backend-data': '"VtepMAC":"02:00:00:00:00:01"' } } }],
+    });
+    await own.write();
+    assert.deepEqual(patches, [
+      {
+        metadata: {
+          annotations: {
+            [`${DEFAULT_PREFIX}/backend-data`]: '{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}',
+            [`${DEFAULT_PREFIX}/backend-type`]: 'vxlan',
+            [`${DEFAULT_PREFIX}/kube-subnet-manager`]: 'true',
+            [`${DEFAULT_PREFIX}/public-ip`]: '10.99.0.1',
+          },
+        },
+      },
+    ]);
+  });
+
+  it('prefixes: a domain, a domain and a name; anything else is refused', () => {
+    assert.equal(annotationNames('org.com').type, 'org.com/backend-type');
+    assert.equal(annotationNames('org.com/9').type, 'org.com/9-backend-type');
+    assert.equal(annotationNames('org.com/a-').type, 'org.com/a-backend-type');
+    for (const bad of ['example', 'Example.org', 'a.b/c/d', '', '/x', 'a.b/ c'])
+      assert.throws(() => annotationNames(bad), { code: 'ERR_USAGE', message: /must be a domain/ });
+    const refused = CASES.find((each) => each.case === 'prefix without a dot');
+    assert.throws(() => annotationNames(prefixOf(refused as Recorded)));
+  });
+
+  it('every recorded case is one of the above', () => {
+    const others = CASES.filter(({ exit }) => exit !== 'ready').map((each) => each.case);
+    assert.deepEqual(others.toSorted(), [
+      'host-gw with IPv6 on, but the node has an IPv4 podCIDR only',
+      'no annotations at all',
+      'no podCIDR yet',
+      'podCIDR outside Network',
+      'prefix without a dot',
+      'vxlan with IPv6 on, but the node has an IPv4 podCIDR only',
+    ]);
+  });
+});
