@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
 import { remembering } from '../cluster/remember/remembering-registry.ts';
-import { loadAddon } from '../memory/addon.ts';
+import { type Addon, loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
 import { helpText, type Parsed, parseFlags } from '../options/flags.ts';
 import { type Settings, settingsWarnings, toSettings } from '../options/settings.ts';
@@ -19,6 +19,7 @@ import { FdStore } from './manager/fd-store.ts';
 
 /** journald's priority of an error, in front of what is said before there is a log. */
 const JOURNAL_ERROR = '<3>';
+type Run = Extract<Parsed, { kind: 'run' }>;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /** Runs the daemon until a signal; the result is the exit code. */
@@ -34,8 +35,7 @@ export async function main(words: readonly string[]): Promise<number> {
     endOnBugs(log);
     keepInspectorShut();
     closePrototypes();
-    const daemon = await createDaemon(parsed, settings, log);
-    const signal = await runDaemon(daemon, log);
+    const signal = await runDaemons(parsed, settings, log);
     log.info({ signal, uptimeSeconds: Math.round(process.uptime()) }, 'stopped');
     return EXIT.ok;
   } catch (error) {
@@ -43,13 +43,32 @@ export async function main(words: readonly string[]): Promise<number> {
   }
 }
 
+/**
+ * One after the other: what a daemon can't follow (another subnet of this node) only a new one has. A service manager that keeps
+ * descriptors for the next process starts that one itself; a container would wait longer and longer for it.
+ */
+async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<NodeJS.Signals> {
+  const addon = loadAddon();
+  for (;;) {
+    const fds = FdStore.fromEnvironment(addon, process.env);
+    const daemon = await createDaemon(parsed, settings, log, addon, fds);
+    try {
+      return await runDaemon(daemon, log);
+    } catch (error) {
+      const isAgain = error instanceof WeftError && error.exitCode === EXIT.again;
+      if (!isAgain || fds.outlivesUs) throw error;
+      log.error(error.message);
+    }
+  }
+}
+
 async function createDaemon(
-  parsed: Extract<Parsed, { kind: 'run' }>,
+  parsed: Run,
   settings: Settings,
   log: Log,
+  addon: Addon,
+  fds: FdStore,
 ): Promise<Daemon> {
-  const addon = loadAddon();
-  const fds = FdStore.fromEnvironment(addon, process.env);
   const clock = systemClock;
   const { renewMarginMs, workers, startFromMemory, stateFolder } = settings;
   const live = await createRegistry(settings.store, { renewMarginMs, log, clock });
@@ -69,15 +88,18 @@ function keepInspectorShut(): void {
 
 /** Until a signal, which is the result. */
 async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
+  let hear: (signal: NodeJS.Signals) => void = () => undefined;
   const ended = new Promise<NodeJS.Signals>((resolve) => {
-    const onSignal = (signal: NodeJS.Signals): void => {
-      // A second signal finds the default handlers and ends the process at once.
-      for (const each of SIGNALS) process.removeListener(each, onSignal);
-      resolve(signal);
-    };
-    for (const signal of SIGNALS) process.on(signal, onSignal);
+    hear = resolve;
   });
-  process.on('SIGHUP', () => void daemon.reload());
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // A second signal finds the default handlers and ends the process at once.
+    for (const each of SIGNALS) process.removeListener(each, onSignal);
+    hear(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  const onHangup = (): void => void daemon.reload();
+  process.on('SIGHUP', onHangup);
   try {
     const started = daemon.start();
     await Promise.race([started, ended]);
@@ -86,6 +108,8 @@ async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
   } finally {
     // What fails here must not hide why it ends.
     await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));
+    process.removeListener('SIGHUP', onHangup);
+    for (const each of SIGNALS) process.removeListener(each, onSignal);
   }
 }
 

@@ -7,7 +7,7 @@ import { printable } from '../shared/printable.ts';
 import { type EnvironmentFile, parseEnvironmentFile } from './environment-file.ts';
 import { parseFlags, SEE_HELP, type Values } from './flags.ts';
 import { environmentName, OPTIONS } from './options.ts';
-import { settingsWarnings, toSettings } from './settings.ts';
+import { type Environment, settingsWarnings, toSettings } from './settings.ts';
 
 export interface Problem {
   severity: 'error' | 'warning';
@@ -85,12 +85,14 @@ function flagProblems(
     ...settingsWarnings(parsed.values).map(({ option, text }): Problem => {
       return { severity: 'warning', where: whereOf(option), what: text, advice: 'remove it' };
     }),
-    ...settingsErrors(parsed.values).map(({ message, options: [name = ''] }): Problem => {
-      const where = whereOf(name);
-      const variable = `in the environment it is ${environmentName({ name })}`;
-      const advice = where === 'flag' ? FLAG_ADVICE : variable;
-      return { severity: 'error', where, what: message, advice };
-    }),
+    ...settingsErrors(parsed.values, file?.values ?? {}).map(
+      ({ message, options: [name = ''] }): Problem => {
+        const where = whereOf(name);
+        const variable = `in the environment it is ${environmentName({ name })}`;
+        const advice = where === 'flag' ? FLAG_ADVICE : variable;
+        return { severity: 'error', where, what: message, advice };
+      },
+    ),
   ];
 }
 
@@ -136,11 +138,11 @@ function hintAt(word: string): string {
 }
 
 /** toSettings stops at the first fault: the options that it is about get their defaults, until nothing is left to refuse. */
-function settingsErrors(values: Values): WeftError[] {
+function settingsErrors(values: Values, environment: Environment): WeftError[] {
   const errors: WeftError[] = [];
   const repaired: Record<string, Values[string]> = { ...values };
   for (let round = 0; round <= OPTIONS.length; round++) {
-    const error = settingsError(repaired);
+    const error = settingsError(repaired, environment);
     if (error === undefined) break;
     if (!errors.some(({ message }) => message === error.message)) errors.push(error);
     if (error.options.length === 0) break;
@@ -150,9 +152,9 @@ function settingsErrors(values: Values): WeftError[] {
   return errors;
 }
 
-function settingsError(values: Values): WeftError | undefined {
+function settingsError(values: Values, environment: Environment): WeftError | undefined {
   try {
-    toSettings(values);
+    toSettings(values, environment);
     return undefined;
   } catch (error) {
     if (error instanceof WeftError) return error;

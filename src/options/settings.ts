@@ -20,7 +20,8 @@ import {
   optionNamed,
 } from './options.ts';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** Variables of the process; NODE_NAME, POD_NAME and POD_NAMESPACE are read. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Settings {
   store: RegistrySettings;

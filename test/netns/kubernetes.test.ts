@@ -140,17 +140,25 @@ describe('netns: Kubernetes', () => {
     await lab.waitForPeers();
   });
 
-  it('another podCIDR: the run ends with exit code 75, and the next one has it', async () => {
+  it('another podCIDR: followed without another process, and nothing of the old one stays', async () => {
+    const { pid } = node(1);
     await plane().admin.deleteNode('n2');
-    await plane().admin.addNode('n2', { podCIDR: '10.244.77.0/24', podCIDRs: ['10.244.77.0/24'] });
-    await until('ended', () => node(1).exit !== undefined);
-    assert.match(node(1).exit ?? '', /75/);
+    await plane().admin.addNode('n2', {
+      podCIDR: '10.244.77.0/24',
+      podCIDRs: ['10.244.77.0/24'],
+    });
+    const own = async (): Promise<string> =>
+      (await annotation('n2', 'public-ip').catch(() => undefined)) ?? '';
+    await until('annotated', async () => (await own()) === '10.99.0.2');
+    const state = async (): Promise<string | undefined> =>
+      (await statusOf(node(1)).catch(() => undefined))?.lease?.state;
+    await until('ready', async () => (await state()) === 'held');
+    assert.equal(node(1).pid, pid);
+    assert.equal(node(1).exit, undefined);
     assert.match(
       node(1).log,
       /podCIDR of Node n2 was 10\.244\.202\.0\/24 and is 10\.244\.77\.0\/24/,
     );
-    await node(1).start();
-    assert.equal(await annotation('n2', 'public-ip'), '10.99.0.2');
     const { stdout } = await node(1).namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1');
     assert.match(stdout, /10\.244\.77\.0\/32/);
     assert.doesNotMatch(stdout, /10\.244\.202/);

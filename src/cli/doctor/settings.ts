@@ -34,7 +34,7 @@ export function judgeSettings(
     if (parsed.kind !== 'run') return { problem: `--${parsed.kind} only tells`, warnings, origin };
     for (const { text } of [...parsed.warnings, ...settingsWarnings(parsed.values)])
       warnings.push(text);
-    return { settings: toSettings(parsed.values), problem: '', warnings, origin };
+    return { settings: toSettings(parsed.values, environment), problem: '', warnings, origin };
   } catch (error) {
     return { problem: messageOf(error), warnings, origin };
   }

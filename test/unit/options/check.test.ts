@@ -59,7 +59,7 @@ test('a fault stands where its option is set, and the options that it speaks of 
     found.map(({ severity, where }) => `${severity} ${where}`),
     ['warning env:3', 'error env:1', 'error env:2', 'error flag'],
   );
-  assert.match(found[1]?.what ?? '', /Kubernetes store is not supported/);
+  assert.match(found[1]?.what ?? '', /which Node is this/);
   assert.equal(found[1]?.advice, 'in the environment it is FLANNELD_KUBE_SUBNET_MGR');
   assert.match(found[2]?.what ?? '', /--etcd-password without --etcd-username/);
   assert.match(found[3]?.what ?? '', /--iface-regex/, 'what stands in a value is no option');
