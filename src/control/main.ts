@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
 import { remembering } from '../cluster/remember/remembering-registry.ts';
-import { type Addon, loadAddon } from '../memory/addon.ts';
+import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
 import { helpText, type Parsed, parseFlags } from '../options/flags.ts';
 import { type Settings, settingsWarnings, toSettings } from '../options/settings.ts';
@@ -12,8 +12,8 @@ import { MESSAGE_CHARACTERS_MAX, printable, printableLines } from '../shared/pri
 import { closePrototypes } from '../shared/prototypes.ts';
 import { isJournal, writeStderr } from '../shared/stderr.ts';
 import { programVersion } from '../shared/version.ts';
-import { Daemon } from './daemon.ts';
-import { thisHost } from './host-parts.ts';
+import { Daemon, type DaemonParts } from './daemon.ts';
+import { type HostParts, thisHost } from './host-parts.ts';
 import { createLog, type Log } from './log/log.ts';
 import { FdStore } from './manager/fd-store.ts';
 
@@ -49,9 +49,10 @@ export async function main(words: readonly string[]): Promise<number> {
  */
 async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<NodeJS.Signals> {
   const addon = loadAddon();
+  const host = hardenedOnce(thisHost);
   for (;;) {
     const fds = FdStore.fromEnvironment(addon, process.env);
-    const daemon = await createDaemon(parsed, settings, log, addon, fds);
+    const daemon = await createDaemon(parsed, settings, log, { addon, fds, host });
     try {
       return await runDaemon(daemon, log);
     } catch (error) {
@@ -62,12 +63,23 @@ async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<No
   }
 }
 
+/** What a process gives up it has given up for good, and its threads are not asked twice. */
+function hardenedOnce(host: HostParts): HostParts {
+  let result: ReturnType<HostParts['harden']> | undefined;
+  return {
+    ...host,
+    harden: (...words) => {
+      result ??= host.harden(...words);
+      return result;
+    },
+  };
+}
+
 async function createDaemon(
   parsed: Run,
   settings: Settings,
   log: Log,
-  addon: Addon,
-  fds: FdStore,
+  parts: Pick<DaemonParts, 'addon' | 'fds' | 'host'>,
 ): Promise<Daemon> {
   const clock = systemClock;
   const { renewMarginMs, workers, startFromMemory, stateFolder } = settings;
@@ -78,7 +90,7 @@ async function createDaemon(
   log.info({ store: registry.name, workers, ...program }, `weft ${programVersion()} starts`);
   for (const { text } of parsed.warnings) log.error(text);
   for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
-  return new Daemon({ settings, options, registry, log, addon, fds, clock, host: thisHost });
+  return new Daemon({ ...parts, settings, options, registry, log, clock });
 }
 
 /** SIGUSR1 would open Node's inspector to every user of this host; a listener takes the signal from it. */

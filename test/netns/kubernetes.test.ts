@@ -62,14 +62,26 @@ describe('netns: Kubernetes', () => {
     assert.deepEqual([lease.key, lease.state, peers.total], ['n1', 'held', 2]);
   });
 
-  it('annotations that somebody takes away or overwrites are put back; nothing is lost', async () => {
-    await withoutLoss(lab, [[0, 1]], async () => {
-      await annotate('n1', { [`${PREFIX}backend-type`]: null });
-      await until('put back', async () => (await annotation('n1', 'backend-type')) === 'vxlan');
-      await annotate('n1', { [`${PREFIX}public-ip`]: '192.0.2.1' });
-      await until('put back', async () => (await annotation('n1', 'public-ip')) === '10.99.0.1');
-    });
+  it('annotations that somebody takes away are put back, and nothing is lost; overwritten ones too', async () => {
+    await withoutLoss(
+      lab,
+      [
+        [0, 1],
+        [1, 0],
+      ],
+      async () => {
+        await annotate('n1', { [`${PREFIX}backend-type`]: null });
+        await until('put back', async () => (await annotation('n1', 'backend-type')) === 'vxlan');
+        await annotate('n1', { [`${PREFIX}kube-subnet-manager`]: null });
+        const is = async (): Promise<boolean> =>
+          (await annotation('n1', 'kube-subnet-manager')) === 'true';
+        await until('put back', is);
+      },
+    );
+    await annotate('n1', { [`${PREFIX}public-ip`]: '192.0.2.1' });
+    await until('put back', async () => (await annotation('n1', 'public-ip')) === '10.99.0.1');
     await until('held', async () => (await statusOf(node(0))).lease.state === 'held');
+    await lab.waitForPeers();
   });
 
   it('public-ip-overwrite: published while it is there, and no longer', async () => {
