@@ -22,7 +22,7 @@ const guides = [
 
 test('every npm script that a guide or a workflow names exists, and so does every test it picks', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-  const tests = ['unit', 'netns', 'system', 'fuzz'].flatMap(testsIn);
+  const tests = ['unit', 'netns', 'system', 'fuzz', 'kubernetes'].flatMap(testsIn);
   for (const file of [...guides, ...workflows]) {
     const text = read(file);
     for (const [, name = ''] of text.matchAll(/npm run ([a-z][\w:]*)/g))
@@ -52,7 +52,7 @@ test('workflows need no secrets, ask for few rights, and use actions by their ma
 });
 
 test('tests of namespaces and of whole systems say what they need, so that they are skipped without it', () => {
-  for (const file of [...testsIn('netns'), ...testsIn('system')])
+  for (const file of [...testsIn('netns'), ...testsIn('system'), ...testsIn('kubernetes')])
     assert.doesNotMatch(
       read(file),
       /^import \{.*from 'node:test'/m,
