@@ -40,7 +40,7 @@ export function annotationNames(prefix: string): AnnotationNames {
   const stem = /[/-]$/.test(whole) ? whole : `${whole}-`;
   if (!PREFIX.test(stem)) {
     const shown = printable(prefix);
-    const message = `--kube-annotation-prefix ${shown}: must be a domain, or a domain, a slash and a name, of lower-case letters, digits, "_" and "-": example.org or example.org/net`;
+    const message = `--kube-annotation-prefix ${shown}: must be a domain, perhaps with a name behind a slash, in lower case: example.org, example.org/net`;
     throw new WeftError('ERR_USAGE', EXIT.usage, message, undefined, ['kube-annotation-prefix']);
   }
   const entries = Object.entries(FIELDS).map(([field, suffix]) => [field, stem + suffix]);

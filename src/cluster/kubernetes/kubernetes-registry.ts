@@ -198,7 +198,7 @@ export class KubernetesRegistry implements Registry {
 
   private async readOwn(): Promise<NodeRecord> {
     const name = await this.ownName();
-    const missing = `Node ${printable(name)} is not there: does the kubelet of this host run, and is this the name it has (NODE_NAME, --hostname-override)?`;
+    const missing = `Node ${printable(name)} is not there: does the kubelet of this host run, under this name (NODE_NAME)?`;
     const object = await this.asked(() => this.client.get<NodeObject>(nodePath(name)), missing);
     const record = recordOf(object, this.names);
     if (record) return record;
@@ -213,7 +213,7 @@ export class KubernetesRegistry implements Registry {
   private async nameOfPodsNode(): Promise<string> {
     const { podName, podNamespace } = this.settings;
     const [namespace, pod] = [podNamespace, podName].map(encodeURIComponent);
-    const missing = `Pod ${printable(podNamespace)}/${printable(podName)} is not there: POD_NAME and POD_NAMESPACE must name the pod that weftd runs in; or set NODE_NAME`;
+    const missing = `Pod ${printable(podNamespace)}/${printable(podName)} is not there: set POD_NAME and POD_NAMESPACE to weftd's own pod, or NODE_NAME`;
     const path = `/api/v1/namespaces/${namespace}/pods/${pod}`;
     const { spec } = await this.asked(() => this.client.get<PodObject>(path), missing);
     if (typeof spec?.nodeName === 'string' && spec.nodeName !== '') return spec.nodeName;
@@ -239,7 +239,7 @@ export class KubernetesRegistry implements Registry {
     const { apiUrl, kubeconfigFile } = this.settings;
     const isService = error.status === undefined && apiUrl === '' && kubeconfigFile === '';
     const causes = isService
-      ? '; this is the address of a Service: kube-proxy must run before weftd can reach it, and the range of Services must not overlap Network; --kube-api-url names another one'
+      ? '; a Service address: it needs kube-proxy, and a range outside Network; --kube-api-url names another'
       : '';
     const message = `${error.message}${causes}`;
     return new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, message, error);
@@ -263,7 +263,7 @@ export function whyUnfit(record: NodeRecord, { ipv4, ipv6 }: NetworkConfig): str
     if (!range) continue;
     const network = formatPrefix(range.network);
     if (!subnet)
-      return `${node} has no IPv${family} podCIDR: start kube-controller-manager with --allocate-node-cidrs=true and a --cluster-cidr of ${network}, or set the Node's spec.podCIDRs`;
+      return `${node} has no IPv${family} podCIDR: kube-controller-manager needs --allocate-node-cidrs and --cluster-cidr=${network}`;
     if (!holdsPrefix(range.network, subnet))
       return `podCIDR ${formatPrefix(subnet)} of ${node} is outside ${key} ${network}: make ${key} and kube-controller-manager's --cluster-cidr the same`;
   }
