@@ -100,9 +100,11 @@ export class KeyedRegistry implements Registry {
   }
 }
 
-function hear(watched: WatchedLeases, { leases, changes, broken = [] }: Snapshot): void {
+/** With changes nobody asks for the leases: they would all be put into a list. */
+function hear(watched: WatchedLeases, snapshot: Snapshot): void {
+  const { changes, broken = [] } = snapshot;
   if (changes) watched.change(foundIn(changes), broken);
-  else watched.replace(foundIn(leases.map((stored) => [stored.key, stored])), broken);
+  else watched.replace(foundIn(snapshot.leases.map((stored) => [stored.key, stored])), broken);
 }
 
 function* foundIn(

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../../cluster/peers.ts';
 import { halfAt, TABLE_GENERATION } from '../../memory/table.ts';
+import { sameWords } from '../../shared/address.ts';
 import { TableHalf } from './table-half.ts';
 import type { TableChange, TableSink } from './table-sink.ts';
 
@@ -41,9 +42,23 @@ export class SharedTable implements TableSink {
 
 /** What goes makes room for what comes: a subnet may have changed hands. */
 function change(half: TableHalf, changes: readonly TableChange[]): void {
-  for (const { before } of changes) if (before) half.remove(before);
+  const isAtHome = changes.map(({ before, after }) => staysAtHome(before, after));
+  for (const [i, { before }] of changes.entries()) if (before && !isAtHome[i]) half.remove(before);
   half.reserve(half.count + changes.length);
-  for (const { after, slot } of changes) if (after) half.add(after, slot);
+  for (const [i, { after, slot }] of changes.entries()) {
+    if (!after) continue;
+    if (isAtHome[i]) half.rewrite(after, slot);
+    else half.add(after, slot);
+  }
+}
+
+/** A node with another MAC: most changes are this, and its places in the hashes stay. */
+function staysAtHome(before: Peer | undefined, after: Peer | undefined): boolean {
+  if (!before || !after) return false;
+  const { subnet, address } = before;
+  const isSameSubnet =
+    subnet.bits === after.subnet.bits && sameWords(subnet.words, after.subnet.words);
+  return isSameSubnet && sameWords(address, after.address);
 }
 
 /** Writes one half anew; peers without a slot of their own have that of their index. Exported for tests and benchmarks. */

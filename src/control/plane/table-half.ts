@@ -78,6 +78,13 @@ export class TableHalf {
     this.countLength(familyOf(subnet.words), subnet.bits, 1);
   }
 
+  /** The same for a peer that has its subnet and its address already, and other data. Throws RangeError when it has not. */
+  rewrite(peer: Peer, slot: number): void {
+    const route = this.find(this.routes, peer.subnet.bits, peer.subnet.words);
+    if (route < 0) throw new RangeError('table: no peer has this subnet');
+    this.write(this.placeAt(this.routes, route), peer, slot);
+  }
+
   /** Throws RangeError when the subnet is not in the table. */
   remove({ subnet, address }: Peer): void {
     const route = this.find(this.routes, subnet.bits, subnet.words);

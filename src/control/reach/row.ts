@@ -1,5 +1,6 @@
 /** This node's row of the matrix: whom its echoes reach, by peer and family. */
 import type { Peer } from '../../cluster/peers.ts';
+import { getOrMake } from '../../shared/memo.ts';
 import type { EchoSender } from './echo.ts';
 
 const PAYLOAD_BYTES = 56;
@@ -152,8 +153,9 @@ export class OwnRow {
     return this.peers().map((peer) => this.cellOf(peer));
   }
 
-  cellOf({ key, family }: Peer): RowCell {
-    const record = this.records.get(idOf({ key, family }));
+  cellOf(peer: Peer): RowCell {
+    const { key, family } = peer;
+    const record = this.records.get(idOf(peer));
     if (!record) return { key, family, state: 'unknown', rttMs: null, lossRatio: null };
     const { state, rttMs, recent } = record;
     const lossRatio = recent.filter((answered) => !answered).length / recent.length;
@@ -199,16 +201,19 @@ export class OwnRow {
     if (nowMs - this.learnedLastMs < LOOK_MS) return;
     const peers = this.peers();
     if (peers === this.known) return;
+    const before = this.known ?? [];
     this.known = peers;
     this.learnedLastMs = nowMs;
-    const wanted = new Set(peers.map(idOf));
-    for (const id of this.learnedAtMs.keys()) {
-      if (wanted.has(id)) continue;
+    const come = without(peers, before);
+    const stay = new Set(come.map(idOf));
+    for (const peer of without(before, peers)) {
+      const id = idOf(peer);
+      if (stay.has(id)) continue;
       this.learnedAtMs.delete(id);
       this.records.delete(id);
       this.doubts.delete(id);
     }
-    for (const peer of peers) {
+    for (const peer of come) {
       const id = idOf(peer);
       if (this.learnedAtMs.has(id)) continue;
       this.learnedAtMs.set(id, nowMs);
@@ -217,6 +222,15 @@ export class OwnRow {
   }
 }
 
-function idOf({ key, family }: Pick<Peer, 'key' | 'family'>): string {
-  return `${key} ${family}`;
+/** Who is in the one list only. A peer that did not change is the same object in both. */
+function without(list: readonly Peer[], other: readonly Peer[]): Peer[] {
+  const others = new Set(other);
+  return list.filter((peer) => !others.has(peer));
+}
+
+/** A peer is asked for its id again and again. */
+const ids = new WeakMap<object, string>();
+
+function idOf(peer: Pick<Peer, 'key' | 'family'>): string {
+  return getOrMake(ids, peer, () => `${peer.key} ${peer.family}`);
 }
