@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Peer } from '../../../src/cluster/peers.ts';
+import { asNew, type Peer, peerId } from '../../../src/cluster/peers.ts';
 import { Publication } from '../../../src/control/plane/publication.ts';
 import { fillHalf, SharedTable } from '../../../src/control/plane/shared-table.ts';
 import { TableHalf } from '../../../src/control/plane/table-half.ts';
@@ -106,7 +106,7 @@ test('thousands of peers: each is found, its neighbours are not', () => {
 function contentOf(memory: SharedArrayBuffer, peers: readonly Peer[]): string[] {
   const table = new RouteTable(memory);
   return peers.map(({ subnet, address }) => {
-    const found = table.lookup6(...subnet.words);
+    const found = table.lookup4(subnet.words[3]);
     const [a, b, c, d] = address;
     const isKnown = table.findUnderlay(a, b, c, d) >= 0;
     return `${found >= 0 ? `${table.macHigh(found)} ${table.slotOf(found)}` : 'none'} ${isKnown}`;
@@ -162,6 +162,25 @@ test('random changes: both halves of the table are what the changes add up to, a
     ),
     { numRuns: 25 },
   );
+});
+
+test('a node with another MAC: found in both halves, at the places that it had', async () => {
+  const memory = new SharedArrayBuffer(TABLE_BYTES);
+  const words = new Int32Array(memory);
+  const table = new SharedTable(memory, () => []);
+  const peers = [1, 2, 3].map((n) => peer([0, 0, 0xffff, (10 << 24) | (n << 8)], 120, n));
+  const [, before] = peers as [Peer, Peer, Peer];
+  const after = { ...before, port: 4789, mac: { high: 77, low: 7 } };
+  const place = (): number => new RouteTable(memory).lookup4(before.subnet.words[3]);
+  await table.publish(asNew(peers).map((each, slot) => ({ ...each, slot })));
+  const first = place();
+  await table.publish([{ id: peerId(after), before, after, slot: 9 }]);
+  for (let half = 0; half < 2; half++) {
+    const reader = new RouteTable(memory);
+    assert.deepEqual([place(), reader.macHigh(first), reader.slotOf(first)], [first, 77, 9]);
+    assert.equal(words[halfAt(Atomics.load(words, TABLE_GENERATION)) + HALF.peerCount], 3);
+    await table.publish([]);
+  }
 });
 
 test('a subnet that is in the table already, or not, is refused: the table stays what it was', async () => {
