@@ -204,10 +204,9 @@ export class OwnRow {
     const before = this.known ?? [];
     this.known = peers;
     this.learnedLastMs = nowMs;
-    const come = without(peers, before);
+    const { gone, come } = compare(before, peers);
     const stay = new Set(come.map(idOf));
-    for (const peer of without(before, peers)) {
-      const id = idOf(peer);
+    for (const id of gone.map(idOf)) {
       if (stay.has(id)) continue;
       this.learnedAtMs.delete(id);
       this.records.delete(id);
@@ -222,10 +221,19 @@ export class OwnRow {
   }
 }
 
-/** Who is in the one list only. A peer that did not change is the same object in both. */
-function without(list: readonly Peer[], other: readonly Peer[]): Peer[] {
-  const others = new Set(other);
-  return list.filter((peer) => !others.has(peer));
+/**
+ * Who went from one list to the next, and who came. Peers keep their order and new ones come last, so a walk along both lists is enough;
+ * who changed places all the same is in both results.
+ */
+function compare(before: readonly Peer[], now: readonly Peer[]): { gone: Peer[]; come: Peer[] } {
+  const gone: Peer[] = [];
+  let at = 0;
+  for (const peer of before) {
+    const other = now[at];
+    if (other && (other === peer || idOf(other) === idOf(peer))) at++;
+    else gone.push(peer);
+  }
+  return { gone, come: now.slice(at) };
 }
 
 /** A peer is asked for its id again and again. */

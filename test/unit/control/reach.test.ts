@@ -287,6 +287,21 @@ describe('background echoes (the sender and the clock are stand-ins)', () => {
     assert.equal(cluster.sent.length, 12);
   });
 
+  it('who stays keeps its state, whoever comes, goes, changes or moves in the list', async () => {
+    const cluster = new Cluster([one(1), one(2), one(3), one(4)]);
+    await cluster.run(15_000);
+    assert.deepEqual(cluster.states(), ['ok', 'ok', 'ok', 'ok']);
+    const [first, , third, fourth] = cluster.peers as [Peer, Peer, Peer, Peer];
+    for (const n of [1, 2, 3, 4, 5]) cluster.silent.add(n);
+    const changed = { ...third, port: 4789 };
+    cluster.peers = [changed, one(5), first, fourth];
+    await cluster.run(1_200);
+    assert.deepEqual(cluster.states(), ['ok', 'unknown', 'ok', 'ok']);
+    cluster.peers = [fourth, changed, first, one(2)];
+    await cluster.run(1_200);
+    assert.deepEqual(cluster.states(), ['ok', 'ok', 'ok', 'unknown']);
+  });
+
   it('a peer that falls silent is lost within 16 s, whenever it does', async () => {
     for (const offsetMs of [0, 50, 2_500, 4_950, 5_000, 7_300, 9_950]) {
       const cluster = new Cluster([one(1), one(2)]);
