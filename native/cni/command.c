@@ -58,14 +58,26 @@ static void take_back(int folder, struct state *old, const struct attachment *of
   }
 }
 
+/* A file of flannel's plugin does not say whose it is: of the interface that every pod has, and of no other that is added now. */
+static void leave_to_its_pod(struct state *old, const struct attachment *of) {
+  bool is_unknown = old->kind == STATE_GOOD && old->of.interface[0] == 0;
+  if (!is_unknown || strcmp(of->interface, USUAL_INTERFACE) == 0) return;
+  state_release(old);
+  *old = (struct state){.kind = STATE_NONE};
+}
+
 static bool add_with(const struct request *request, const struct delegate *delegate, json_t *rendered, json_t **result,
                      struct failure *why) {
   const struct attachment *of = &request->attachment;
   int folder = state_make(request->config.data_dir);
   if (folder < 0) return fail_on_state(&request->config, why);
   struct state old = state_find(folder, of);
+  leave_to_its_pod(&old, of);
   bool is_added = false;
-  if (state_save(folder, &old, of, rendered) < 0) {
+  if (old.kind == STATE_UNREADABLE) {
+    errno = old.error;
+    fail_on_state(&request->config, why);
+  } else if (state_save(folder, &old, of, rendered) < 0) {
     fail_on_state(&request->config, why);
   } else {
     is_added = delegate_call(delegate, "ADD", rendered, result, why);
@@ -105,6 +117,8 @@ bool command_add(const struct request *request, json_t **result, struct failure 
  */
 static bool delete_with(const struct request *request, const struct state *state, struct failure *why) {
   struct failure ignored;
+  errno = state->error;
+  if (state->kind == STATE_UNREADABLE) return fail_on_state(&request->config, why);
   json_t *config = state->kind == STATE_GOOD ? json_incref(state->config) : render(&request->config, &ignored);
   bool is_deleted = !config || find_and_call("DEL", config, why);
   json_decref(config);
@@ -160,6 +174,8 @@ bool command_check(const struct request *request, struct failure *why) {
   struct state state = {.kind = STATE_NONE};
   if (folder >= 0) state = state_find(folder, &request->attachment);
   if (folder >= 0) close(folder);
+  errno = state.error;
+  if (state.kind == STATE_UNREADABLE) return fail_on_state(&request->config, why);
   if (state.kind != STATE_GOOD)
     return fail(why, FAILED_UNKNOWN_CONTAINER, "nothing was added for container %s, interface %s",
                 quote(request->attachment.container).text, quote(request->attachment.interface).text);
@@ -214,6 +230,8 @@ static bool collect_all(const struct config *config, DIR *files, struct failure 
   for (struct dirent *entry = readdir(files); entry; entry = readdir(files)) {
     struct failure failure;
     struct state state = state_read(dirfd(files), entry->d_name);
+    errno = state.error;
+    if (state.kind == STATE_UNREADABLE && is_good) is_good = fail_on_state(config, why);
     bool is_stale = state.kind == STATE_GOOD && is_string_of(state.config, "name", config->name) &&
                     !is_valid(config->valid_attachments, &state.of);
     if (is_stale && !collect(dirfd(files), &state, &failure)) {
@@ -231,16 +249,30 @@ static bool pass_gc_on(const struct config *config, struct failure *why) {
   unsetenv("CNI_NETNS");
   json_t *rendered = render(config, why);
   if (!rendered) return false;
-  json_object_set(rendered, VALID_ATTACHMENTS, config->valid_attachments);
+  bool is_list = json_is_array(config->valid_attachments);
+  json_object_set_new(rendered, VALID_ATTACHMENTS, is_list ? json_incref(config->valid_attachments) : json_array());
   bool is_good = find_and_call("GC", rendered, why);
   json_decref(rendered);
   return is_good;
 }
 
+/* Null is what Go makes of a list without entries. Who is not named in it loses its network: an entry that can't be read names nobody. */
+static bool are_attachments(json_t *list) {
+  size_t i;
+  json_t *entry;
+  json_array_foreach(list, i, entry) {
+    bool has_both =
+        json_is_string(json_object_get(entry, "containerID")) && json_is_string(json_object_get(entry, "ifname"));
+    if (!has_both) return false;
+  }
+  return json_is_array(list) || json_is_null(list);
+}
+
 bool command_gc(const struct request *request, struct failure *why) {
   const struct config *config = &request->config;
-  if (!json_is_array(config->valid_attachments))
-    return fail(why, FAILED_CONFIG, "GC needs the list \"" VALID_ATTACHMENTS "\" in the network config");
+  if (!are_attachments(config->valid_attachments))
+    return fail(why, FAILED_CONFIG,
+                "GC needs \"" VALID_ATTACHMENTS "\" in the network config: a list of containerID and ifname");
   DIR *files = opendir(config->data_dir);
   if (!files && errno != ENOENT) return fail_on_state(config, why);
   bool is_good = !files || collect_all(config, files, why);

@@ -11,12 +11,16 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "file.h"
 #include "text.h"
 
 #define STDERR_MAX 4096
+/* Five seconds in all. */
+#define BUSY_TRIES 20
+#define BUSY_WAIT_NS 250000000
 
 /* What a plugin printed; beyond its room it is read and dropped. */
 struct stream {
@@ -110,10 +114,22 @@ static void read_both(struct stream *out, struct stream *err) {
   }
 }
 
-static int wait_for(pid_t process) {
-  int status = 0;
-  while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
-  return status;
+/* 0 or an errno. */
+static int wait_for(pid_t process, int *status) {
+  while (waitpid(process, status, 0) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+/* The plugin may be replaced by a newer one at this moment: whoever writes it has it open for writing. */
+static int spawn_when_free(const char *path, int in, int out, int err, pid_t *process) {
+  int error = spawn_with(path, in, out, err, process);
+  for (int tries = 0; error == ETXTBSY && tries < BUSY_TRIES; tries++) {
+    nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_NS}, NULL);
+    error = spawn_with(path, in, out, err, process);
+  }
+  return error;
 }
 
 /* 0 or an errno; then `status` is that of waitpid. */
@@ -121,7 +137,7 @@ static int run_plugin(const char *path, json_t *config, struct stream *out, stru
   int in = file_with(config), outs[2] = {-1, -1}, errs[2] = {-1, -1}, error = 0;
   pid_t process = -1;
   if (in < 0 || pipe2(outs, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0) error = errno;
-  if (error == 0) error = spawn_with(path, in, outs[1], errs[1], &process);
+  if (error == 0) error = spawn_when_free(path, in, outs[1], errs[1], &process);
   int mine[] = {in, outs[1], errs[1]};
   for (int i = 0; i < 3; i++)
     if (mine[i] >= 0) close(mine[i]);
@@ -129,7 +145,7 @@ static int run_plugin(const char *path, json_t *config, struct stream *out, stru
     out->fd = outs[0];
     err->fd = errs[0];
     read_both(out, err);
-    *status = wait_for(process);
+    error = wait_for(process, status);
   }
   if (outs[0] >= 0) close(outs[0]);
   if (errs[0] >= 0) close(errs[0]);

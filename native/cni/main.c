@@ -41,6 +41,7 @@ int main(void) {
                  stderr),
            0;
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL); /* who ignores it never learns how a delegate ended */
   struct request request;
   struct failure why;
   json_t *answer = NULL;

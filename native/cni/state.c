@@ -56,6 +56,15 @@ static void take_interface(json_t *config, struct attachment *of) {
   json_object_del(config, INTERFACE_KEY);
 }
 
+/* A link, no file, or one that is too large: whoever put it there, it holds no state. */
+static bool is_no_state(int error) { return error == ELOOP || error == EINVAL || error == EFBIG; }
+
+static struct state unreadable(struct state state, int error) {
+  state.kind = STATE_UNREADABLE;
+  state.error = error;
+  return state;
+}
+
 struct state state_read(int folder, const char *file) {
   struct state state = {.kind = STATE_NONE};
   size_t bytes;
@@ -63,7 +72,13 @@ struct state state_read(int folder, const char *file) {
   memcpy(state.file, file, strlen(file));
   char *text = read_file_at(folder, file, O_NOFOLLOW, &bytes);
   if (!text && errno == ENOENT) return state;
-  json_t *config = text ? json_loadb(text, bytes, 0, NULL) : NULL;
+  if (!text && !is_no_state(errno)) return unreadable(state, errno);
+  json_error_t error;
+  json_t *config = text ? json_loadb(text, bytes, 0, &error) : NULL;
+  if (text && !config && json_error_code(&error) == json_error_out_of_memory) {
+    free(text);
+    return unreadable(state, ENOMEM);
+  }
   free(text);
   state.kind = json_is_string(json_object_get(config, "type")) ? STATE_GOOD : STATE_BROKEN;
   if (state.kind == STATE_GOOD) {
@@ -122,16 +137,24 @@ static char *text_of(const struct attachment *of, json_t *config) {
   return text;
 }
 
+/* The container's own name, if no other interface has it: two may be added at once. */
+static int give_name(int folder, const char *draft, const struct attachment *of, char *file) {
+  memcpy(file, of->container, sizeof of->container);
+  if (renameat2(folder, draft, folder, file, RENAME_NOREPLACE) == 0) return 0;
+  bool is_unknown = errno == EINVAL || errno == ENOSYS; /* this file system has no such rename */
+  if (errno != EEXIST && !is_unknown) return -1;
+  if (!is_unknown || exists(folder, file)) own_name(of, file);
+  return renameat(folder, draft, folder, file);
+}
+
 int state_save(int folder, struct state *old, const struct attachment *of, json_t *config) {
   char draft[NAME_MAX + 1], *text = text_of(of, config);
   if (!text) return -1;
   draft_name(of, draft);
-  if (old->kind == STATE_NONE) {
-    own_name(of, old->file);
-    if (!exists(folder, of->container)) memcpy(old->file, of->container, sizeof of->container);
-  }
   int result = write_draft(folder, draft, text);
-  if (result == 0) result = renameat(folder, draft, folder, old->file);
+  if (result == 0)
+    result =
+        old->kind == STATE_NONE ? give_name(folder, draft, of, old->file) : renameat(folder, draft, folder, old->file);
   int error = errno;
   if (result == 0) fsync(folder);
   else unlinkat(folder, draft, 0);

@@ -27,11 +27,13 @@ struct attachment {
 enum state_kind {
   STATE_NONE,
   STATE_GOOD,
-  STATE_BROKEN, /* there is a file, and no config in it */
+  STATE_BROKEN,     /* there is a file, and no config in it */
+  STATE_UNREADABLE, /* there may be one, and it can't be read now: nothing may be concluded */
 };
 
 struct state {
   enum state_kind kind;
+  int error; /* of STATE_UNREADABLE, an errno */
   char file[NAME_MAX + 1];
   struct attachment of;
   json_t *config; /* of STATE_GOOD: without our key, to be released */

@@ -276,6 +276,39 @@ test('GC goes on behind a failure, says the first and keeps that state; without 
   assert.deepEqual(Object.keys(host.saved()), ['c1', 'c2']);
 });
 
+test('GC: null is an empty list, as Go writes it; an entry that names nobody ends it before anything is touched', async (t) => {
+  const host = await hostOf(t);
+  assertOk(host.run('ADD'));
+  host.takeCalls();
+  const key = 'cni.dev/valid-attachments';
+  for (const bad of [[{ containerID: 'c1' }], ['c1'], [{ ifname: 'eth0', containerId: 'c1' }], {}])
+    assertError(host.run('GC', { [key]: bad }), 7, /valid-attachments/);
+  assert.deepEqual([commandsOf(host), Object.keys(host.saved())], [[], ['c1']]);
+  assertOk(host.run('GC', { [key]: null }));
+  const calls = host.takeCalls();
+  assert.deepEqual(
+    calls.map(({ command }) => command),
+    ['DEL', 'GC'],
+  );
+  assert.deepEqual(calls[1]?.config[key], []);
+  assert.deepEqual(host.saved(), {});
+});
+
+test('a pod that flannel added keeps its state when another interface comes', async (t) => {
+  const host = await hostOf(t);
+  const config = { cniVersion: '0.3.1', name: 'cbr0', type: 'macvlan', mtu: 1400 };
+  host.writeState('c1', JSON.stringify(config));
+  assertOk(host.run('ADD', {}, NET1));
+  assert.deepEqual(Object.keys(host.saved()), ['c1', 'c1:net1']);
+  assertOk(host.run('DEL', {}, NET1));
+  host.takeCalls();
+  assertOk(host.run('DEL'));
+  assert.deepEqual(
+    host.takeCalls().map(({ plugin }) => plugin),
+    ['macvlan'],
+  );
+});
+
 /* ---- wrong input ---- */
 
 test('ids and interfaces that are none are refused before anything is touched', async (t) => {
