@@ -100,29 +100,37 @@ function keepInspectorShut(): void {
 
 /** Until a signal, which is the result. */
 async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
-  let hear: (signal: NodeJS.Signals) => void = () => undefined;
-  const ended = new Promise<NodeJS.Signals>((resolve) => {
+  let heard: NodeJS.Signals | undefined;
+  let hear: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
     hear = resolve;
   });
   const onSignal = (signal: NodeJS.Signals): void => {
     // A second signal finds the default handlers and ends the process at once.
     for (const each of SIGNALS) process.removeListener(each, onSignal);
-    hear(signal);
+    heard = signal;
+    hear();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   const onHangup = (): void => void daemon.reload();
   process.on('SIGHUP', onHangup);
+  let failure: unknown;
   try {
     const started = daemon.start();
     await Promise.race([started, ended]);
     started.catch(() => undefined); // a start that is cut short by a signal fails on purpose
-    return await Promise.race([ended, daemon.failed]);
-  } finally {
-    // What fails here must not hide why it ends.
-    await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));
-    process.removeListener('SIGHUP', onHangup);
-    for (const each of SIGNALS) process.removeListener(each, onSignal);
+    await Promise.race([ended, daemon.failed]);
+  } catch (error) {
+    failure = error;
   }
+  // What fails here must not hide why it ends.
+  await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));
+  process.removeListener('SIGHUP', onHangup);
+  for (const each of SIGNALS) process.removeListener(each, onSignal);
+  if (heard === undefined) throw failure;
+  // Whoever asks for the end while it fails gets it: nothing is started again.
+  if (failure !== undefined) log.error(messageOf(failure));
+  return heard;
 }
 
 /** What nobody caught, rejections too, is a bug: say it and end, so that systemd starts a daemon whose state is known. */

@@ -53,14 +53,19 @@ export class OwnNode implements HeldLease {
   private attributes: LeaseAttributes;
   /** the newest that we know */
   private record: NodeRecord;
-  /** what we wrote over: news that are under way may still say it */
+  /** what we write over: news that are under way may still say it */
   private former: NodeRecord | undefined;
+  /** what was not as it should be, and is being seen to: other nodes' news bring it again and again */
+  private judged: NodeRecord | undefined;
+  /** by name, as written last: nobody else's when news bring them late */
+  private written: Readonly<Record<string, string>> = {};
   /** which object knows that pods may be scheduled; undefined: nobody is to know */
   private readyUid: string | undefined;
   private contestedAtMs = Number.NEGATIVE_INFINITY;
   private isWriting = false;
   private isStopped = false;
   private again: Timer | undefined;
+  private readyAgain: Timer | undefined;
 
   /** `record` has a subnet that fits. Nothing is written yet. */
   constructor(record: NodeRecord, attributes: LeaseAttributes, parts: OwnNodeParts) {
@@ -74,24 +79,29 @@ export class OwnNode implements HeldLease {
   stop(): void {
     this.isStopped = true;
     this.again?.stop();
+    this.readyAgain?.stop();
   }
 
-  /** Writes what the object does not say yet. Throws what the client throws. */
-  async write(): Promise<void> {
+  /** Writes what the object does not say yet; false where it says all. Throws what the client throws. */
+  async write(): Promise<boolean> {
     const patch = this.differences();
-    if (Object.keys(patch).length === 0) return;
+    if (Object.keys(patch).length === 0) return false;
     this.isWriting = true;
     const { client, names } = this.parts;
     const before = this.record;
+    this.former = before;
+    this.written = encodeAnnotations(this.lease.attributes, names);
     try {
       const metadata = { annotations: patch };
       const path = `${nodePath(before.name)}/status`;
       const after = recordOf(await client.patch<NodeObject>(path, { metadata }), names);
-      this.former = before;
-      this.record = after ?? before;
+      // News may have come before the answer, and are newer.
+      if (this.record === before && after) this.record = after;
       this.renewals.ok++;
+      return true;
     } catch (error) {
       this.renewals.failed++;
+      this.former = undefined;
       throw error;
     } finally {
       this.isWriting = false;
@@ -114,15 +124,21 @@ export class OwnNode implements HeldLease {
     if (record.podCidrs.length === 0)
       return this.lose('this Node has no podCIDR any more; waiting for one');
     this.checkSame(record);
-    if (this.former && sameRecord(record, this.former)) return false;
-    const isContested = this.isForeign(record);
+    if (this.judged && sameRecord(record, this.judged)) return false;
+    const isLate = this.former !== undefined && sameRecord(record, this.former);
+    const isForeign = this.isForeign(record);
     this.record = record;
     this.lease = this.leaseOf(record);
-    if (Object.keys(this.differences()).length > 0) {
-      this.contend(isContested, decodeAnnotations(record.annotations, names).publicIp4);
+    if (this.isUnwritten()) {
+      this.judged = record;
+      // What we wrote over comes late, or somebody wrote it again: that shows.
+      if (isLate) this.later(AGAIN_MS);
+      else this.contend(isForeign, decodeAnnotations(record.annotations, names).publicIp4);
       return false;
     }
     this.former = undefined;
+    this.judged = undefined;
+    this.again?.stop();
     this.state = 'held';
     if (this.readyUid !== undefined && this.readyUid !== record.uid) void this.sayReady();
     return true;
@@ -146,7 +162,8 @@ export class OwnNode implements HeldLease {
       await client.patch(`${nodePath(name)}/status`, { status: { conditions: [condition] } });
     } catch (error) {
       this.rare.warn(`the Node's condition NetworkUnavailable stays as it is: ${messageOf(error)}`);
-      if (!this.isStopped) clock.after(AGAIN_MS, () => void this.sayReady());
+      this.readyAgain?.stop();
+      if (!this.isStopped) this.readyAgain = clock.after(AGAIN_MS, () => void this.sayReady());
     }
   }
 
@@ -197,6 +214,10 @@ export class OwnNode implements HeldLease {
     return Object.fromEntries([...stale.map((name) => [name, null]), ...other]);
   }
 
+  private isUnwritten(): boolean {
+    return Object.keys(this.differences()).length > 0;
+  }
+
   // ---- when it says something else ----
 
   private checkSame(record: NodeRecord): void {
@@ -222,14 +243,18 @@ export class OwnNode implements HeldLease {
     const { names } = this.parts;
     const wanted = encodeAnnotations(this.lease.attributes, names);
     return [names.data4, names.data6, names.publicIp4, names.publicIp6].some(
-      (name) => annotations[name] !== undefined && annotations[name] !== wanted[name],
+      (name) =>
+        annotations[name] !== undefined &&
+        annotations[name] !== wanted[name] &&
+        annotations[name] !== this.written[name],
     );
   }
 
   /** Puts ours back: at once, and if it is written over again, only after a while and with an alarm. */
   private contend(isForeign: boolean, other: Words | undefined): void {
     const nowMs = this.parts.clock.nowMs();
-    const isContest = isForeign && nowMs - this.contestedAtMs < CONTEST_MS;
+    // Also of one that waits for as long as we do.
+    const isContest = isForeign && nowMs - this.contestedAtMs < 2 * CONTEST_MS;
     if (isForeign) this.contestedAtMs = nowMs;
     if (!isContest) {
       this.state = 'lost';
@@ -246,10 +271,13 @@ export class OwnNode implements HeldLease {
   }
 
   private async putBack(): Promise<void> {
-    if (this.isWriting || this.isStopped) return;
+    if (this.isStopped) return;
+    if (this.isWriting) return this.later(AGAIN_MS); // what is new now is not in that write
     const { log } = this.parts;
     try {
-      await this.write();
+      if (!(await this.write())) return;
+      this.judged = undefined;
+      if (this.isUnwritten()) return this.later(AGAIN_MS);
       this.state = 'held';
       log.info({ node: this.record.name }, "this Node's annotations were written");
     } catch (error) {

@@ -6,6 +6,7 @@
  * Silence is what calls for the memory: no answer, or no network config, which is how a store looks that is not mounted or was wiped. A
  * refusal is an answer.
  */
+import { formatAddress } from '../../shared/address.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { FOREIGN_CHARACTERS_MAX, printable } from '../../shared/printable.ts';
@@ -71,6 +72,8 @@ export class RememberingRegistry implements Registry {
   /** a join that took too long */
   private late: Promise<unknown> | undefined;
   private wantsReady = false;
+  /** addresses that people chose for this node, as the start took them: IPv4, IPv6 */
+  private chosen: readonly (string | undefined)[] = [];
   private watches = false;
 
   /** `inner` is closed with it. */
@@ -112,15 +115,19 @@ export class RememberingRegistry implements Registry {
     );
   }
 
-  /** Remembered is only what was published; what people chose is in it. */
+  /** Remembered is only what was published: what people chose is looked at when the registry answers. */
   async ownBefore(): Promise<OwnBefore | undefined> {
     if (!this.inner.ownBefore) return undefined;
-    return this.ask(
+    const before = await this.ask<OwnBefore | undefined>(
       async () => this.inner.ownBefore?.(),
       ({ own: { key, attributes } }) => {
         return { key, published: attributes, publicIp4: undefined, publicIp6: undefined };
       },
     );
+    this.chosen = [before?.publicIp4, before?.publicIp6].map(
+      (words) => words && formatAddress(words),
+    );
+    return before;
   }
 
   async join(wish: JoinWish): Promise<HeldLease> {
@@ -306,24 +313,38 @@ export class RememberingRegistry implements Registry {
   /** Compares what is in force with what the registry says. Throws while it is silent, and finally when something is another now. */
   private async confirm(): Promise<void> {
     const { recalled, wish, held } = this;
-    if (!recalled || !wish || !(held instanceof RememberedLease)) return;
+    if (!recalled || !wish || !held) return;
     const text = await this.inner.readConfig();
     if (text === undefined) throw this.noConfig();
     if (!isSameConfig(text, recalled.config))
       throw startAgain('the network config changed while this node ran from memory');
+    await this.checkChosen();
+    // The registry may have fallen silent between two answers of the start: then the lease is its own already.
+    if (held instanceof RememberedLease) await this.rejoin(held, recalled, wish);
+    this.config = text;
+    this.recalled = undefined;
+    this.log.info({ lease: held.lease.key }, 'the store answers: what was remembered holds');
+    if (this.wantsReady) await this.inner.nodeReady?.();
+  }
+
+  private async checkChosen(): Promise<void> {
+    const { publicIp4, publicIp6 } = (await this.inner.ownBefore?.()) ?? {};
+    const chosen = [publicIp4, publicIp6].map((words) => words && formatAddress(words));
+    const [used4, used6] = this.chosen;
+    if (chosen[0] !== used4 || chosen[1] !== used6)
+      throw startAgain('the registry has another address for this node than it runs with');
+  }
+
+  private async rejoin(held: RememberedLease, { own }: Memory, wish: JoinWish): Promise<void> {
     await this.late;
-    const joined = await this.inner.join({ ...wish, previous: subnetsOf(recalled.own) });
-    const [before, now] = [recalled.own, joined.lease].map(formatKey);
+    const joined = await this.inner.join({ ...wish, previous: subnetsOf(own) });
+    const [before, now] = [own, joined.lease].map(formatKey);
     if (now !== before) {
       joined.stop();
       const given = `${before} is another node's now, ours is ${now}`;
       throw startAgain(`this node's subnet was given away while it ran from memory: ${given}`);
     }
     await held.confirm(joined);
-    this.config = text;
-    this.recalled = undefined;
-    this.log.info({ lease: joined.lease.key }, 'the store answers: what was remembered holds');
-    if (this.wantsReady) await this.inner.nodeReady?.();
   }
 
   private silent(): WeftError {

@@ -68,16 +68,28 @@ test('memory: damaged, cut short, of another version, of another shape, with jun
       /savedAtMs is wrong/,
     ],
     [
-      withBody(text, (body) => body.replace('"subnets":"10.244.2.0-24"', '"subnets":"x"')),
-      /no leases/,
+      withBody(text, (body) => body.replace('"subnets":"10.244.1.0-24"', '"subnets":"x"')),
+      /no lease of this node/,
     ],
-    [withBody(text, (body) => body.replace(/192\.0\.2\.2/, '192.0.2.2222')), /no leases/],
     [
       withBody(text, (body) => body.replace('10.244.0.0/16', 'x'.repeat(20_000))),
       /config is wrong/,
     ],
   ];
   for (const [bad, why] of refused) assert.match(String(decodeMemory(bad)), why);
+});
+
+test('memory: the odd lease of another node costs only itself', () => {
+  const { others } = memory();
+  const more = memory({ others: [...others, { ...toyLease(3), revision: '' }] });
+  const left = { ...more, others: more.others.slice(1) };
+  const text = encodeMemory(more);
+  for (const odd of [
+    withBody(text, (body) => body.replace('"subnets":"10.244.2.0-24"', '"subnets":"0.0.0.0-0"')),
+    withBody(text, (body) => body.replace(/192\.0\.2\.2/, '192.0.2.2222')),
+    withBody(text, (body) => body.replace(/02:00:00:00:00:02/, 'x'.repeat(20_000))),
+  ])
+    assert.deepEqual(decodeMemory(odd), left);
 });
 
 test('memory file: one of somebody else, one that others may write, a link, a folder, one that is too big, and none', async (t) => {
