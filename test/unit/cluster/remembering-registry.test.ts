@@ -174,6 +174,30 @@ test('a refusal is an answer: nothing is recalled', async (t) => {
   assert.equal(registry.rememberedAtMs, undefined);
 });
 
+test('silent between two answers of a start: the list is from memory, and the next answer ends that', async (t) => {
+  const { toy, clock, start } = await setUp(t);
+  const registry = start();
+  const { held } = await begin(registry, clock);
+  assert.equal(held.state, 'held');
+  toy.failure = GONE;
+  for (let i = 0; i * 1_000 < PATIENCE_MS; i++) {
+    await assert.rejects(registry.list());
+    await clock.move(1_000);
+  }
+  assert.deepEqual(keysOf(await registry.list()), ['node-1', 'node-2', 'node-3']);
+  assert.notEqual(registry.rememberedAtMs, undefined);
+  const { lists } = follow(registry, t);
+  await registry.nodeReady();
+  await settle();
+  toy.failure = undefined;
+  await clock.move(1_000);
+  await settle();
+  assert.equal(registry.rememberedAtMs, undefined);
+  toy.put(toyLease(9));
+  assert.ok(lists.length > 0 && toy.calls.includes('nodeReady'));
+  assert.equal(toy.calls.filter((call) => call === 'join').length, 1);
+});
+
 test('the store comes back with the same: the watch begins, the lease is held, the node is ready there', async (t) => {
   const { toy, clock, messages, start } = await setUp(t);
   toy.failure = GONE;
