@@ -14,6 +14,7 @@ import { type NetworkConfig, parseNetworkConfig } from '../../../../src/cluster/
 import { parseAddress, parseMac, type Words } from '../../../../src/shared/address.ts';
 import { systemClock } from '../../../../src/shared/clock.ts';
 import { projectRoot } from '../../../../src/shared/root.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 import { keepLog } from '../../../support/log-lines.ts';
 
 interface Recorded {
@@ -164,5 +165,112 @@ describe('Kubernetes: what a node writes, as recorded of flannel', () => {
       'prefix without a dot',
       'vxlan with IPv6 on, but the node has an IPv4 podCIDR only',
     ]);
+  });
+});
+
+describe('Kubernetes: what others do to the annotations of our Node', () => {
+  const names = annotationNames(DEFAULT_PREFIX);
+  const attributes: LeaseAttributes = {
+    backendType: 'vxlan',
+    publicIp4: parseAddress('10.99.0.1') as Words,
+    backendData: { VNI: 1, VtepMAC: '02:00:00:00:00:01' },
+  };
+  type Patch = { metadata: { annotations: Record<string, string | null> } };
+
+  /** A server that keeps the Node; its answers to patches come when the test says so. */
+  async function setUp() {
+    const clock = new FakeClock();
+    const podCIDRs = ['10.244.1.0/24'];
+    let annotations: Record<string, string> = {};
+    const now = () => ({ metadata: { name: 'n1', uid: 'u1', annotations }, spec: { podCIDRs } });
+    const record = (): NodeRecord => recordOf(now(), names) as NodeRecord;
+    const change = (changes: Record<string, string | null>): void => {
+      const next = Object.entries({ ...annotations, ...changes });
+      annotations = Object.fromEntries(
+        next.flatMap(([name, text]) => (text === null ? [] : [[name, text] as const])),
+      );
+    };
+    const patches: Patch[] = [];
+    const answers: (() => void)[] = [];
+    let isHeld = false;
+    const client = {
+      patch: async (_place: string, patch: Patch) => {
+        patches.push(patch);
+        change(patch.metadata.annotations);
+        const answer = now();
+        if (isHeld) await new Promise<void>((resolve) => answers.push(resolve));
+        return answer;
+      },
+    } as unknown as KubernetesClient;
+    const { log, messages } = keepLog();
+    const own = new OwnNode(record(), attributes, { client, names, log, clock, subnetsOf });
+    await own.write();
+    assert.equal(own.see(record()), true);
+    patches.length = 0;
+    const hold = (): void => {
+      isHeld = true;
+    };
+    const answer = async (): Promise<void> => {
+      isHeld = false;
+      for (const each of answers.splice(0)) each();
+      await settle();
+    };
+    return { own, clock, record, change, patches, hold, answer, messages };
+  }
+
+  it('taken away twice: put back twice, also where news come before the answer', async () => {
+    const { own, record, change, patches, hold, answer } = await setUp();
+    for (let round = 1; round <= 2; round++) {
+      change({ [names.publicIp4]: null });
+      hold();
+      assert.equal(own.see(record()), false);
+      await settle();
+      assert.equal(own.see(record()), true); // the news of our patch
+      await answer();
+      assert.deepEqual([patches.length, own.state], [round, 'held']);
+    }
+  });
+
+  it("other nodes' news bring the same record again: no alarm, no second patch", async () => {
+    const { own, record, change, patches, hold, answer } = await setUp();
+    change({ [names.publicIp4]: '192.0.2.1' });
+    const foreign = record();
+    hold();
+    for (let i = 0; i < 5; i++) assert.equal(own.see(foreign), false);
+    await settle();
+    assert.deepEqual([patches.length, own.state], [1, 'lost']);
+    await answer();
+    assert.equal(own.see(record()), true);
+    assert.equal(own.state, 'held');
+  });
+
+  it('somebody who writes it again and again is an alarm, and is written over once a minute', async () => {
+    const { own, clock, record, change, patches, messages } = await setUp();
+    for (let i = 0; i < 2; i++) {
+      change({ [names.publicIp4]: '192.0.2.1' });
+      own.see(record());
+      await settle();
+      if (i === 0) assert.equal(own.see(record()), true);
+    }
+    assert.deepEqual([patches.length, own.state], [1, 'taken']);
+    assert.match(messages.join(), /192\.0\.2\.1\) writes the annotations of this Node/);
+    await clock.move(60_000);
+    await settle();
+    assert.equal(own.see(record()), true);
+    assert.deepEqual([patches.length, own.state], [2, 'held']);
+  });
+
+  it('another address while a write is on its way: written after it', async () => {
+    const { own, clock, record, change, patches, hold, answer } = await setUp();
+    change({ [names.type]: null });
+    hold();
+    own.see(record());
+    await settle();
+    await own.publish({ ...attributes, publicIp4: parseAddress('10.99.0.5') as Words });
+    await answer();
+    await clock.move(5_000);
+    await settle();
+    assert.equal(patches.at(-1)?.metadata.annotations[names.publicIp4], '10.99.0.5');
+    assert.equal(own.see(record()), true);
   });
 });
