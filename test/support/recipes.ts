@@ -66,8 +66,8 @@ export const RECIPES: readonly Recipe[] = [
       ),
       {
         file: 'src/cluster/create-registry.ts',
-        at: 'RegistrySettings = StoreSettings;',
-        with: "RegistrySettings = StoreSettings | { kind: 'toy' };",
+        at: 'StoreSettings | KubernetesSettings;',
+        with: "StoreSettings | KubernetesSettings | { kind: 'toy' };",
       },
       {
         file: 'src/cluster/create-registry.ts',
