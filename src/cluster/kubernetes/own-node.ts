@@ -207,7 +207,7 @@ export class OwnNode implements HeldLease {
     const { names } = this.parts;
     const { annotations } = this.record;
     const wanted = encodeAnnotations(this.lease.attributes, names);
-    const stale = [names.data4, names.data6, names.publicIp4, names.publicIp6].filter(
+    const stale = namesOfFamilies(names).filter(
       (name) => wanted[name] === undefined && annotations[name] !== undefined,
     );
     const other = Object.entries(wanted).filter(([name, text]) => annotations[name] !== text);
@@ -242,7 +242,7 @@ export class OwnNode implements HeldLease {
   private isForeign({ annotations }: NodeRecord): boolean {
     const { names } = this.parts;
     const wanted = encodeAnnotations(this.lease.attributes, names);
-    return [names.data4, names.data6, names.publicIp4, names.publicIp6].some(
+    return namesOfFamilies(names).some(
       (name) =>
         annotations[name] !== undefined &&
         annotations[name] !== wanted[name] &&
@@ -290,6 +290,11 @@ export class OwnNode implements HeldLease {
     this.again?.stop();
     if (!this.isStopped) this.again = this.parts.clock.after(waitMs, () => void this.putBack());
   }
+}
+
+/** What a node has for each of its families. */
+function namesOfFamilies({ data4, data6, publicIp4, publicIp6 }: AnnotationNames): string[] {
+  return [data4, data6, publicIp4, publicIp6];
 }
 
 function textOf({ subnet4, subnet6 }: LeaseSubnets): string {
