@@ -18,7 +18,7 @@ COPY . .
 RUN node native/build.mjs \
  && node native/build.mjs --cni \
  && node node_modules/typescript/bin/tsc -p tsconfig.json \
- && node scripts/stage-program.mjs /staged
+ && node scripts/stage-image.mjs /staged
 
 FROM ${NODE}
 ARG VERSION=0.0.0
@@ -36,12 +36,7 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/local/lib/node_modules /opt/yarn* \
  && rm -f /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
  && mkdir -p /run/weft /run/flannel /var/lib/weft
-COPY --from=build /staged/usr/lib/weft /usr/lib/weft
-RUN ln -s /usr/lib/weft/bin/weft /usr/lib/weft/bin/weftd /usr/local/bin/
-# Where manifests written for flannel's images look: the CNI plugin, what installs its config, Docker's options.
-RUN mkdir -p /opt/bin \
- && ln -s /usr/lib/weft/native/build/cni/flannel /flannel \
- && ln -s /usr/lib/weft/native/build/cni/install-conf /usr/lib/weft/bin/mk-docker-opts.sh /opt/bin/
+COPY --from=build /staged/ /
 ENV NODE_ENV=production
 
 # Root, and on purpose: Kubernetes has no ambient capabilities (KEP-2763), so what is added to a container never reaches another user,

@@ -61,6 +61,16 @@ export const LINKS: readonly [link: string, target: string][] = [
   ['/usr/bin/weft', '../lib/weft/bin/weft'],
 ];
 
+/** Links in the container image: the commands, and what manifests written for flannel's images call, where they look for it. */
+export const IMAGE_LINKS: readonly [link: string, target: string][] = [
+  ['/usr/local/bin/weftd', `${PROGRAM_FOLDER}/bin/weftd`],
+  ['/usr/local/bin/weft', `${PROGRAM_FOLDER}/bin/weft`],
+  ['/flannel', `${PROGRAM_FOLDER}/native/build/cni/flannel`],
+  ['/opt/bin/flanneld', `${PROGRAM_FOLDER}/bin/weftd`],
+  ['/opt/bin/install-conf', `${PROGRAM_FOLDER}/native/build/cni/install-conf`],
+  ['/opt/bin/mk-docker-opts.sh', `${PROGRAM_FOLDER}/bin/mk-docker-opts.sh`],
+];
+
 export function installedFiles(): InstalledFile[] {
   return FILES.map(([from, to, extra]) => ({
     from: path.join(projectRoot(), from),

@@ -7,6 +7,7 @@ import { gzip } from 'node:zlib';
 import { projectRoot } from '../../shared/root.ts';
 import {
   COMPLETIONS,
+  IMAGE_LINKS,
   type InstalledFile,
   type InstalledFolder,
   installedFiles,
@@ -32,10 +33,16 @@ export async function stage(root: string, onWrite: OnWrite): Promise<void> {
 }
 
 /** Writes the program's folder alone. It is replaced as a whole, so that nothing of an older version stays. */
-export async function stageProgram(root: string): Promise<void> {
+async function stageProgram(root: string): Promise<void> {
   await rm(path.join(root, PROGRAM_FOLDER), { recursive: true, force: true });
   for (const folder of await installedFolders()) await copyFolder(root, folder);
   for (const file of programFiles()) await copyFile(root, file);
+}
+
+/** Writes what the container image has besides its base: the program's folder, and links to it. */
+export async function stageImage(root: string): Promise<void> {
+  await stageProgram(root);
+  for (const [link, target] of IMAGE_LINKS) await replaceLink(path.join(root, link), target);
 }
 
 /** The parts of an installed weft that {@link unstage} removes: everything but the operator's settings. */
