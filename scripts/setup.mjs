@@ -1,6 +1,6 @@
 /**
  * One idempotent set-up behind every command: packages, Debian packages, native build (plain, and with sanitizers), dist/; where it is
- * asked for, a real API server of Kubernetes.
+ * asked for, a real API server of Kubernetes, kubectl and helm.
  *   node scripts/setup.mjs [--quiet] [--only=packages,debian,linters,native,sanitized,dist,kubernetes] [--with=kubernetes]
  * Says what it does while it does it, and nothing when all is there.
  */
@@ -44,6 +44,7 @@ const COMMANDS = {
   chromium: ['chromium'],
   promtool: ['prometheus'],
   '/usr/lib/cni/bridge': ['containernetworking-plugins'],
+  unzip: ['unzip'],
 };
 
 function wordsOf(flag) {
@@ -161,7 +162,8 @@ function dist() {
 function kubernetes() {
   if (process.getuid() !== 0) return;
   const stdio = ['ignore', 'ignore', 2];
-  spawnSync(process.execPath, ['lab/kubernetes/build.mjs'], { cwd: root, stdio });
+  for (const script of ['build.mjs', 'tools.mjs'])
+    spawnSync(process.execPath, [path.join('lab/kubernetes', script)], { cwd: root, stdio });
 }
 
 const usual = { packages, debian, linters, native, sanitized, dist };
