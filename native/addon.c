@@ -528,6 +528,7 @@ static const struct {
     {"openTun", addon_open_tun},
     {"openUdp", addon_open_udp},
     {"openIcmp", addon_open_icmp},
+    {"setInet", addon_set_inet},
     {"openWake", addon_open_wake},
     {"wake", addon_wake},
     {"close", addon_close},

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "icmp.h"
+#include "inet.h"
 #include "sys.h"
 #include "tun.h"
 #include "tunnel.h"
@@ -73,6 +74,19 @@ napi_value addon_persist_tun(napi_env env, napi_callback_info info) {
   if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_bool(env, values[1], "on", &on)) return NULL;
   int error = tun_persist(fd, on);
   return error < 0 ? throw_system(env, "persistTun", error) : NULL;
+}
+
+napi_value addon_set_inet(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char name[DEVICE_NAME_BYTES];
+  int setting, value;
+  if (!read_text(env, values[0], "name", name, sizeof name) ||
+      !read_int(env, values[1], "setting", 1, UINT16_MAX, &setting) ||
+      !read_int(env, values[2], "value", 0, INT32_MAX, &value)) {
+    return NULL;
+  }
+  return make_int(env, inet_set(name, setting, (uint32_t)value));
 }
 
 /* ---- the helper TAP ---- */

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { formatAddress, type Words } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
+import { type SettingsAddon, setIpv4 } from './device-settings.ts';
 import { type Exec, exec } from './exec.ts';
 import { ADDRESSED_LINK, type AddressedLink, ipJson } from './ip-json.ts';
 
@@ -15,6 +16,7 @@ export interface DeviceSetup {
   queuePackets: number;
 }
 
+const ROOT = '/proc/sys/net';
 const QUEUE_PACKETS_MIN = 1_000;
 const QUEUE_PACKETS_MAX = 4_000;
 const PACKET_BYTES_MAX = 65_536;
@@ -32,13 +34,17 @@ export function queuePackets(queues: number, memoryBytes = totalmem()): number {
  * their way, and the kernel drops some while it changes a queue. Returns warnings for what a restricted host refused and forwarding
  * does not need.
  */
-export async function configureDevice(setup: DeviceSetup, run: Exec = exec): Promise<string[]> {
-  const { name } = setup;
-  const warnings = await setSysctls(setup);
+export async function configureDevice(
+  setup: DeviceSetup,
+  addon: SettingsAddon,
+  run: Exec = exec,
+): Promise<string[]> {
+  const { name, family } = setup;
+  const problem = family === 4 ? await refuseOwnSources(name, addon) : await refuseRouters(name);
   const [link] = await ipJson(ADDRESSED_LINK, ['-d', 'addr', 'show', 'dev', name], run);
   const commands = link ? changesFor(setup, link) : [];
   if (commands.length > 0) await run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
-  return warnings;
+  return problem === '' ? [] : [problem];
 }
 
 function changesFor(setup: DeviceSetup, link: AddressedLink): string[] {
@@ -61,24 +67,38 @@ function changesFor(setup: DeviceSetup, link: AddressedLink): string[] {
   ];
 }
 
-async function setSysctls({ name, family }: DeviceSetup): Promise<string[]> {
-  const [file, value, purpose] =
-    family === 4
-      ? [
-          `ipv4/conf/${name}/accept_local`,
-          '0',
-          'the kernel takes packets from the overlay that claim to come from this host; only weftd drops them',
-        ]
-      : [`ipv6/conf/${name}/accept_ra`, '0', 'router advertisements are not expected here'];
-  const path = `/proc/sys/net/${file}`;
-  const present = await readFile(path, 'utf8').catch(() => '');
-  if (present.trim() === value) return [];
+/** What comes in must not claim to be from this host. '' or what is wrong. */
+async function refuseOwnSources(device: string, addon: SettingsAddon): Promise<string> {
+  if ((await read(`ipv4/conf/${device}/accept_local`)) === '0') return '';
   try {
-    await writeFile(path, value);
-    return [];
+    setIpv4(addon, device, 'accept_local', 0);
+    return '';
   } catch (error) {
-    return [`${file}=${value} not set (${messageOf(error)}): ${purpose}`];
+    return `${messageOf(error)}: the kernel takes packets from the overlay that claim to come from this host, only weftd drops them; set net.ipv4.conf.default.accept_local=0 on the host, where devices have it from, and restart weftd`;
   }
+}
+
+/**
+ * Router advertisements are not expected here. A device that forwards heeds none, and in a container, where the setting can't be written,
+ * the host's switch for all devices is what makes it forward. '' or what is wrong.
+ */
+async function refuseRouters(device: string): Promise<string> {
+  const conf = `ipv6/conf/${device}`;
+  const [accepts, forwards] = [await read(`${conf}/accept_ra`), await read(`${conf}/forwarding`)];
+  if (accepts === '0' || (accepts === '1' && forwards === '1')) return '';
+  try {
+    await writeFile(`${ROOT}/${conf}/accept_ra`, '0');
+    return '';
+  } catch (error) {
+    return `net.${conf.replaceAll('/', '.')}.accept_ra=0 not set (${messageOf(error)}); set net.ipv6.conf.all.forwarding=1 on the host, which pods need anyway`;
+  }
+}
+
+function read(file: string): Promise<string> {
+  return readFile(`${ROOT}/${file}`, 'utf8').then(
+    (text) => text.trim(),
+    () => '',
+  );
 }
 
 /** Gives a device that somebody renamed its name back. It is down then, and {@link configureDevice} sets it up. */

@@ -230,10 +230,10 @@ export class TunnelBackend implements Backend {
   }
 
   private async setUpDevices(): Promise<void> {
-    const { log } = this.context;
+    const { addon, log } = this.context;
     for (const family of this.families) {
       const setup = this.setUpOf(family);
-      for (const warning of await configureDevice(setup)) log.warn(warning);
+      for (const warning of await configureDevice(setup, addon)) log.warn(warning);
       const subnet = formatPrefix(this.ownSubnet(family));
       log.info({ mtu: setup.mtu, subnet }, `device ${setup.name} is up`);
     }
@@ -336,7 +336,7 @@ export class TunnelBackend implements Backend {
         return `device ${setup.name} was gone: made anew`;
       }
       if (state === 'missing') await renameDevice(name, setup.name);
-      await configureDevice(setup);
+      await configureDevice(setup, this.context.addon);
       const what = state === 'missing' ? `renamed to ${name}` : 'changed';
       done.push(`device ${setup.name} was ${what}: set up again`);
     }

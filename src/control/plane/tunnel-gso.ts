@@ -5,6 +5,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type { Peer } from '../../cluster/peers.ts';
+import { setIpv4 } from '../../host/device-settings.ts';
 import { deviceIdentity, egressOf, hasTunnelOffload } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
 import { probeTunnel } from '../../host/tunnel-probe.ts';
@@ -77,7 +78,7 @@ export class TunnelGso implements Shortcut {
     const fds: number[] = [];
     try {
       for (let i = 0; i < workers; i++) fds.push(addon.openTap(device));
-      await setUp(device);
+      await setUp(addon, device);
       const { mac } = await deviceIdentity(device);
       const parsed = parseMac(mac);
       if (!parsed) throw new Error(`${device} has no MAC`);
@@ -220,16 +221,12 @@ function uniqueAddresses(peers: readonly Peer[]): Words[] {
 }
 
 /** Up, without addresses of its own; packets with this node's own source address may come in and be forwarded. */
-async function setUp(device: string): Promise<void> {
+async function setUp(addon: Addon, device: string): Promise<void> {
   await exec('ip', ['link', 'set', 'dev', device, 'addrgenmode', 'none']).catch(() => undefined); // no IPv6 in this kernel
-  const ipv4 = `/proc/sys/net/ipv4/conf/${device}`;
-  for (const [name, value] of [
-    ['accept_local', '1'],
-    ['rp_filter', '0'],
-    ['forwarding', '1'],
-  ] as const) {
-    await writeFile(`${ipv4}/${name}`, value);
-  }
-  await writeFile(`/proc/sys/net/ipv6/conf/${device}/forwarding`, '1').catch(() => undefined); // likewise
+  setIpv4(addon, device, 'accept_local', 1);
+  setIpv4(addon, device, 'rp_filter', 0);
+  setIpv4(addon, device, 'forwarding', 1);
+  // No IPv6 in this kernel, or a container: there the device has the host's setting.
+  await writeFile(`/proc/sys/net/ipv6/conf/${device}/forwarding`, '1').catch(() => undefined);
   await exec('ip', ['link', 'set', 'dev', device, 'up']);
 }

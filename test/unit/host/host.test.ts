@@ -287,7 +287,8 @@ test('a device that is right is not touched; of another only what is wrong is ch
       return args[0] === '-j' ? JSON.stringify([link('nosuch.1', present)]) : '';
     };
     const setup = { name: 'nosuch.1', family: 4, mtu: 1450, queuePackets: 4000 } as const;
-    await configureDevice({ ...setup, address: parseAddress('10.244.7.0') as Words }, run);
+    const addon = { setInet: () => -1 };
+    await configureDevice({ ...setup, address: parseAddress('10.244.7.0') as Words }, addon, run);
     return batch;
   };
   const right = {
