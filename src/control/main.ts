@@ -2,6 +2,7 @@
 import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
 import { remembering } from '../cluster/remember/remembering-registry.ts';
+import { makeTunNode, TUN_NODE } from '../host/tun-node.ts';
 import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
 import { helpText, type Parsed, parseFlags } from '../options/flags.ts';
@@ -50,6 +51,8 @@ export async function main(words: readonly string[]): Promise<number> {
 async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<NodeJS.Signals> {
   const addon = loadAddon();
   const host = hardenedOnce(thisHost);
+  // Before it is given up to write there.
+  if (await makeTunNode()) log.info(`made ${TUN_NODE} in this container's own /dev`);
   for (;;) {
     const fds = FdStore.fromEnvironment(addon, process.env);
     const daemon = await createDaemon(parsed, settings, log, { addon, fds, host });

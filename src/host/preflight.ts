@@ -4,6 +4,7 @@ import { EXIT, WeftError } from '../shared/errors.ts';
 import { type Exec, exec } from './exec.ts';
 import { ipJson, LINK, type Link } from './ip-json.ts';
 import { besideFlannel, findFlanneld } from './other-flannel.ts';
+import { TUN_NODE } from './tun-node.ts';
 
 const CAP_NET_ADMIN = 12n;
 
@@ -19,22 +20,24 @@ export async function checkPermission(): Promise<void> {
   );
 }
 
+const TUN_ADVICE: Readonly<Record<string, string>> = {
+  ENOENT:
+    'load the module (modprobe tun); in a container pass the device in: --device /dev/net/tun, or in a pod a hostPath volume of type CharDevice',
+  EPERM:
+    'the container runtime forbids the device, as runc 1.2.0 to 1.2.3 do in pods: update it, or pass the device in (--device /dev/net/tun), or make the container privileged',
+};
+
 /** Throws WeftError ERR_NO_TUN. */
 export async function checkTun(): Promise<void> {
-  await access('/dev/net/tun', constants.R_OK | constants.W_OK).catch(
-    (error: NodeJS.ErrnoException) => {
-      const advice =
-        error.code === 'ENOENT'
-          ? 'load the module (modprobe tun) or, in a container, pass the device in (--device /dev/net/tun)'
-          : 'give this user read and write access to it';
-      throw new WeftError(
-        'ERR_NO_TUN',
-        EXIT.os,
-        `/dev/net/tun can't be used (${error.code}): ${advice}`,
-        error,
-      );
-    },
-  );
+  await access(TUN_NODE, constants.R_OK | constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+    const advice = TUN_ADVICE[error.code ?? ''] ?? 'give this user read and write access to it';
+    throw new WeftError(
+      'ERR_NO_TUN',
+      EXIT.os,
+      `${TUN_NODE} can't be used (${error.code}): ${advice}`,
+      error,
+    );
+  });
 }
 
 /** Kind of a kernel vxlan device, as `ip -d link` names it: what stock flannel makes. */

@@ -25,6 +25,12 @@ import { until } from '../support/until.ts';
 const { after, before, describe, it } = needs('root');
 
 const NAME = 'localhost/weft:test';
+/** As the image's settings have it for whatever a runtime starts. */
+const WITH_PATH = [
+  '/usr/bin/env',
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+];
+const DEVICE = 'flannel.1';
 
 describe('container image', () => {
   let scope: LabScope;
@@ -111,6 +117,8 @@ describe('container image', () => {
     const copy = ['/tmp/cni/conf.json', '/tmp/cni/net.d/10-flannel.conflist'];
     assert.equal((await inside('/opt/bin/install-conf', ...copy)).code, 0);
     assert.ok(inImage('tmp/cni/net.d/10-flannel.conflist'));
+    const daemon = await inside(...WITH_PATH, '/opt/bin/flanneld', '--version');
+    assert.equal(daemon.code, 0, daemon.stderr);
     const early = await inside('/opt/bin/mk-docker-opts.sh', '-f', '/nonexistent/subnet.env');
     assert.match(early.stderr, /start weftd first/);
   });
@@ -133,6 +141,8 @@ describe('container image', () => {
       });
       scope.cleanup.defer('follower', () => kernel.stopFollowing());
       await kernel.start();
+      // What a host may have for new devices, so that weftd has something to set right.
+      await spaces[0].exec('sysctl', ['-qw', 'net.ipv4.conf.default.accept_local=1']);
       container = Container.start({
         namespace: spaces[0],
         root,
@@ -177,22 +187,62 @@ describe('container image', () => {
       assert.match(stdout, /MASQUERADE/);
     });
 
-    it('weft inside the image sees a healthy daemon', async () => {
+    const status = async () => {
       const weft = ['/usr/local/bin/node', '/usr/lib/weft/bin/weft', 'status', '--json'];
-      const { stdout } = await run('nsenter', [
-        '-t',
-        `${container.pid}`,
-        '-m',
-        '-p',
-        '-r',
-        ...weft,
-      ]);
-      assert.equal(JSON.parse(stdout).healthy, true);
+      const into = ['-t', `${container.pid}`, '-m', '-p', '-r'];
+      return JSON.parse((await run('nsenter', [...into, ...weft])).stdout);
+    };
+
+    it('weft inside the image sees a healthy daemon', async () => {
+      assert.equal((await status()).healthy, true);
+    });
+
+    it('sets up its devices although /proc/sys is read-only; super-packets leave whole', async () => {
+      const setting = async (device: string, name: string): Promise<string> =>
+        (await spaces[0].exec('sysctl', ['-n', `net/ipv4/conf/${device}/${name}`])).stdout.trim();
+      assert.equal(await setting('default', 'accept_local'), '1');
+      assert.equal(await setting(DEVICE, 'accept_local'), '0');
+      assert.doesNotMatch(container.process.lastLines(1_000), /not set|EROFS/);
+      await until('a device that takes super-packets', async () => {
+        const { tunnelGso } = await status();
+        return tunnelGso?.egress.some(({ usable }: { usable: boolean }) => usable) === true;
+      });
+      assert.equal(await setting('weft.1', 'accept_local'), '1');
     });
 
     it('SIGTERM ends it in order', async () => {
       assert.equal(await container.stop('SIGTERM'), 'exit code 0', container.process.lastLines());
       assert.ok(existsSync(file('flannel/subnet.env')));
+    });
+
+    it("in the place of flannel's image: its path, its rights, and the device that its manifest lacks", async () => {
+      container = Container.start({
+        manifest: 'flannel',
+        namespace: spaces[0],
+        root,
+        command: [...WITH_PATH, '/opt/bin/flanneld', '--store=file:/srv/weft', '--iface=eth0'],
+        shared: { [file('store')]: '/srv/weft', [file('flannel')]: '/run/flannel' },
+      });
+      const answers = async () => {
+        assert.equal(container.process.exit, undefined, container.process.lastLines(30));
+        return (await ping(...pods, { count: 1, waitMs: 500 })).received === 1;
+      };
+      await until('the pods reach each other', answers, 30_000);
+      assert.equal((await ping(pods[1], pods[0], { count: 20, intervalMs: 10 })).lossPct, 0);
+      assert.match(container.process.lastLines(1_000), /made \/dev\/net\/tun in this container/);
+      assert.equal(await container.stop('SIGTERM'), 'exit code 0', container.process.lastLines());
+    });
+
+    it('without the device and the right to make it: says what to add', async () => {
+      container = Container.start({
+        manifest: 'bare',
+        namespace: spaces[0],
+        root,
+        command: [...(config.Entrypoint ?? []), '--store=file:/srv/weft', '--iface=eth0'],
+        shared: { [file('store')]: '/srv/weft' },
+      });
+      await container.process.waitForEnd(30_000);
+      assert.match(container.process.lastLines(), /net\/tun can't be used \(ENOENT\).*CharDevice/);
     });
   });
 });
