@@ -17,6 +17,9 @@ export interface DeviceSetup {
 }
 
 const ROOT = '/proc/sys/net';
+const ACCEPT_LOCAL_ADVICE =
+  'set net.ipv4.conf.default.accept_local=0 on the host, where devices have it from, and restart weftd';
+const FORWARDING_ADVICE = 'set net.ipv6.conf.all.forwarding=1 on the host, which pods need anyway';
 const QUEUE_PACKETS_MIN = 1_000;
 const QUEUE_PACKETS_MAX = 4_000;
 const PACKET_BYTES_MAX = 65_536;
@@ -74,7 +77,8 @@ async function refuseOwnSources(device: string, addon: SettingsAddon): Promise<s
     setIpv4(addon, device, 'accept_local', 0);
     return '';
   } catch (error) {
-    return `${messageOf(error)}: the kernel takes packets from the overlay that claim to come from this host, only weftd drops them; set net.ipv4.conf.default.accept_local=0 on the host, where devices have it from, and restart weftd`;
+    const risk = 'the kernel takes packets from the overlay that claim to come from this host';
+    return `${messageOf(error)}: ${risk}, only weftd drops them; ${ACCEPT_LOCAL_ADVICE}`;
   }
 }
 
@@ -90,7 +94,8 @@ async function refuseRouters(device: string): Promise<string> {
     await writeFile(`${ROOT}/${conf}/accept_ra`, '0');
     return '';
   } catch (error) {
-    return `net.${conf.replaceAll('/', '.')}.accept_ra=0 not set (${messageOf(error)}); set net.ipv6.conf.all.forwarding=1 on the host, which pods need anyway`;
+    const setting = `net.${conf.replaceAll('/', '.')}.accept_ra=0`;
+    return `${setting} not set (${messageOf(error)}); ${FORWARDING_ADVICE}`;
   }
 }
 

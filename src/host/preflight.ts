@@ -20,11 +20,11 @@ export async function checkPermission(): Promise<void> {
   );
 }
 
+const PASS_IN =
+  'pass the device in (--device /dev/net/tun, in a pod a hostPath volume of type CharDevice)';
 const TUN_ADVICE: Readonly<Record<string, string>> = {
-  ENOENT:
-    'load the module (modprobe tun); in a container pass the device in: --device /dev/net/tun, or in a pod a hostPath volume of type CharDevice',
-  EPERM:
-    'the container runtime forbids the device, as runc 1.2.0 to 1.2.3 do in pods: update it, or pass the device in (--device /dev/net/tun), or make the container privileged',
+  ENOENT: `load the module (modprobe tun); in a container ${PASS_IN}`,
+  EPERM: `the container runtime forbids it, as runc 1.2.0 to 1.2.3 do in pods: update it, ${PASS_IN}, or make the container privileged`,
 };
 
 /** Throws WeftError ERR_NO_TUN. */

@@ -16,7 +16,7 @@ export function judgeTun(code: string | undefined): Finding {
   if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENXIO')
     return fail(
       `/dev/net/tun is not there (${code})`,
-      'modprobe tun; in a container: --device /dev/net/tun, in a pod a hostPath volume of type CharDevice',
+      'modprobe tun; in a container: --device /dev/net/tun, in a pod a hostPath volume',
     );
   return fail(
     `/dev/net/tun can't be opened (${code})`,
