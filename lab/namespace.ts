@@ -48,6 +48,16 @@ export class LabScope {
     return namespace;
   }
 
+  /** Gives the network namespace of a running process a name of this lab. */
+  async attach(name: string, pid: number): Promise<Namespace> {
+    const full = `${this.prefix}-${name}`;
+    this.cleanup.defer(`namespace ${full}`, () =>
+      run('ip', ['netns', 'delete', full], { allowFailure: true }),
+    );
+    await run('ip', ['netns', 'attach', full, String(pid)]);
+    return new Namespace(full, this.cleanup);
+  }
+
   /** Takes everything down; returns what could not be undone. */
   close(): Promise<string[]> {
     return this.cleanup.close();

@@ -7,6 +7,11 @@ import { addressInSubnet, type LabNode, withLength } from './node.ts';
 /** Device at the node's end; in the pod it is eth0. */
 export const POD_DEVICE = 'pod0';
 
+export interface PodAddresses {
+  address4?: string;
+  address6?: string;
+}
+
 /** One pod. The gateway is the first usable address of the node's subnet, the pod has the second. */
 export class Pod {
   /** "p1" */
@@ -16,19 +21,32 @@ export class Pod {
   readonly address4: string | undefined;
   readonly address6: string | undefined;
 
-  private constructor(name: string, node: LabNode, namespace: Namespace) {
+  private constructor(
+    name: string,
+    node: LabNode,
+    namespace: Namespace,
+    { address4, address6 }: PodAddresses,
+  ) {
     this.name = name;
     this.node = node;
     this.namespace = namespace;
-    const { subnet4, subnet6 } = node.network;
-    this.address4 = subnet4 && addressInSubnet(subnet4, 2);
-    this.address6 = subnet6 && addressInSubnet(subnet6, 2);
+    this.address4 = address4;
+    this.address6 = address6;
+  }
+
+  /** A pod that somebody else made. */
+  static attach(name: string, node: LabNode, namespace: Namespace, addresses: PodAddresses): Pod {
+    return new Pod(name, node, namespace, addresses);
   }
 
   /** Makes the pod behind a started node and turns on forwarding there (rp_filter stays as the kernel has it). */
   static async create(scope: LabScope, name: string, node: LabNode): Promise<Pod> {
     const namespace = await scope.namespace(name);
-    const pod = new Pod(name, node, namespace);
+    const { subnet4, subnet6 } = node.network;
+    const pod = new Pod(name, node, namespace, {
+      ...(subnet4 && { address4: addressInSubnet(subnet4, 2) }),
+      ...(subnet6 && { address6: addressInSubnet(subnet6, 2) }),
+    });
     await node.namespace.sysctl({ 'net/ipv4/ip_forward': 1, 'net/ipv6/conf/all/forwarding': 1 });
     await addVeth(node.namespace, POD_DEVICE, namespace, 'eth0');
     const ends: [Namespace, string][] = [

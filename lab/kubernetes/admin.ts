@@ -15,6 +15,7 @@ const COLLECTIONS: Readonly<Record<string, { group: string; name: string; isName
     ServiceAccount: { group: 'api/v1', name: 'serviceaccounts', isNamespaced: true },
     ConfigMap: { group: 'api/v1', name: 'configmaps', isNamespaced: true },
     Pod: { group: 'api/v1', name: 'pods', isNamespaced: true },
+    Service: { group: 'api/v1', name: 'services', isNamespaced: true },
     DaemonSet: { group: 'apis/apps/v1', name: 'daemonsets', isNamespaced: true },
     ClusterRole: { group: 'apis/rbac.authorization.k8s.io/v1', name: 'clusterroles' },
     ClusterRoleBinding: { group: 'apis/rbac.authorization.k8s.io/v1', name: 'clusterrolebindings' },

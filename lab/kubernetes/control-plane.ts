@@ -37,6 +37,8 @@ export class ControlPlane {
   /** "https://127.0.0.1:6443" */
   readonly url: string;
   readonly authority: Authority;
+  /** signs the tokens of ServiceAccounts */
+  readonly serviceAccountKeyFile: string;
   private readonly options: ControlPlaneOptions;
   private readonly command: readonly [program: string, ...flags: string[]];
   private process: LabProcess | undefined;
@@ -45,6 +47,7 @@ export class ControlPlane {
     options: ControlPlaneOptions,
     etcd: EtcdServer,
     authority: Authority,
+    accounts: Certificate,
     url: string,
     admin: KubernetesAdmin,
     command: readonly [program: string, ...flags: string[]],
@@ -52,6 +55,7 @@ export class ControlPlane {
     this.options = options;
     this.etcd = etcd;
     this.authority = authority;
+    this.serviceAccountKeyFile = accounts.keyFile;
     this.url = url;
     this.admin = admin;
     this.command = command;
@@ -75,13 +79,15 @@ export class ControlPlane {
     });
     const admin = await authority.issue('admin', address, { organization: 'system:masters' });
     const kubeconfig = writeKubeconfig(folder, 'admin', url, authority, { certificate: admin });
+    const accounts = await authority.issue('service-accounts');
     const plane = new ControlPlane(
       options,
       etcd,
       authority,
+      accounts,
       url,
       new KubernetesAdmin(kubeconfig, network?.namespace),
-      [program, ...(await serverFlags(address, port!, etcd, authority)), ...flags],
+      [program, ...(await serverFlags(address, port!, etcd, authority, accounts)), ...flags],
     );
     await plane.begin();
     return plane;
@@ -206,6 +212,7 @@ async function serverFlags(
   port: number,
   etcd: EtcdServer,
   authority: Authority,
+  accounts: Certificate,
 ): Promise<string[]> {
   const more = {
     alternatives: ['DNS:localhost', 'DNS:kubernetes.default.svc', `IP:${SERVICE_ADDRESS}`],
@@ -213,7 +220,6 @@ async function serverFlags(
   const own = await authority.issue('kube-apiserver', address, more);
   const organization = 'system:masters';
   const kubelet = await authority.issue('kube-apiserver-kubelet-client', address, { organization });
-  const accounts = await authority.issue('service-accounts');
   return [
     `--etcd-servers=${etcd.endpoint}`,
     `--bind-address=${address}`,

@@ -2,7 +2,6 @@
  * How the components of Kubernetes are made from Debian's source package, with Debian's Go: the last Debian source that is whole. Nothing
  * is installed on the machine. A change of this file makes everybody build anew.
  */
-import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -14,6 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import { aptIn, run, unpackPackages } from './apt.mjs';
+import { fetchRuntime, RUNTIME } from './runtime.mjs';
 
 export const VERSION = '1.20.2';
 export const COMPONENTS = [
@@ -22,9 +23,8 @@ export const COMPONENTS = [
   'kubelet',
   'kube-scheduler',
   'kube-proxy',
+  RUNTIME,
 ];
-/** The newest suite whose source package has more in it than kubectl. */
-const SUITE = 'bookworm';
 const REFLECT = 'github.com/modern-go/reflect2';
 const PACKAGES = ['golang-1.19-go', 'golang-1.19-src', 'golang-github-modern-go-reflect2-dev'];
 /** Neither cloud providers nor Docker: nobody here asks for them, and they are a third of the code. */
@@ -37,10 +37,13 @@ const TAGS = 'providerless dockerless';
 export function build(components, work, out, say) {
   mkdirSync(work, { recursive: true });
   mkdirSync(out, { recursive: true });
+  if (components.includes(RUNTIME)) fetchRuntime(work, out, say);
+  const compiled = components.filter((name) => name !== RUNTIME);
+  if (compiled.length === 0) return;
   once(work, 'sources', () => fetchSources(work, say));
   const go = goIn(work);
   once(work, 'openapi', () => generateOpenApi(work, go, say));
-  for (const name of components) {
+  for (const name of compiled) {
     say(`compiling ${name} (minutes, once for each user)`);
     const draft = path.join(work, name);
     const flags = ['-trimpath', '-tags', TAGS, '-ldflags', linkerFlags()];
@@ -69,14 +72,12 @@ function fetchSources(work, say) {
   mkdirSync(downloads, { recursive: true });
   say('downloading the source and Go (116 MB)');
   const apt = aptIn(work, downloads);
-  apt(['update'], `no list of ${SUITE} can be had from where this machine's apt gets its own`);
-  apt(['download', ...PACKAGES], 'no Go compiler');
+  unpackPackages(apt, PACKAGES, downloads, root);
   apt(['source', '--download-only', 'kubernetes'], 'no source package "kubernetes"');
   say('unpacking');
-  const files = readdirSync(downloads);
-  for (const file of files.filter((name) => name.endsWith('.deb')))
-    run('dpkg', ['-x', path.join(downloads, file), root]);
-  const archive = files.find((name) => /^kubernetes_.*\.orig\.tar\.gz$/.test(name));
+  const archive = readdirSync(downloads).find((name) =>
+    /^kubernetes_.*\.orig\.tar\.gz$/.test(name),
+  );
   const source = sourceFolder(work);
   mkdirSync(source, { recursive: true });
   const from = ['--extract', '--gzip', '--file', path.join(downloads, archive)];
@@ -89,58 +90,6 @@ function replaceReflect(root, source) {
   const copy = path.join(source, 'vendor', REFLECT);
   rmSync(copy, { recursive: true });
   cpSync(path.join(root, 'usr/share/gocode/src', REFLECT), copy, { recursive: true });
-}
-
-/** apt with lists and sources of its own; servers, proxies, keys and passwords are the machine's. */
-function aptIn(work, downloads) {
-  const folder = path.join(work, 'apt');
-  for (const each of ['lists/partial', 'cache/archives/partial'])
-    mkdirSync(path.join(folder, each), { recursive: true });
-  const sources = path.join(folder, 'sources.list');
-  writeFileSync(sources, sourcesList());
-  const settings = [
-    `Dir::Etc::sourcelist=${sources}`,
-    'Dir::Etc::sourceparts=/dev/null',
-    `Dir::State::lists=${path.join(folder, 'lists')}`,
-    `Dir::Cache=${path.join(folder, 'cache')}`,
-    'APT::Sandbox::User=root',
-    'Acquire::Languages=none',
-    'Acquire::Retries=3',
-  ];
-  return (words, failure) => {
-    try {
-      run('apt-get', ['-qq', ...settings.flatMap((each) => ['-o', each]), ...words], {
-        cwd: downloads,
-      });
-    } catch (error) {
-      throw new Error(
-        `${failure}: Kubernetes ${VERSION} is built from Debian ${SUITE}'s source package; ${error.message}`,
-      );
-    }
-  };
-}
-
-/** Packages and sources of the suite, from where this machine gets its Debian. */
-function sourcesList() {
-  const format = '$(CREATED_BY) $(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)';
-  const lines = run('apt-get', ['indextargets', '--format', format]).split('\n');
-  const debian = lines
-    .map((line) => line.split(' '))
-    .filter(
-      ([by, origin, component]) => by === 'Packages' && origin === 'Debian' && component === 'main',
-    )
-    .map(([, , , codename, uri]) => ({ codename, uri }));
-  // Updates and security have places of their own, where there is no such source.
-  const main =
-    debian.find(({ codename }) => codename === SUITE) ??
-    debian.find(({ codename }) => !codename.includes('-'));
-  if (!main)
-    throw new Error(
-      `apt has no list of a Debian: Kubernetes ${VERSION} is built from Debian ${SUITE}'s source package; on Debian, run apt-get update`,
-    );
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  const signed = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
-  return ['deb', 'deb-src'].map((type) => `${type} ${signed}${main.uri} ${SUITE} main\n`).join('');
 }
 
 /** Runs the unpacked Go in the unpacked source; `cwd` is the source. */
@@ -207,25 +156,4 @@ function linkerFlags() {
     ),
   );
   return ['-s', '-w', ...settings].join(' ');
-}
-
-/** What the command printed; throws with its last words. */
-function run(command, words, options = {}) {
-  try {
-    const stdio = ['ignore', 'pipe', 'pipe'];
-    return execFileSync(command, words, {
-      stdio,
-      maxBuffer: 64 << 20,
-      encoding: 'utf8',
-      ...options,
-    });
-  } catch (error) {
-    if (error.code === 'ENOENT') throw new Error(`missing command: ${command}`);
-    const said = String(error.stderr ?? '')
-      .trim()
-      .split('\n')
-      .slice(-5)
-      .join('\n  ');
-    throw new Error(`${path.basename(command)} ${words[0]}: ${said || error.message}`);
-  }
 }
