@@ -1,11 +1,10 @@
 /** The API server as its administrator uses it, in whatever network it is. */
-import { readFileSync } from 'node:fs';
-import { parseAllDocuments } from 'yaml';
 import { KubernetesClient } from '../../src/cluster/kubernetes/client.ts';
 import { readKubeconfig } from '../../src/cluster/kubernetes/kubeconfig.ts';
 import type { KubernetesObject, NodeObject } from '../../src/cluster/kubernetes/object.ts';
 import type { Namespace } from '../namespace.ts';
 import { labProgram } from '../root.ts';
+import { readManifest } from './manifest.ts';
 
 /** Collections by kind; those of a namespace stand in "namespaces/NAME/". */
 const COLLECTIONS: Readonly<Record<string, { group: string; name: string; isNamespaced?: true }>> =
@@ -53,12 +52,10 @@ export class KubernetesAdmin {
       : this.client.call(method, path, { body });
   }
 
-  /** Makes the objects of a manifest, in their order. */
-  async create(manifestFile: string): Promise<void> {
-    for (const document of parseAllDocuments(readFileSync(manifestFile, 'utf8'))) {
-      const object = document.toJS() as KubernetesObject;
-      await this.call('POST', collectionOf(object), object);
-    }
+  /** Makes objects, in their order; a string is the file of a manifest. */
+  async create(manifest: string | readonly KubernetesObject[]): Promise<void> {
+    const objects = typeof manifest === 'string' ? readManifest(manifest) : manifest;
+    for (const object of objects) await this.call('POST', collectionOf(object), object);
   }
 
   async addNode(name: string, wish: NodeWish = {}): Promise<NodeObject> {

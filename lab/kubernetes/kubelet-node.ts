@@ -1,7 +1,7 @@
 /** A node of a cluster: a machine of its own with containerd, kubelet and kube-proxy; what runs on it says the API server. */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UnderlayAddress } from '../fabric.ts';
+import { STORE_INDEX, type UnderlayAddress, underlayAddress } from '../fabric.ts';
 import type { LabScope, Namespace } from '../namespace.ts';
 import type { LabNode, NodeNetwork } from '../node.ts';
 import { parseSubnetFile } from '../weft-node.ts';
@@ -77,6 +77,9 @@ export class KubeletNode implements LabNode {
   async start(): Promise<void> {
     const { scope, images } = this.options;
     await this.namespace.sysctl({ 'net/ipv4/ip_forward': 1 });
+    // What goes to a Service's address is routed before kube-proxy's rules turn it elsewhere.
+    const gateway = underlayAddress(STORE_INDEX).address4;
+    await this.namespace.ip('route', 'add', 'default', 'via', gateway);
     this.machine = await MachineSpace.create(scope, this.namespace, join(this.folder, 'machine'));
     this.installPlugins();
     this.runtime = new Containerd(this.machine, join(this.folder, 'containerd'));

@@ -1,4 +1,4 @@
-/** What makes a network namespace a machine of its own for a kubelet: its own /etc, /opt, /var/lib and /run, everything else shared. */
+/** What makes a network namespace a machine of its own for a kubelet: its own /etc, /opt, /var/lib, /var/log and /run, all else shared. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { LabProcess, type ProcessOptions } from '../process.ts';
 /** Overlays, so that nothing is written on this machine. $1 is the folder of their upper layers. */
 const SET_UP = `
 set -e
-for name in etc opt var/lib; do
+for name in etc opt var/lib var/log; do
   mkdir -p "$1/upper/$name" "$1/work/$name"
   mount -t overlay -o "lowerdir=/$name,upperdir=$1/upper/$name,workdir=$1/work/$name" overlay "/$name"
 done
