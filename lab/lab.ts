@@ -127,35 +127,12 @@ export class Lab {
 
   /** All ordered pairs of different pods. */
   pairs(): { from: Pod; to: Pod }[] {
-    return this.pods.flatMap((from) =>
-      this.pods.filter((to) => to !== from).map((to) => ({ from, to })),
-    );
+    return pairsOf(this.pods);
   }
 
   /** Waits until every pod has an answer from every other, in every family. */
   async waitForPeers(timeoutMs = 60_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    const waits = this.pods.map((from) => this.#silentFor(from, deadline));
-    const silent = (await Promise.all(waits)).flat();
-    if (silent.length === 0) return;
-    throw new WeftError(
-      'ERR_LAB_PEERS',
-      EXIT.failure,
-      `no answer in ${timeoutMs} ms: ${silent.join(', ')}${this.#logs()}`,
-    );
-  }
-
-  /** Whom a pod gets no answer from until then. It asks one after the other: a ping for every pair at once is a load of its own. */
-  async #silentFor(from: Pod, deadline: number): Promise<string[]> {
-    const silent: string[] = [];
-    for (const to of this.pods) {
-      if (to === from) continue;
-      for (const family of this.families) {
-        const text = await waitForAnswer(from, to, family, deadline);
-        if (text !== undefined) silent.push(text);
-      }
-    }
-    return silent;
+    await waitForPeers(this.pods, this.families, timeoutMs, () => this.#logs());
   }
 
   /** The board on which leases lie. */
@@ -354,6 +331,47 @@ function check(description: LabDescription): void {
       'a kernel VXLAN node takes part in a vxlan overlay only',
     );
   }
+}
+
+/** All ordered pairs of different pods. */
+export function pairsOf(pods: readonly Pod[]): { from: Pod; to: Pod }[] {
+  return pods.flatMap((from) => pods.filter((to) => to !== from).map((to) => ({ from, to })));
+}
+
+/** Waits until every pod has an answer from every other, in every family; `logs` explains why not. */
+export async function waitForPeers(
+  pods: readonly Pod[],
+  families: readonly (4 | 6)[],
+  timeoutMs: number,
+  logs: () => string = () => '',
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  const waits = pods.map((from) => silentFor(from, pods, families, deadline));
+  const silent = (await Promise.all(waits)).flat();
+  if (silent.length === 0) return;
+  throw new WeftError(
+    'ERR_LAB_PEERS',
+    EXIT.failure,
+    `no answer in ${timeoutMs} ms: ${silent.join(', ')}${logs()}`,
+  );
+}
+
+/** Whom a pod gets no answer from until then. It asks one after the other: a ping for every pair at once is a load of its own. */
+async function silentFor(
+  from: Pod,
+  pods: readonly Pod[],
+  families: readonly (4 | 6)[],
+  deadline: number,
+): Promise<string[]> {
+  const silent: string[] = [];
+  for (const to of pods) {
+    if (to === from) continue;
+    for (const family of families) {
+      const text = await waitForAnswer(from, to, family, deadline);
+      if (text !== undefined) silent.push(text);
+    }
+  }
+  return silent;
 }
 
 async function waitForAnswer(

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { endCgroups } from './cgroup.ts';
 import { run } from './command.ts';
 
 const FOLDER = '/run/weft-lab';
@@ -56,6 +57,7 @@ export async function sweepLeftovers(): Promise<string[]> {
 export async function removeLab(record: LabRecord): Promise<void> {
   const names = await namespacesOf(record.prefix);
   for (const name of names) await endProcessesIn(name);
+  await endCgroups(`${record.prefix}-`);
   for (const name of names) await run('ip', ['netns', 'delete', name], { allowFailure: true });
   if (record.tempDir.startsWith(join(tmpdir(), 'weft-lab-'))) {
     rmSync(record.tempDir, { recursive: true, force: true });

@@ -3,10 +3,11 @@ import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 
 const BACKENDS = ['vxlan', 'udp'] as const;
+const STORES = ['file', 'etcd', 'kubernetes'] as const;
 
 export interface DemoOptions {
   backend: (typeof BACKENDS)[number];
-  store: 'file' | 'etcd';
+  store: (typeof STORES)[number];
   json: boolean;
   keep: boolean;
   help: boolean;
@@ -20,8 +21,12 @@ export const DEMO_HELP = `npm run demo -- [options]
 Three weft nodes and one stock kernel VXLAN node in network namespaces, a pod behind each.
 Every pod pings every pod, TCP throughput is measured per pair, then everything is removed.
 
+--store kubernetes: a real API server, two nodes with kubelet, containerd and kube-proxy, on which deploy/kubernetes/weft.yaml
+runs, and a stock node whose Node was annotated as flanneld does it. Kubernetes is built first, once for each user (minutes).
+
   --backend vxlan|udp  data plane of the overlay; udp is flannel-UDP, without the kernel node (default vxlan)
-  --store file|etcd    where the nodes meet: a folder, or a real etcd in a namespace of its own (default file)
+  --store file|etcd|kubernetes
+                       where the nodes meet: a folder, a real etcd in a namespace of its own, or a real Kubernetes (default file)
   --workers N          forwarding threads of each weftd, 1 to 64
   --json               one JSON object as the last line of the output
   --keep               leave it running and say how to look around
@@ -36,10 +41,12 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
   if (!backend) {
     throw usage(`--backend: ${JSON.stringify(values.backend)} is neither vxlan nor udp`);
   }
-  const store = values.store ?? 'file';
-  if (store !== 'file' && store !== 'etcd') {
-    throw usage(`--store: ${JSON.stringify(store)} is neither file nor etcd`);
+  const store = STORES.find((each) => each === (values.store ?? 'file'));
+  if (!store) {
+    throw usage(`--store: ${JSON.stringify(values.store)} is none of ${STORES.join(', ')}`);
   }
+  if (store === 'kubernetes' && (backend !== 'vxlan' || values.workers !== undefined))
+    throw usage('--store kubernetes: backend and workers are those of deploy/kubernetes/weft.yaml');
   if (values.remove !== undefined && !/^weft-[0-9a-f]{4}$/.test(values.remove)) {
     throw usage(`--remove: ${JSON.stringify(values.remove)} is no name of a lab (weft-1a2b)`);
   }

@@ -2,13 +2,14 @@
 import { formatPrefix } from '../../src/shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { requireCommands, requireRoot } from '../command.ts';
-import { ETCD_PREFIX, Lab } from '../lab.ts';
+import { ETCD_PREFIX, Lab, type OnStep, pairsOf } from '../lab.ts';
 import { KERNEL_BACKEND } from '../lease-file.ts';
 import type { LabNode } from '../node.ts';
 import type { Pod } from '../pod.ts';
 import { Progress } from '../progress.ts';
 import { listRecords, removeLab } from '../record.ts';
 import { ping, tcpThroughput } from '../traffic.ts';
+import { ClusterStage } from './cluster-stage.ts';
 import { DEMO_HELP, type DemoOptions, parseDemoOptions } from './demo-options.ts';
 import {
   failedPairs,
@@ -35,31 +36,48 @@ async function main(args: readonly string[]): Promise<number> {
   return options.remove === undefined ? show(options) : remove(options.remove);
 }
 
+/** Nodes with a pod behind each, whoever started them. */
+type Stage = Lab | ClusterStage;
+
+/** What is shown besides the pairs. */
+interface Extra {
+  /** '' when there is a problem */
+  line: string;
+  /** '' when there is none */
+  problem: string;
+  comparison?: OffloadComparison | undefined;
+}
+
 async function show(options: DemoOptions): Promise<number> {
-  const lab = await buildLab(options);
+  const onStep = (text: string): void => progress.step(text);
+  const { store } = options;
+  const stage: Stage =
+    store === 'kubernetes'
+      ? await ClusterStage.build(onStep)
+      : await buildLab({ ...options, store }, onStep);
   try {
-    const pairs = await measurePairs(lab);
-    const comparison = await compareOffloads(lab, options);
+    const pairs = await measurePairs(stage);
+    const extra =
+      stage instanceof Lab ? await compareOffloads(stage, options) : await stage.askService();
     progress.clear();
-    const problem = typeof comparison === 'string' ? `--offload=off: ${comparison}` : '';
-    const ok = pairs.length > 0 && failedPairs(pairs).length === 0 && problem === '';
-    printReport(lab, options, pairs, comparison);
+    const ok = pairs.length > 0 && failedPairs(pairs).length === 0 && extra.problem === '';
+    printReport(stage, options, pairs, extra);
     if (options.keep) {
-      lab.scope.keep();
-      process.stdout.write(keepHint(lab));
+      stage.scope.keep();
+      process.stdout.write(keepHint(stage));
     }
-    process.stdout.write(`\n${renderVerdict(pairs, problem)}\n`);
-    const known = typeof comparison === 'string' ? undefined : comparison;
-    if (options.json) process.stdout.write(`${renderJson(lab.nodes.length, pairs, known, ok)}\n`);
+    process.stdout.write(`\n${renderVerdict(pairs, extra.problem)}\n`);
+    if (options.json)
+      process.stdout.write(`${renderJson(stage.nodes.length, pairs, extra.comparison, ok)}\n`);
     return ok ? EXIT.ok : EXIT.failure;
   } finally {
     if (!options.keep) progress.step('taking it down');
-    await lab.close();
+    await stage.close();
     progress.clear();
   }
 }
 
-function buildLab(options: DemoOptions): Promise<Lab> {
+function buildLab(options: DemoOptions & { store: 'file' | 'etcd' }, onStep: OnStep): Promise<Lab> {
   const weft = { kind: 'weft' } as const;
   const kernel = options.backend === KERNEL_BACKEND ? [{ kind: 'kernel' } as const] : [];
   return Lab.build(
@@ -69,13 +87,13 @@ function buildLab(options: DemoOptions): Promise<Lab> {
       store: options.store,
       ...(options.workers !== undefined && { workers: options.workers }),
     },
-    (text) => progress.step(text),
+    onStep,
   );
 }
 
 /** Pings run side by side; TCP one pair at a time, because all nodes share this machine's cores. */
-async function measurePairs(lab: Lab): Promise<PairResult[]> {
-  const pairs = lab.pairs();
+async function measurePairs(stage: Stage): Promise<PairResult[]> {
+  const pairs = pairsOf(stage.pods);
   progress.step(`pinging all ${pairs.length} pairs`);
   const ask = ({ from, to }: (typeof pairs)[number]) =>
     ping(from, to, { count: 10, intervalMs: 20 });
@@ -87,7 +105,7 @@ async function measurePairs(lab: Lab): Promise<PairResult[]> {
     const lost = sent - received;
     const again = lost > 0 ? await ask({ from, to }) : undefined;
     const againLost = again ? again.sent - again.received : null;
-    const tcpGbps = await throughput(lab, from, to);
+    const tcpGbps = await throughput(stage, from, to);
     const names = { from: from.node.name, to: to.node.name };
     results.push({ ...names, sent, lost, lossPct, againLost, rttMsP50, tcpGbps });
   }
@@ -95,26 +113,23 @@ async function measurePairs(lab: Lab): Promise<PairResult[]> {
 }
 
 /** Null when TCP does not get through: the table shows it, the other pairs go on. */
-async function throughput(lab: Lab, from: Pod, to: Pod): Promise<number | null> {
+async function throughput(stage: Stage, from: Pod, to: Pod): Promise<number | null> {
   try {
     const { gbps } = await tcpThroughput(from, to, { seconds: 1 });
     return round(gbps);
   } catch (error) {
-    if (lab.scope.cleanup.begun) throw error;
+    if (stage.scope.cleanup.begun) throw error;
     progress.clear();
     process.stderr.write(`TCP ${from.node.name} to ${to.node.name}: ${messageOf(error)}\n`);
     return null;
   }
 }
 
-/** The same engine with and without offloads, in the same run; a text says why it could not be compared. */
-async function compareOffloads(
-  lab: Lab,
-  options: DemoOptions,
-): Promise<OffloadComparison | string> {
+/** The same engine with and without offloads, in the same run. */
+async function compareOffloads(lab: Lab, options: DemoOptions): Promise<Extra> {
   const [first, second] = lab.weftNodes;
   const [from, to] = lab.pods;
-  if (!first || !second || !from || !to) return 'there are no two weft nodes';
+  if (!first || !second || !from || !to) return withoutComparison('there are no two weft nodes');
   try {
     progress.step(`one TCP stream ${first.name} to ${second.name}, all offloads`);
     const fullGbps = await steadyThroughput(from, to);
@@ -124,11 +139,16 @@ async function compareOffloads(
     const offGbps = await steadyThroughput(from, to);
     if (options.keep)
       await Promise.all([first, second].map((node) => node.restart({ offload: undefined })));
-    return { from: first.name, to: second.name, fullGbps, offGbps };
+    const comparison = { from: first.name, to: second.name, fullGbps, offGbps };
+    return { line: renderComparison(comparison), problem: '', comparison };
   } catch (error) {
     if (lab.scope.cleanup.begun) throw error;
-    return messageOf(error);
+    return withoutComparison(messageOf(error));
   }
+}
+
+function withoutComparison(why: string): Extra {
+  return { line: '', problem: `--offload=off: ${why}` };
 }
 
 /** The first half second does not count: the engine's code is still being compiled then. */
@@ -138,17 +158,17 @@ async function steadyThroughput(from: Pod, to: Pod): Promise<number> {
 }
 
 function printReport(
-  lab: Lab,
+  stage: Stage,
   options: DemoOptions,
   pairs: readonly PairResult[],
-  comparison: OffloadComparison | string,
+  { line }: Extra,
 ): void {
-  const line = typeof comparison === 'string' ? '' : `${renderComparison(comparison)}\n\n`;
   const picture = renderPicture(
-    lab.nodes.map((node, i) => pictureNode(node, lab.pod(i))),
+    stage.nodes.map((node, i) => pictureNode(node, stage.pods[i] as Pod)),
     options.backend,
   );
-  process.stdout.write(`${renderTable(pairs)}\n\n${line}${picture}\n`);
+  const more = line === '' ? '' : `${line}\n\n`;
+  process.stdout.write(`${renderTable(pairs)}\n\n${more}${picture}\n`);
 }
 
 function pictureNode(node: LabNode, pod: Pod): PictureNode {
@@ -162,23 +182,38 @@ function pictureNode(node: LabNode, pod: Pod): PictureNode {
   };
 }
 
-function keepHint(lab: Lab): string {
-  const [node] = lab.weftNodes;
-  const { prefix } = lab.scope;
+function keepHint(stage: Stage): string {
+  const { prefix } = stage.scope;
   return [
     '',
     `It is still running; all its namespaces start with ${prefix}-. Look around:`,
-    `  ip netns exec ${prefix}-p1 ping ${lab.pod(1).address4}`,
+    `  ip netns exec ${prefix}-p1 ping ${stage.pods[1]?.address4}`,
     `  ip -n ${prefix}-n1 route`,
-    `  bin/weft status --admin-socket=${node?.adminSocket}`,
-    `  less ${node?.logFile}`,
-    lab.etcd
-      ? `  ip netns exec ${prefix}-etcd etcdctl --endpoints=${lab.etcd.endpoint} get --prefix ${ETCD_PREFIX}`
-      : `  ls ${lab.storeDir}/subnets`,
+    ...(stage instanceof Lab ? labHints(stage) : clusterHints(stage)),
     'The kernel node does not follow changes of the store any more. Remove it all:',
     `  npm run demo -- --remove ${prefix}`,
     '',
   ].join('\n');
+}
+
+function labHints(lab: Lab): string[] {
+  const [node] = lab.weftNodes;
+  return [
+    `  bin/weft status --admin-socket=${node?.adminSocket}`,
+    `  less ${node?.logFile}`,
+    lab.etcd
+      ? `  ip netns exec ${lab.scope.prefix}-etcd etcdctl --endpoints=${lab.etcd.endpoint} get --prefix ${ETCD_PREFIX}`
+      : `  ls ${lab.storeDir}/subnets`,
+  ];
+}
+
+/** The machine of a kubelet has a /run of its own. */
+function clusterHints({ cluster }: ClusterStage): string[] {
+  const { plane, scope, kubelets } = cluster;
+  return [
+    `  ip netns exec ${scope.prefix}-kube kubectl --kubeconfig=${plane.adminKubeconfig} get nodes,pods -A -o wide`,
+    `  bin/weft status --admin-socket=${kubelets[0]?.space.path('/run/weft/weft.sock')}`,
+  ];
 }
 
 async function remove(prefix: string): Promise<number> {

@@ -1,7 +1,7 @@
 /**
  * Real components of Kubernetes for the tests, built once for each user and recipe.
  *   node lab/kubernetes/build.mjs [component ...]
- * Prints the folder with the programs; default is kube-apiserver alone. Says what it does on stderr, and nothing when all is there.
+ * Prints the folder with the programs; default are all. Says what it does on stderr, and nothing when all is there.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -16,7 +16,7 @@ const WORK_BYTES = 2.5e9;
 const LOCKED = 'WEFT_KUBERNETES_LOCKED';
 
 const wanted = process.argv.slice(2);
-const components = wanted.length > 0 ? wanted : ['kube-apiserver'];
+const components = wanted.length > 0 ? wanted : COMPONENTS;
 const cache = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache');
 const recipe = readFileSync(path.join(import.meta.dirname, 'recipe.mjs'));
 const hash = createHash('sha256').update(recipe).digest('hex').slice(0, 12);

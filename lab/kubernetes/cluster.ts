@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/shared/errors.ts';
+import { endCgroups } from '../cgroup.ts';
 import { requireCommands, requireRoot } from '../command.ts';
 import { buildFabric, STORE_INDEX, underlayAddress } from '../fabric.ts';
 import { KernelNode, nodeSubnet } from '../kernel-node.ts';
@@ -13,13 +14,18 @@ import type { OnStep } from '../lab.ts';
 import { LabScope, type Namespace } from '../namespace.ts';
 import { Pod } from '../pod.ts';
 import { KubernetesBoard } from './board.ts';
-import { endCgroups } from './cgroup.ts';
 import { clusterImages } from './cluster-image.ts';
 import { ControlPlane } from './control-plane.ts';
 import { startControllers } from './controllers.ts';
 import { KubeletNode } from './kubelet-node.ts';
 
 const REGISTER_MS = 120_000;
+
+/** With a limit, because a dropped SYN has none. */
+const GET = `
+fetch(process.argv[1], { signal: AbortSignal.timeout(5_000), headers: { connection: 'close' } })
+  .then((answer) => answer.text()).then((text) => process.stdout.write(text));
+`;
 
 export interface ClusterDescription {
   /** nodes with a kubelet: n1, n2, ... */
@@ -78,8 +84,14 @@ export class Cluster {
         last = messageOf(error);
       }
       if (Date.now() > deadline) throw new Error(`${what}: not in ${timeoutMs / 1000} s ${last}`);
-      await sleep(200);
+      await sleep(500); // each look is a process of its own
     }
+  }
+
+  /** What a URL answers, asked from there. */
+  async get(from: Namespace, url: string): Promise<string> {
+    const words = ['-e', GET, url];
+    return (await from.exec(process.execPath, words)).stdout;
   }
 
   /** All pods of a namespace that carry this label. */

@@ -37,6 +37,8 @@ export class ControlPlane {
   /** "https://127.0.0.1:6443" */
   readonly url: string;
   readonly authority: Authority;
+  /** kubeconfig of somebody who may do everything */
+  readonly adminKubeconfig: string;
   /** signs the tokens of ServiceAccounts */
   readonly serviceAccountKeyFile: string;
   private readonly options: ControlPlaneOptions;
@@ -49,7 +51,7 @@ export class ControlPlane {
     authority: Authority,
     accounts: Certificate,
     url: string,
-    admin: KubernetesAdmin,
+    kubeconfig: string,
     command: readonly [program: string, ...flags: string[]],
   ) {
     this.options = options;
@@ -57,7 +59,8 @@ export class ControlPlane {
     this.authority = authority;
     this.serviceAccountKeyFile = accounts.keyFile;
     this.url = url;
-    this.admin = admin;
+    this.adminKubeconfig = kubeconfig;
+    this.admin = new KubernetesAdmin(kubeconfig, options.network?.namespace);
     this.command = command;
   }
 
@@ -80,15 +83,11 @@ export class ControlPlane {
     const admin = await authority.issue('admin', address, { organization: 'system:masters' });
     const kubeconfig = writeKubeconfig(folder, 'admin', url, authority, { certificate: admin });
     const accounts = await authority.issue('service-accounts');
-    const plane = new ControlPlane(
-      options,
-      etcd,
-      authority,
-      accounts,
-      url,
-      new KubernetesAdmin(kubeconfig, network?.namespace),
-      [program, ...(await serverFlags(address, port!, etcd, authority, accounts)), ...flags],
-    );
+    const plane = new ControlPlane(options, etcd, authority, accounts, url, kubeconfig, [
+      program,
+      ...(await serverFlags(address, port!, etcd, authority, accounts)),
+      ...flags,
+    ]);
     await plane.begin();
     return plane;
   }

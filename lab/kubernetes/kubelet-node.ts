@@ -1,11 +1,11 @@
 /** A node of a cluster: a machine of its own with containerd, kubelet and kube-proxy; what runs on it says the API server. */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeCgroup } from '../cgroup.ts';
 import { STORE_INDEX, type UnderlayAddress, underlayAddress } from '../fabric.ts';
 import type { LabScope, Namespace } from '../namespace.ts';
 import type { LabNode, NodeNetwork } from '../node.ts';
 import { parseSubnetFile } from '../weft-node.ts';
-import { makeCgroup } from './cgroup.ts';
 import { PAUSE_IMAGE } from './cluster-image.ts';
 import { Containerd } from './containerd.ts';
 import type { ControlPlane } from './control-plane.ts';

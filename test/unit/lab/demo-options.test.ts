@@ -16,6 +16,7 @@ describe('parseDemoOptions', () => {
 
   it('reads both spellings', () => {
     assert.equal(parseDemoOptions(['--store=etcd']).store, 'etcd');
+    assert.equal(parseDemoOptions(['--store', 'kubernetes']).store, 'kubernetes');
     assert.equal(parseDemoOptions(['--backend', 'udp']).backend, 'udp');
     assert.equal(parseDemoOptions(['--workers=2', '--json']).workers, 2);
   });
@@ -24,6 +25,8 @@ describe('parseDemoOptions', () => {
     ['--backend', ['--backend=ipip']],
     ['--backend', ['--backend']],
     ['--store', ['--store=redis']],
+    ['--store kubernetes', ['--store=kubernetes', '--backend=udp']],
+    ['--store kubernetes', ['--store=kubernetes', '--workers=2']],
     ['--workers', ['--workers=0']],
     ['--workers', ['--workers=two']],
     ['--remove', ['--remove=../x']],
