@@ -1,7 +1,7 @@
 /** The demo's nodes in a real Kubernetes: two with kubelets, on which weft's manifest runs, and a stock one. */
 import { messageOf } from '../../src/shared/errors.ts';
 import { Cluster } from '../kubernetes/cluster.ts';
-import { populate, WEFT_DAEMONS, weftManifest } from '../kubernetes/populate.ts';
+import { populate, serviceAnswers, WEFT_DAEMONS, weftManifest } from '../kubernetes/populate.ts';
 import { buildKubernetes } from '../kubernetes/programs.ts';
 import { WEB_SERVICE } from '../kubernetes/web.ts';
 import type { OnStep } from '../lab.ts';
@@ -51,21 +51,14 @@ export class ClusterStage {
   async askService(): Promise<{ line: string; problem: string; comparison?: undefined }> {
     try {
       const answers = await Promise.all(
-        this.pods.slice(0, this.cluster.kubelets.length).map((pod) => this.answersTo(pod)),
+        this.pods
+          .slice(0, this.cluster.kubelets.length)
+          .map((pod) => serviceAnswers(this.cluster, pod)),
       );
       const from = answers.map((names, i) => `from ${this.pods[i]?.name} ${names.join(' and ')}`);
       return { line: `Service ${WEB_SERVICE} answers: ${from.join(', ')}`, problem: '' };
     } catch (error) {
       return { line: '', problem: `Service ${WEB_SERVICE}: ${messageOf(error)}` };
     }
-  }
-
-  private async answersTo(pod: Pod): Promise<string[]> {
-    const seen = new Set<string>();
-    await this.cluster.until(`an answer of every pod to ${pod.name}`, async () => {
-      seen.add(await this.cluster.get(pod.namespace, `http://${WEB_SERVICE}/`));
-      return seen.size === this.cluster.kubelets.length;
-    });
-    return [...seen].sort();
   }
 }

@@ -102,9 +102,13 @@ export class Cluster {
   }
 
   /** Waits until each node with a kubelet has a ready pod of this label, and returns them in the order of the nodes. */
-  readyPods(namespace: string, label: string): Promise<ClusterPod[]> {
+  readyPods(
+    namespace: string,
+    label: string,
+    also: (pod: ClusterPod) => boolean = () => true,
+  ): Promise<ClusterPod[]> {
     return this.until(`a ready pod ${label} on each node`, async () => {
-      const pods = (await this.pods(namespace, label)).filter(isReady);
+      const pods = (await this.pods(namespace, label)).filter((pod) => isReady(pod) && also(pod));
       const inOrder = this.kubelets.map(({ name }) =>
         pods.find(({ spec }) => spec.nodeName === name),
       );
@@ -112,18 +116,29 @@ export class Cluster {
     });
   }
 
+  /** Takes a DaemonSet away, and waits until its pods have ended. */
+  async removeDaemons({ namespace, name, label }: Daemons): Promise<void> {
+    const path = `/apis/apps/v1/namespaces/${namespace}/daemonsets/${name}`;
+    await this.plane.admin.call('DELETE', path);
+    const gone = async () => (await this.pods(namespace, label)).length === 0;
+    await this.until(`the end of all pods ${label}`, gone);
+  }
+
   /** The pod's network, for the lab's traffic. */
   async attach(pod: ClusterPod, name: string): Promise<Pod> {
     const node = this.kubelets.find((each) => each.name === pod.spec.nodeName);
     if (!node) throw new Error(`${pod.metadata.name} runs on no node of the lab`);
-    const running = await node.containerd.running();
-    const container = running.find(
-      ({ labels }) => labels['io.kubernetes.pod.uid'] === pod.metadata.uid,
-    );
-    if (!container) throw new Error(`${pod.metadata.name} has no container`);
-    const namespace = await this.scope.attach(name, container.pid);
+    const pid = await node.pidOf(pod.metadata.uid, pod.spec.containers[0]?.name ?? '');
+    const namespace = await this.scope.attach(name, pid);
     return Pod.attach(name, node, namespace, { address4: pod.status.podIP ?? '' });
   }
+}
+
+/** A DaemonSet and its pods. */
+export interface Daemons {
+  namespace: string;
+  name: string;
+  label: string;
 }
 
 interface Parts {
@@ -135,7 +150,7 @@ interface Parts {
 /** As far as the lab looks at it. */
 export interface ClusterPod {
   metadata: { name: string; uid: string; deletionTimestamp?: string };
-  spec: { nodeName?: string };
+  spec: { nodeName?: string; containers: { name: string }[] };
   status: {
     podIP?: string;
     phase?: string;

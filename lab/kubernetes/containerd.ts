@@ -48,6 +48,11 @@ export class Containerd {
     await this.waitUntilReady(this.process);
   }
 
+  /** The shims of its containers end with their containers. */
+  async kill(): Promise<void> {
+    await this.process?.kill();
+  }
+
   /** Takes up the images of an archive. */
   async importImages(archive: string): Promise<void> {
     await this.ctr(['images', 'import', archive], IMPORT_MS);
@@ -69,12 +74,6 @@ export class Containerd {
         return { id, pid: Number(pid), labels: Labels ?? {} };
       }),
     );
-  }
-
-  /** A command inside a container, to its end. */
-  exec(container: RunningContainer, command: readonly string[]): Promise<RunResult> {
-    const name = `lab-${process.hrtime.bigint()}`;
-    return this.ctr(['tasks', 'exec', '--exec-id', name, container.id, ...command]);
   }
 
   private ctr(words: readonly string[], timeoutMs?: number): Promise<RunResult> {

@@ -1,10 +1,11 @@
 /** A node of a cluster: a machine of its own with containerd, kubelet and kube-proxy; what runs on it says the API server. */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeCgroup } from '../cgroup.ts';
-import { STORE_INDEX, type UnderlayAddress, underlayAddress } from '../fabric.ts';
+import { endCgroups, makeCgroup } from '../cgroup.ts';
+import { STORE_INDEX, UNDERLAY_DEVICE, type UnderlayAddress, underlayAddress } from '../fabric.ts';
 import type { LabScope, Namespace } from '../namespace.ts';
 import type { LabNode, NodeNetwork } from '../node.ts';
+import type { LabProcess } from '../process.ts';
 import { parseSubnetFile } from '../weft-node.ts';
 import { PAUSE_IMAGE } from './cluster-image.ts';
 import { Containerd } from './containerd.ts';
@@ -22,6 +23,13 @@ const NO_CLOUD = {
 const STANDARD_PLUGINS = ['bridge', 'host-local', 'portmap', 'loopback'];
 const DEBIAN_PLUGINS = '/usr/lib/cni';
 
+/** What a reboot clears besides devices. */
+const CLEAR = `
+rm -rf /run/flannel/* /run/weft/* /run/netns/*
+for table in nat filter mangle; do iptables -t $table -F; iptables -t $table -X; done
+ip route flush proto 80; ip route flush type blackhole; true
+`;
+
 export interface KubeletNodeOptions {
   scope: LabScope;
   plane: ControlPlane;
@@ -37,6 +45,7 @@ export class KubeletNode implements LabNode {
   private readonly options: KubeletNodeOptions;
   private machine: MachineSpace | undefined;
   private runtime: Containerd | undefined;
+  private readonly processes: LabProcess[] = [];
 
   constructor(
     name: string,
@@ -89,8 +98,36 @@ export class KubeletNode implements LabNode {
     await this.startProxy();
   }
 
-  /** Nothing is left to do: the clean-up ends all of it. */
-  async stop(): Promise<void> {}
+  /** As when the power fails: nothing ends in order. What a reboot would clear stays until then. */
+  async stop(): Promise<void> {
+    for (const process of this.processes.splice(0)) await process.kill();
+    await this.containerd.kill();
+    await endCgroups(this.cgroup);
+  }
+
+  /** After a stop: disks are as they were, devices, rules and everything in /run are gone. */
+  async boot(): Promise<void> {
+    const { stdout } = await this.namespace.ip('-o', 'link', 'show');
+    const devices = [...stdout.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name as string);
+    for (const name of devices.filter((each) => each !== 'lo' && each !== UNDERLAY_DEVICE))
+      await this.namespace.ip('link', 'delete', name).catch(() => undefined); // a pair goes at once
+    await this.space.exec('sh', ['-c', CLEAR]);
+    await this.containerd.start();
+    await this.startKubelet();
+    await this.startProxy();
+  }
+
+  /** Process id of a container's first process, seen from outside. */
+  async pidOf(podUid: string, containerName: string): Promise<number> {
+    const running = await this.containerd.running();
+    const found = running.find(
+      ({ labels }) =>
+        labels['io.kubernetes.pod.uid'] === podUid &&
+        labels['io.kubernetes.container.name'] === containerName,
+    );
+    if (!found) throw new Error(`no container ${containerName} runs on ${this.name}`);
+    return found.pid;
+  }
 
   private installPlugins(): void {
     for (const name of STANDARD_PLUGINS)
@@ -133,7 +170,8 @@ export class KubeletNode implements LabNode {
 
   private async spawn(component: string, flags: readonly string[]): Promise<void> {
     const logFile = join(this.folder, `${component}.log`);
-    this.space.spawn(await kubernetesProgram(component), flags, { logFile, environment: NO_CLOUD });
+    const program = await kubernetesProgram(component);
+    this.processes.push(this.space.spawn(program, flags, { logFile, environment: NO_CLOUD }));
   }
 
   private write(name: string, config: object): string {

@@ -4,20 +4,15 @@ import type { KubernetesObject } from '../../src/cluster/kubernetes/object.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import type { OnStep } from '../lab.ts';
 import { Pod } from '../pod.ts';
-import type { Cluster, ClusterPod } from './cluster.ts';
+import type { Cluster, ClusterPod, Daemons } from './cluster.ts';
 import { WEFT_IMAGE } from './cluster-image.ts';
 import { readManifest, withImage } from './manifest.ts';
-import { WEB_LABEL, webObjects } from './web.ts';
-
-/** Which pods are a DaemonSet's. */
-export interface Daemons {
-  namespace: string;
-  label: string;
-}
+import { WEB_LABEL, WEB_SERVICE, webObjects } from './web.ts';
 
 /** Those of weft's own manifest. */
 export const WEFT_DAEMONS: Daemons = {
   namespace: 'kube-weft',
+  name: 'weft',
   label: 'app.kubernetes.io/name=weft',
 };
 
@@ -46,9 +41,29 @@ export async function populate(
   await cluster.readyPods(namespace, label);
   onStep('waiting for the pods');
   const web = await cluster.readyPods('default', WEB_LABEL);
-  const pods: Pod[] = [];
-  for (const pod of web) pods.push(await cluster.attach(pod, `p${pods.length + 1}`));
+  const pods = await attachAll(cluster, web);
   for (const node of cluster.kernelNodes)
     pods.push(await Pod.create(cluster.scope, `p${pods.length + 1}`, node));
   return { web, pods };
+}
+
+/** The networks of these pods, named p1, p2, ... and then the word behind. */
+export async function attachAll(
+  cluster: Cluster,
+  web: readonly ClusterPod[],
+  word = '',
+): Promise<Pod[]> {
+  const pods: Pod[] = [];
+  for (const pod of web) pods.push(await cluster.attach(pod, `p${pods.length + 1}${word}`));
+  return pods;
+}
+
+/** Asks the Service from a pod until every pod behind it has answered; their names, in order. */
+export async function serviceAnswers(cluster: Cluster, from: Pod): Promise<string[]> {
+  const seen = new Set<string>();
+  await cluster.until(`an answer of every pod to ${from.name}`, async () => {
+    seen.add(await cluster.get(from.namespace, `http://${WEB_SERVICE}/`));
+    return seen.size === cluster.kubelets.length;
+  });
+  return [...seen].sort();
 }

@@ -1,14 +1,30 @@
 /** weft's own manifest in a cluster with real kubelets and a real runtime, beside a stock node with kernel VXLAN. */
 import assert from 'node:assert/strict';
-import { Cluster, type ClusterPod } from '../../lab/kubernetes/cluster.ts';
-import { populate, WEFT_DAEMONS, weftManifest } from '../../lab/kubernetes/populate.ts';
-import { WEB_HOST_PORT, WEB_SERVICE } from '../../lab/kubernetes/web.ts';
+import { join } from 'node:path';
+import { Cluster, type ClusterPod, isReady } from '../../lab/kubernetes/cluster.ts';
+import { WEFT_IMAGE } from '../../lab/kubernetes/cluster-image.ts';
+import { readManifest, withImage } from '../../lab/kubernetes/manifest.ts';
+import {
+  attachAll,
+  populate,
+  serviceAnswers,
+  WEFT_DAEMONS,
+  weftManifest,
+} from '../../lab/kubernetes/populate.ts';
+import { WEB_HOST_PORT, WEB_LABEL } from '../../lab/kubernetes/web.ts';
 import { pairsOf, waitForPeers } from '../../lab/lab.ts';
+import { NumberedStream } from '../../lab/numbered-udp.ts';
 import type { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
+import type { NodeObject } from '../../src/cluster/kubernetes/object.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
 
 const { after, before, describe, it } = needs('root');
+
+const WEFT = [WEFT_DAEMONS.namespace, WEFT_DAEMONS.label] as const;
+const FLANNEL = ['kube-flannel', 'app=flannel'] as const;
+const DAEMON_SET = '/apis/apps/v1/namespaces/kube-weft/daemonsets/weft';
 
 describe('cluster: two kubelets and a stock node', () => {
   let cluster: Cluster;
@@ -21,6 +37,41 @@ describe('cluster: two kubelets and a stock node', () => {
   });
   after(() => cluster?.close());
 
+  const node = (i: number) => cluster.kubelets[i] ?? assert.fail();
+
+  /** Every pod of a DaemonSet may be another one now. */
+  async function allTalk(word: string): Promise<void> {
+    const old = new Set(web.map(({ metadata }) => metadata.uid));
+    await cluster.until('new pods', async () => {
+      const now = await cluster.pods('default', WEB_LABEL);
+      return now.filter((pod) => isReady(pod) && !old.has(pod.metadata.uid)).length > 0;
+    });
+    web = await cluster.readyPods('default', WEB_LABEL);
+    pods = [...(await attachAll(cluster, web, word)), ...pods.slice(2)];
+    await waitForPeers(pods, [4], 60_000);
+  }
+
+  const backendData = async (name: string): Promise<string | undefined> => {
+    const { metadata } = await cluster.plane.admin.call<NodeObject>('GET', `/api/v1/nodes/${name}`);
+    return metadata?.annotations?.['flannel.alpha.coreos.com/backend-data'];
+  };
+
+  /** 1,000 packets a second between a pod of the first node and one of the stock node, both ways. */
+  async function printLoss(what: string, happen: () => Promise<void>): Promise<void> {
+    const [first, , third] = pods as [Pod, Pod, Pod];
+    const streams = await Promise.all([
+      NumberedStream.start(first, third),
+      NumberedStream.start(third, first),
+    ]);
+    await happen();
+    for (const [i, stream] of streams.entries()) {
+      const { sent, lost, longestGapMs } = await stream.stop();
+      console.log(
+        `${what}, ${i === 0 ? 'out' : 'in'}: ${lost} of ${sent} lost, longest gap ${longestGapMs.toFixed(0)} ms`,
+      );
+    }
+  }
+
   it('the DaemonSet makes every node ready, and every pod reaches every pod', async () => {
     await waitForPeers(pods, [4], 60_000);
     for (const { from, to } of pairsOf(pods))
@@ -29,18 +80,72 @@ describe('cluster: two kubelets and a stock node', () => {
 
   it('a ClusterIP answers from both nodes, a host port from outside', async () => {
     const names = web.map(({ metadata }) => metadata.name).sort();
-    for (const pod of pods.slice(0, 2)) {
-      const seen = new Set<string>();
-      await cluster.until('both pods of the Service', async () => {
-        seen.add(await cluster.get(pod.namespace, `http://${WEB_SERVICE}/`));
-        return seen.size === 2;
-      });
-      assert.deepEqual([...seen].sort(), names);
-    }
+    for (const pod of pods.slice(0, 2)) assert.deepEqual(await serviceAnswers(cluster, pod), names);
     const { namespace } = cluster.kernelNodes[0] ?? assert.fail();
     for (const [i, node] of cluster.kubelets.entries()) {
       const url = `http://${node.underlay.address4}:${WEB_HOST_PORT}/`;
       assert.equal(await cluster.get(namespace, url), web[i]?.metadata.name);
     }
+  });
+
+  it('a weft container is killed under traffic: it comes back by itself', async () => {
+    const [before] = await cluster.readyPods(...WEFT);
+    assert.ok(before);
+    const restarts = (pod: ClusterPod): number =>
+      pod.status.containerStatuses?.[0]?.restartCount ?? 0;
+    await printLoss('killed', async () => {
+      process.kill(await node(0).pidOf(before.metadata.uid, 'weft'), 'SIGKILL');
+      await cluster.readyPods(
+        ...WEFT,
+        (pod) => pod.spec.nodeName !== 'n1' || restarts(pod) > restarts(before),
+      );
+    });
+  });
+
+  it('weft is upgraded under traffic: node after node has a new pod', async () => {
+    const old = new Set((await cluster.readyPods(...WEFT)).map(({ metadata }) => metadata.uid));
+    await printLoss('upgraded', async () => {
+      const annotations = { 'weft.test/version': 'next' };
+      const patch = { spec: { template: { metadata: { annotations } } } };
+      await cluster.plane.admin.call('PATCH', DAEMON_SET, patch);
+      await cluster.readyPods(...WEFT, ({ metadata }) => !old.has(metadata.uid));
+    });
+  });
+
+  it('a node is drained, loses its power, boots and is back: the same MAC, and all pods talk', async () => {
+    const { admin } = cluster.plane;
+    const mac = await backendData('n2');
+    await admin.patchNode('n2', { spec: { unschedulable: true } });
+    const [, second] = web;
+    assert.ok(second);
+    const path = `/api/v1/namespaces/default/pods/${second.metadata.name}`;
+    const metadata = { name: second.metadata.name, namespace: 'default' };
+    await admin.call('POST', `${path}/eviction`, {
+      apiVersion: 'policy/v1beta1',
+      kind: 'Eviction',
+      metadata,
+    });
+    const evicted = async () =>
+      !(await cluster.pods('default', WEB_LABEL)).some(
+        (pod) => pod.metadata.uid === second.metadata.uid,
+      );
+    await cluster.until('the end of the evicted pod', evicted);
+    await node(1).stop();
+    await node(1).boot();
+    await admin.patchNode('n2', { spec: { unschedulable: null } });
+    await allTalk('b');
+    assert.equal(await backendData('n2'), mac);
+  });
+
+  it("flannel's own manifest with our image in it: a DaemonSet in the place of the other", async () => {
+    await cluster.removeDaemons(WEFT_DAEMONS);
+    const file = join(projectRoot(), 'test/kubernetes/kube-flannel.yml');
+    await cluster.plane.admin.create(withImage(readManifest(file), WEFT_IMAGE));
+    await cluster.readyPods(...FLANNEL);
+    // Pods that were there, and pods that are made now.
+    await waitForPeers(pods, [4], 60_000);
+    for (const { metadata } of web)
+      await cluster.plane.admin.call('DELETE', `/api/v1/namespaces/default/pods/${metadata.name}`);
+    await allTalk('c');
   });
 });
