@@ -17,6 +17,7 @@ RUN npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 COPY . .
 RUN node native/build.mjs \
  && node native/build.mjs --cni \
+ && node native/build.mjs --keeper \
  && node node_modules/typescript/bin/tsc -p tsconfig.json \
  && node scripts/stage-image.mjs /staged
 

@@ -4,6 +4,8 @@
  *   node native/build.mjs --sanitize   native/build/weft-asan.node, for the tests (LD_PRELOAD libasan), with the test seal
  *   node native/build.mjs --cni        the CNI plugin and what an image needs beside it, into native/build/cni: static, with jansson
  *   node native/build.mjs --cni --sanitize   the plugin as native/build/cni/flannel-asan, for the tests
+ *   node native/build.mjs --keeper     the keeper of descriptors, native/build/keeper/weft-keeper: static
+ *   node native/build.mjs --keeper --sanitize   the same as native/build/keeper/weft-keeper-asan, for the tests
  *   node native/build.mjs --fuzz       the libFuzzer targets of native/fuzz into native/build/fuzz; clang only
  */
 import { execFile } from 'node:child_process';
@@ -41,7 +43,7 @@ const STATIC = ['-static-pie', '-fPIE', '-s', ...RELEASE];
 const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
 /**
  * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
- * a fuzzer has to find. `isPlugin`: of the CNI plugin, not of the engine.
+ * a fuzzer has to find. `isPlugin`: of the CNI plugin, not of the engine. `beside`: the files it needs of another program.
  */
 const FUZZ_TARGETS = {
   packet: { source: 'packet.c' },
@@ -50,6 +52,7 @@ const FUZZ_TARGETS = {
   seal: { source: 'seal.c', seen: ['udp_flush'] },
   coalesce: { source: 'coalesce.c', seen: ['udp_flush', 'writev'] },
   cni: { source: 'cni.c', isPlugin: true },
+  keeper: { source: 'keeper.c', beside: ['keeper/notification.c'] },
 };
 
 function filesIn(folder, ...endings) {
@@ -120,11 +123,16 @@ function pluginSources(...mains) {
   return [...shared, ...mains.map((name) => path.join(here, 'cni', name))];
 }
 
+/** Of a program that is no part of Node. */
+function programFlags(sanitize) {
+  return [...(sanitize ? [...DEBUG, '-fsanitize=address,undefined'] : STATIC), ...STRICT];
+}
+
 /** As buildAddon, for the plugin and what goes with it. */
 export async function buildPlugin({ sanitize = false } = {}) {
   const file = path.join(here, 'build/cni', sanitize ? 'flannel-asan' : 'flannel');
   if (isUpToDate(file, '.', 'cni')) return { file, built: false };
-  const flags = [...(sanitize ? [...DEBUG, '-fsanitize=address,undefined'] : STATIC), ...STRICT];
+  const flags = programFlags(sanitize);
   try {
     if (!sanitize) await compile(compiler, flags, COPIER, besides(file, 'install-conf'));
     await compile(compiler, flags, [...pluginSources('main.c'), '-ljansson'], file);
@@ -146,6 +154,19 @@ function giveSecondName(file) {
   linkSync(file, besides(file, 'weft'));
 }
 
+/** As buildAddon, for the keeper. */
+export async function buildKeeper({ sanitize = false } = {}) {
+  const file = path.join(here, 'build/keeper', sanitize ? 'weft-keeper-asan' : 'weft-keeper');
+  if (isUpToDate(file, '.', 'keeper')) return { file, built: false };
+  try {
+    await compile(compiler, programFlags(sanitize), filesIn('keeper', '.c'), file);
+  } catch (error) {
+    const hint = 'install gcc and libc6-dev (Debian names), or set CC';
+    throw explain(error, 'the keeper', compiler, hint);
+  }
+  return { file, built: true };
+}
+
 function engineSources() {
   const engine = filesIn('.', '.c').filter((file) => !FACE.includes(path.basename(file)));
   return [...engine, ...filesIn('test', '.c'), path.join(here, 'fuzz/rows.c')];
@@ -154,15 +175,15 @@ function engineSources() {
 /** As buildAddon, for each target. */
 export async function buildFuzzers() {
   const results = [];
-  for (const [target, { source, seen = [], flags = [], isPlugin }] of Object.entries(
-    FUZZ_TARGETS,
-  )) {
+  for (const [target, about] of Object.entries(FUZZ_TARGETS)) {
+    const { source, seen = [], flags = [], isPlugin, beside = [] } = about;
     const file = path.join(here, 'build/fuzz', target);
-    const built = !isUpToDate(file, '.', 'test', 'fuzz', 'cni');
+    const built = !isUpToDate(file, '.', 'test', 'fuzz', 'cni', 'keeper');
     const wraps = seen.map((name) => `-Wl,--wrap=${name}`);
     const engine = seen.length > 0 ? engineSources() : [];
     const rest = isPlugin ? [...pluginSources(), '-ljansson'] : engine;
-    const sources = [path.join(here, 'fuzz', source), ...rest];
+    const own = [`fuzz/${source}`, ...beside].map((name) => path.join(here, name));
+    const sources = [...own, ...rest];
     try {
       if (built) await compile('clang', [...FUZZ, ...STRICT, ...wraps, ...flags], sources, file);
     } catch (error) {
@@ -178,7 +199,9 @@ export async function buildFuzzers() {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const sanitize = process.argv.includes('--sanitize');
-    const build = process.argv.includes('--cni') ? buildPlugin : buildAddon;
+    const programs = { '--cni': buildPlugin, '--keeper': buildKeeper };
+    const chosen = Object.keys(programs).find((flag) => process.argv.includes(flag));
+    const build = chosen === undefined ? buildAddon : programs[chosen];
     const results = process.argv.includes('--fuzz')
       ? await buildFuzzers()
       : [await build({ sanitize })];

@@ -114,6 +114,10 @@ Files: usr/lib/weft/node_modules/*
 License: various
  Each package has its licence beside it.
 
+Files: usr/lib/weft/native/build/keeper/*
+License: Apache-2.0
+Comment: Linked statically with the GNU C library (LGPL-2.1 or later, /usr/share/common-licenses/LGPL-2.1).
+
 Files: usr/lib/weft/native/build/cni/*
 License: Apache-2.0
 Comment: Linked statically with the GNU C library (LGPL-2.1 or later, /usr/share/common-licenses/LGPL-2.1)

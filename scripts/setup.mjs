@@ -116,12 +116,14 @@ function install(commands) {
 
 function native() {
   compile('the native addon');
+  compile('the keeper', '--keeper');
   install([JANSSON]);
   if (isThere(JANSSON)) compile('the CNI plugin', '--cni');
 }
 
 function sanitized() {
   compile('the native addon with sanitizers', '--sanitize');
+  compile('the keeper with sanitizers', '--keeper', '--sanitize');
   if (isThere(JANSSON)) compile('the CNI plugin with sanitizers', '--cni', '--sanitize');
 }
 

@@ -85,6 +85,16 @@ function pluginSeeds() {
   });
 }
 
+/** What weftd and weft-keeper itself send. */
+const MESSAGES = [
+  'FDSTORE=1\nFDNAME=tun-4-0\nFDPOLL=0',
+  'FDSTOREREMOVE=1\nFDNAME=udp-6-1',
+  'READY=1',
+  'STATUS=12 peers, etcd ok, 0 drops/s',
+  'WEFT_FETCH=1',
+  'WEFT_DROP=1',
+];
+
 function writeSeeds(target, seeds) {
   const folder = path.join(corpus, target);
   rmSync(folder, { recursive: true, force: true });
@@ -96,4 +106,5 @@ function writeSeeds(target, seeds) {
 
 for (const [target, seedsOf] of Object.entries(SEEDS)) writeSeeds(target, packets.flatMap(seedsOf));
 writeSeeds('cni', pluginSeeds());
+writeSeeds('keeper', MESSAGES.map((text) => Buffer.from(text)));
 console.log(`native/build/fuzz/corpus: seeds of ${packets.length} packets`);

@@ -44,7 +44,14 @@ function fuzz(
 }
 
 /** Some seconds of one core each. */
-const RUNS = { packet: 300_000, segment: 60_000, seal: 6000, coalesce: 80_000, cni: 100_000 };
+const RUNS = {
+  packet: 300_000,
+  segment: 60_000,
+  seal: 6000,
+  coalesce: 80_000,
+  cni: 100_000,
+  keeper: 300_000,
+};
 
 let isPrepared = false;
 

@@ -88,6 +88,7 @@ describe('container image', () => {
       'usr/lib/weft/native/build/cni/flannel',
       'usr/lib/weft/native/build/cni/weft',
       'usr/lib/weft/native/build/cni/install-conf',
+      'usr/lib/weft/native/build/keeper/weft-keeper',
       'usr/lib/weft/bin/mk-docker-opts.sh',
     ])
       assert.ok(inImage(file), `${file} is in the image`);

@@ -69,6 +69,7 @@ export const IMAGE_LINKS: readonly [link: string, target: string][] = [
   ['/opt/bin/flanneld', `${PROGRAM_FOLDER}/bin/weftd`],
   ['/opt/bin/install-conf', `${PROGRAM_FOLDER}/native/build/cni/install-conf`],
   ['/opt/bin/mk-docker-opts.sh', `${PROGRAM_FOLDER}/bin/mk-docker-opts.sh`],
+  ['/opt/bin/weft-keeper', `${PROGRAM_FOLDER}/native/build/keeper/weft-keeper`],
 ];
 
 export function installedFiles(): InstalledFile[] {
@@ -80,8 +81,12 @@ export function installedFiles(): InstalledFile[] {
   }));
 }
 
-/** What runs of native/build: the addon, the CNI plugin under both names and what installs its config. */
-const NATIVE = ['', 'weft.node', 'cni', 'cni/flannel', 'cni/weft', 'cni/install-conf'];
+/** What runs of native/build: the addon, the CNI plugin under both names and what installs its config, the keeper. */
+const NATIVE = [
+  ...['', 'weft.node'],
+  ...['cni', 'cni/flannel', 'cni/weft', 'cni/install-conf'],
+  ...['keeper', 'keeper/weft-keeper'],
+];
 
 /** The program: compiled sources, the addon, and the packages that run needs. */
 export async function installedFolders(): Promise<InstalledFolder[]> {

@@ -1,0 +1,97 @@
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "lock.h"
+#include "say.h"
+#include "store.h"
+
+/* The first of the descriptors that are handed over: sd_listen_fds(3). */
+#define FIRST_FD 3
+#define TRY_MS 50
+
+/* ---- what is kept ---- */
+
+/* Returns the lock, to be held for as long as what was fetched is used, or -1 with errno: EAGAIN when somebody uses it. */
+static int fetch_once(const char *socket_path, struct store *store) {
+  int lock = lock_open(socket_path);
+  if (lock < 0) return -1;
+  if (lock_take(lock, LOCK_USER) == 0 && ask(socket_path, ASK_FETCH, store) >= 0) return lock;
+  int error = errno;
+  close(lock);
+  errno = error;
+  return -1;
+}
+
+static bool may_pass(int error) {
+  return error == ENOENT || error == ECONNREFUSED || error == ETIMEDOUT || error == EAGAIN;
+}
+
+static int fetch(const struct run_options *options, struct store *store) {
+  long long deadline = now_ms() + options->wait_ms;
+  for (;;) {
+    int lock = fetch_once(options->socket_path, store);
+    int error = errno;
+    if (lock >= 0 || !may_pass(error) || now_ms() >= deadline) return errno = error, lock;
+    nanosleep(&(struct timespec){.tv_nsec = TRY_MS * 1000000L}, NULL);
+  }
+}
+
+/* ---- how it is handed over ---- */
+
+/* Puts the descriptors at FIRST_FD and the following numbers, the lock behind them. They outlive exec. */
+static int arrange(struct store *store, int lock) {
+  int behind = FIRST_FD + store->count;
+  int high[STORE_MAX];
+  for (int i = 0; i < store->count; i++) {
+    high[i] = fcntl(store->items[i].fd, F_DUPFD_CLOEXEC, behind + 1);
+    if (high[i] < 0) return -1;
+  }
+  int high_lock = fcntl(lock, F_DUPFD_CLOEXEC, behind + 1);
+  if (high_lock < 0) return -1;
+  for (int i = 0; i < store->count; i++)
+    if (dup2(high[i], FIRST_FD + i) < 0) return -1;
+  return dup2(high_lock, behind) < 0 ? -1 : 0;
+}
+
+static bool set_number(const char *name, long number) {
+  char text[24];
+  snprintf(text, sizeof text, "%ld", number);
+  return setenv(name, text, 1) == 0;
+}
+
+/* WEFT_KEEPER: we only keep, and start nothing again. */
+static bool set_environment(const struct store *store, const char *socket_path) {
+  char names[STORE_MAX * NAME_BYTES + 1] = "";
+  size_t length = 0;
+  for (int i = 0; i < store->count; i++)
+    length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i > 0 ? ":" : "", store->items[i].name);
+  return setenv("NOTIFY_SOCKET", socket_path, 1) == 0 && setenv("WEFT_KEEPER", "1", 1) == 0 &&
+         set_number("LISTEN_PID", getpid()) && set_number("LISTEN_FDS", store->count) &&
+         setenv("LISTEN_FDNAMES", names, 1) == 0;
+}
+
+int run(const struct run_options *options) {
+  static struct store store = {.max = STORE_MAX};
+  int lock = fetch(options, &store);
+  if (lock < 0 && errno == EAGAIN) {
+    say("what the keeper at %s holds is in use by another process", options->socket_path);
+    return EXIT_CODE_AGAIN;
+  }
+  if (lock < 0) say("no keeper at %s (%s): a restart will lose packets", options->socket_path, strerror(errno));
+  else if (arrange(&store, lock) < 0 || !set_environment(&store, options->socket_path)) {
+    say("cannot hand over what is kept: %s", strerror(errno));
+    return EXIT_CODE_FAILURE;
+  }
+  execvp(options->command[0], options->command);
+  say("cannot run %s: %s", options->command[0], strerror(errno));
+  return EXIT_CODE_COMMAND;
+}
