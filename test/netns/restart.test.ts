@@ -1,6 +1,6 @@
 /**
- * Restarts under traffic: real daemons in namespaces, numbered datagrams and a TCP transfer. Descriptors pass through a stand-in for
- * systemd's descriptor store (native/tools/fd-keeper).
+ * Restarts under traffic: real daemons in namespaces, numbered datagrams and a TCP transfer. Descriptors pass through weft-keeper, which
+ * also stands for systemd's descriptor store.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -87,7 +87,7 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
     await adminPage(first().adminSocket, '/fault?worker=1&fault=hang');
     await daemon.untilReady(starts + 1);
     assert.equal(daemon.count(/^watchdog$/), 1);
-    assert.equal(daemon.count(/^end signal 6$/), 1);
+    assert.equal(daemon.count(/^end signal SIGABRT$/), 1);
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
   });
 
@@ -108,7 +108,7 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
 
   it('another number of workers: what does not fit is closed and leaves the store', async () => {
     await daemon.restart('--workers=1');
-    await until('the second queue is gone', () => daemon.count(/^removed (tun|udp)-4-1 1$/) === 2);
+    await until('the second queue is gone', () => daemon.count(/: let go of (tun|udp)-4-1: 1$/) === 2);
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
     await daemon.restart();
     assert.equal(daemon.last.inherited, 2);
