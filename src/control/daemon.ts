@@ -98,7 +98,7 @@ export class Daemon implements Node {
   private news: Pick<KernelNews, 'close'> | undefined;
 
   constructor(parts: DaemonParts) {
-    const { settings, options, registry, log, addon, clock } = parts;
+    const { settings, options, registry, log, addon, fds, clock } = parts;
     this.parts = parts;
     this.settings = settings;
     this.underlaySettings = settings;
@@ -112,7 +112,7 @@ export class Daemon implements Node {
     this.patience = new Patience(log, clock, this.abort.signal, extendStart);
     this.membership = new Membership(registry, log, clock);
     this.clockWatch = new ClockWatch(registry, clock);
-    this.report = new ManagerReport(this, this.notifier);
+    this.report = new ManagerReport(this, this.notifier, fds);
     this.watch = new SelfWatch(this);
     this.listeners = new Listeners(this);
   }

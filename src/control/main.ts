@@ -45,25 +45,30 @@ export async function main(words: readonly string[]): Promise<number> {
 }
 
 /**
- * One after the other: what a daemon can't follow (another subnet of this node) only a new one has. A service manager that keeps
- * descriptors for the next process starts that one itself; a container would wait longer and longer for it.
+ * One after the other: what a daemon can't follow (another subnet of this node) only a new one has. A service manager starts that one
+ * itself; kubelet would wait longer and longer for it.
  */
 async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<NodeJS.Signals> {
   const addon = loadAddon();
   const host = hardenedOnce(thisHost);
+  const fds = FdStore.fromEnvironment(addon, process.env);
   // Before it is given up to write there.
   if (await makeTunNode()) log.info(`made ${TUN_NODE} in this container's own /dev`);
   for (;;) {
-    const fds = FdStore.fromEnvironment(addon, process.env);
+    fds.nextIsHere = false;
     const daemon = await createDaemon(parsed, settings, log, { addon, fds, host });
     try {
-      return await runDaemon(daemon, log);
+      return await runDaemon(daemon, fds, log);
     } catch (error) {
-      const isAgain = error instanceof WeftError && error.exitCode === EXIT.again;
-      if (!isAgain || fds.outlivesUs) throw error;
-      log.error(error.message);
+      if (!fds.nextIsHere) throw error;
+      log.error(messageOf(error));
     }
   }
+}
+
+function startsAgain(failure: unknown, fds: FdStore): boolean {
+  const isAgain = failure instanceof WeftError && failure.exitCode === EXIT.again;
+  return isAgain && !fds.startsUsAgain;
 }
 
 /** What a process gives up it has given up for good, and its threads are not asked twice. */
@@ -102,7 +107,7 @@ function keepInspectorShut(): void {
 }
 
 /** Until a signal, which is the result. */
-async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
+async function runDaemon(daemon: Daemon, fds: FdStore, log: Log): Promise<NodeJS.Signals> {
   let heard: NodeJS.Signals | undefined;
   let hear: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
@@ -126,6 +131,7 @@ async function runDaemon(daemon: Daemon, log: Log): Promise<NodeJS.Signals> {
   } catch (error) {
     failure = error;
   }
+  fds.nextIsHere = heard === undefined && startsAgain(failure, fds);
   // What fails here must not hide why it ends.
   await daemon.stop().catch((error: unknown) => log.error(`stop: ${messageOf(error)}`));
   process.removeListener('SIGHUP', onHangup);

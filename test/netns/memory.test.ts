@@ -156,7 +156,15 @@ describe('netns: a node that starts without its etcd', () => {
     await lab.waitForPeers();
   });
 
-  it('the own subnet was given away meanwhile: the node ends, starts again, and has another', async () => {
+  for (const [manager, ends, how] of [
+    ['systemd', 1, 'ends, is started again'],
+    ['kubelet', 0, 'starts again within its process'],
+  ] as const)
+    it(`the own subnet was given away meanwhile: under ${manager} the node ${how}, and has another`, () =>
+      subnetGivenAway(manager, ends));
+
+  /** `ends`: how often the process ends because of it. */
+  async function subnetGivenAway(manager: 'systemd' | 'kubelet', ends: number): Promise<void> {
     await node(0).restart({ flags: [] });
     await lab.waitForPeers();
     const { key } = (await statusOf(node(0))).lease;
@@ -165,7 +173,7 @@ describe('netns: a node that starts without its etcd', () => {
     const { value = '', lease } = (await etcd().ctl().get(full)) ?? {};
     await etcd().kill();
     await loseAllButDisk(node(0));
-    const daemon = await KeptDaemon.start(lab, node(0));
+    const daemon = await KeptDaemon.start(lab, node(0), { manager });
     try {
       assert.equal((await statusOf(node(0))).lease.state, 'remembered');
       await lab.linkStore('down');
@@ -173,17 +181,22 @@ describe('netns: a node that starts without its etcd', () => {
       await etcd().waitUntilServing();
       await etcd().ctl().put(full, value.replace('10.99.0.1', '10.99.0.77'), lease);
       await lab.linkStore('up');
-      await daemon.untilReady(2);
+      await until('ready again', () => daemon.count(/^message READY=1$/) === 2);
       await until('another subnet', async () => {
         const status = await statusOf(node(0));
         return status.lease.key !== key && status.lease.state === 'held';
       });
       assert.equal(daemon.count(/subnet was given away/), 1);
-      assert.equal(daemon.count(/^end code 75$/), 1);
+      assert.equal(daemon.count(/^end exit code 75$/), ends);
+      // Queues and sockets are the same ones: nothing was opened anew, nothing was let go.
+      const kept = daemon.count(/: keeps (tun|udp)-/);
+      assert.equal(kept, 2 * (await statusOf(node(0))).workers.length);
+      assert.equal(daemon.count(/: let go of (tun|udp)-/), 0);
     } finally {
       await daemon.stop();
+      await etcd().ctl().delete(full);
     }
-  });
+  }
 });
 
 describe('netns: a node that starts while the folder of its store is not mounted', () => {

@@ -1,8 +1,9 @@
 /**
- * Descriptors that outlive the process: the service manager (systemd) keeps a copy of each under a name and hands all of them to the
- * next process, so that device, queues and what waits in them survive a restart and a crash. Without a service manager every call
- * here does nothing but keep and close what it is given.
+ * Descriptors that outlive the process: systemd or weft-keeper keeps a copy of each under a name and hands all of them to the next
+ * process, so that device, queues and what waits in them survive a restart and a crash. Without a keeper every call here does nothing but
+ * keep and close what it is given.
  */
+import { statSync } from 'node:fs';
 import type { Addon } from '../../memory/addon.ts';
 import { FDS_MAX } from '../../shared/limits.ts';
 
@@ -11,16 +12,34 @@ const FIRST_FD = 3;
 /** What it needs of the native layer. */
 type Descriptors = Pick<Addon, 'tunDevice' | 'persistTun' | 'close' | 'notify'>;
 
+/** Who keeps them. */
+export interface Keeper {
+  /** where it listens: a path, or "@" and an abstract name */
+  socket: string;
+  /** a service manager; weft-keeper only keeps, and whoever else starts us waits longer with each time */
+  startsUsAgain: boolean;
+}
+
 export class FdStore {
-  /** true with a service manager: what {@link keep} got is there for the next process */
+  /** what {@link keep} got is there for the next process */
   readonly outlivesUs: boolean;
+  readonly startsUsAgain: boolean;
+  /** true: the next daemon is one of this process, and a data plane that ends gives its ports back */
+  nextIsHere = false;
   private readonly addon: Descriptors;
+  private readonly socket: string;
+  private seen: string;
   /** what nobody has adopted yet, by name */
   private readonly waiting = new Map<string, number>();
+  /** what the keeper should have a copy of, by name */
+  private readonly kept = new Map<string, number>();
 
-  constructor(addon: Descriptors, outlivesUs: boolean) {
+  constructor(addon: Descriptors, keeper?: Keeper) {
     this.addon = addon;
-    this.outlivesUs = outlivesUs;
+    this.outlivesUs = keeper !== undefined;
+    this.startsUsAgain = keeper?.startsUsAgain === true;
+    this.socket = keeper?.socket ?? '';
+    this.seen = socketIdentity(this.socket);
   }
 
   /**
@@ -30,11 +49,15 @@ export class FdStore {
   static fromEnvironment(addon: Descriptors, environment: NodeJS.ProcessEnv): FdStore {
     const { LISTEN_PID: pid, LISTEN_FDS: count, LISTEN_FDNAMES: names } = environment;
     for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete environment[name];
-    const store = new FdStore(addon, (environment['NOTIFY_SOCKET'] ?? '') !== '');
+    const { NOTIFY_SOCKET: socket = '', WEFT_KEEPER: onlyKeeps } = environment;
+    const keeper = { socket, startsUsAgain: onlyKeeps !== '1' };
+    const store = new FdStore(addon, socket === '' ? undefined : keeper);
     if (pid !== `${process.pid}` || !/^\d{1,4}$/.test(count ?? '')) return store;
     const named = (names ?? '').split(':');
     for (let i = 0; i < Math.min(Number(count), FDS_MAX); i++) {
-      store.giveBack(named[i] ?? '', FIRST_FD + i);
+      const name = named[i] ?? '';
+      store.giveBack(name, FIRST_FD + i);
+      store.kept.set(name, FIRST_FD + i);
     }
     return store;
   }
@@ -58,9 +81,18 @@ export class FdStore {
     }
   }
 
-  /** Gives the service manager a copy for the next process. FDPOLL=0: an error on the socket is no reason to drop it. */
+  /** Gives the keeper a copy for the next process. FDPOLL=0: an error on the socket is no reason to drop it. */
   keep(name: string, fd: number): void {
+    this.kept.set(name, fd);
     this.tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
+  }
+
+  /** A keeper that was started anew has nothing: it gets all again. Cheap; to be called every second. */
+  keepAgain(): void {
+    const identity = socketIdentity(this.socket);
+    if (identity === '' || identity === this.seen) return;
+    this.seen = identity;
+    for (const [name, fd] of this.kept) this.keep(name, fd);
   }
 
   /** An adopted descriptor waits again, to be adopted once more by this process. */
@@ -69,7 +101,7 @@ export class FdStore {
     else this.waiting.set(name, fd);
   }
 
-  /** Closes what nobody adopted, here and in the service manager; a TUN device goes with its last queue. Returns the names. */
+  /** Closes what nobody adopted, here and in the keeper; a TUN device goes with its last queue. Returns the names. */
   discardRest(): string[] {
     const names = [...this.waiting.keys()];
     for (const [name, fd] of this.waiting) this.discard(name, fd);
@@ -80,15 +112,27 @@ export class FdStore {
   private discard(name: string, fd: number): void {
     if (this.addon.tunDevice(fd) !== '') this.addon.persistTun(fd, false);
     this.addon.close(fd);
+    this.kept.delete(name);
     this.tell(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   }
 
-  /** A service manager that does not listen is no reason to stop: then nothing outlives us, as without one. */
+  /** A keeper that does not listen is no reason to stop: then nothing outlives us, as without one. */
   private tell(state: string, fd?: number): void {
     try {
       this.addon.notify(state, fd);
     } catch {
       // Notifier says it, with its first message.
     }
+  }
+}
+
+/** Another one for each socket that is bound to this path; '' where there is none. */
+function socketIdentity(socket: string): string {
+  if (!socket.startsWith('/')) return '';
+  try {
+    const { ino, ctimeMs } = statSync(socket);
+    return `${ino} ${ctimeMs}`;
+  } catch {
+    return '';
   }
 }

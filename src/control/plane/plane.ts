@@ -295,7 +295,8 @@ export class Plane {
 
   /**
    * Ends for good. With a descriptor store devices, queues and sockets live on there, and what arrives before the next process reads waits
-   * in them; they end when the service manager stops the service, and without a store they end with us.
+   * in them; they end when the service manager stops the service, and without a store they end with us. The next daemon of this process
+   * has them as well.
    */
   async close(): Promise<void> {
     const { addon, fds } = this.context;
@@ -305,7 +306,9 @@ export class Plane {
     // Of a start that was cut short the devices are still those of the run before.
     if (this.supervisor) persistDevices(addon, this.ports, false);
     await this.spare?.stop();
-    closePorts(addon, await this.stopForwarding((supervisor) => supervisor.stop()));
+    const ports = await this.stopForwarding((supervisor) => supervisor.stop());
+    if (fds.nextIsHere) giveBackPorts(addon, fds, ports);
+    else closePorts(addon, ports);
   }
 
   /** The ports that nobody uses any more. */

@@ -48,7 +48,7 @@ function setUp(t: TestContext, config: string | undefined = CONFIG) {
     registry,
     log,
     addon,
-    fds: new FdStore(addon, false),
+    fds: new FdStore(addon),
     clock,
     host,
   });

@@ -1,7 +1,11 @@
 /** The descriptor store's book-keeping with a recorded addon: no real descriptors (those are in test/native/adopt and test/netns/restart). */
 import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { FdStore } from '../../../src/control/manager/fd-store.ts';
+import { temporaryFolder } from '../../support/folder.ts';
+import { until } from '../../support/until.ts';
 
 /** Descriptors 3 and 5 are TUN queues. */
 function recordedAddon() {
@@ -98,4 +102,39 @@ test('new ones are given to the service manager; adopted ones can be given back 
     store.adopt('udp-4-0', (fd) => fd),
     9,
   );
+});
+
+test('weft-keeper keeps and starts nothing; systemd does both; without one nothing outlives us', () => {
+  const keeps = inherit('tun-4-0', { WEFT_KEEPER: '1' }).store;
+  assert.deepEqual([keeps.outlivesUs, keeps.startsUsAgain], [true, false]);
+  const starts = inherit('tun-4-0').store;
+  assert.deepEqual([starts.outlivesUs, starts.startsUsAgain], [true, true]);
+  const alone = inherit('tun-4-0', { NOTIFY_SOCKET: undefined, WEFT_KEEPER: '1' }).store;
+  assert.deepEqual([alone.outlivesUs, alone.startsUsAgain], [false, false]);
+});
+
+test('a keeper that was started anew gets again what is in use, once', async (t) => {
+  const socket = path.join(await temporaryFolder(t), 'keeper.sock');
+  writeFileSync(socket, '');
+  const { store, calls } = inherit('tun-4-0:udp-4-0:udp-4-1', { NOTIFY_SOCKET: socket });
+  store.adopt('tun-4-0', (fd) => fd);
+  store.adopt('udp-4-0', (fd) => fd);
+  store.discardRest();
+  store.keep('udp-4-1', 9);
+  calls.length = 0;
+  store.keepAgain();
+  rmSync(socket);
+  store.keepAgain();
+  assert.deepEqual(calls, [], 'the same one, and none');
+  // Whatever inode it gets, its time is another.
+  await until('another keeper listens', () => {
+    writeFileSync(socket, '');
+    store.keepAgain();
+    return calls.length > 0;
+  });
+  const all = ['tun-4-0 FDPOLL=0 with 3', 'udp-4-0 FDPOLL=0 with 4', 'udp-4-1 FDPOLL=0 with 9'];
+  const wanted = all.map((text) => `FDSTORE=1 FDNAME=${text}`);
+  assert.deepEqual(calls.splice(0), wanted);
+  store.keepAgain();
+  assert.deepEqual(calls, []);
 });
