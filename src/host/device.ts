@@ -21,10 +21,10 @@ const ACCEPT_LOCAL_ADVICE =
   'set net.ipv4.conf.default.accept_local=0 on the host, where devices have it from, and restart weftd';
 const FORWARDING_ADVICE = 'set net.ipv6.conf.all.forwarding=1 on the host, which pods need anyway';
 const QUEUE_PACKETS_MIN = 1_000;
-const QUEUE_PACKETS_MAX = 4_000;
+const QUEUE_PACKETS_MAX = 8_000;
 const PACKET_BYTES_MAX = 65_536;
 /** At most this share of the memory may wait in queues, if all of it were super-packets. */
-const QUEUE_SHARE = 1 / 32;
+const QUEUE_SHARE = 1 / 16;
 
 /** Packets that each of `queues` queues holds: seconds of a pod's traffic, for the time in which a daemon is restarted. */
 export function queuePackets(queues: number, memoryBytes = totalmem()): number {

@@ -324,8 +324,8 @@ test('a device that is right is not touched; of another only what is wrong is ch
 test('queues are long where there is memory for it', () => {
   const GB = 2 ** 30;
   assert.equal(queuePackets(1, GB / 2), 1000);
-  assert.equal(queuePackets(2, 8 * GB), 2048);
-  assert.equal(queuePackets(2, 64 * GB), 4000);
+  assert.equal(queuePackets(2, 8 * GB), 4096);
+  assert.equal(queuePackets(2, 64 * GB), 8000);
 });
 
 test('a command that the host does not have is told from one that fails, and its package is named', async () => {
