@@ -43,13 +43,12 @@ export class NumberedStream {
     return new NumberedStream(source, sink);
   }
 
-  /** Ends the sender, then the receiver `settleMs` later, so that what is still on its way arrives. */
-  async stop(settleMs = 500): Promise<StreamResult> {
+  /** Ends the sender, then the receiver as soon as nothing has come for a while, so that what is still on its way arrives. */
+  async stop(): Promise<StreamResult> {
     this.#source.signal('SIGTERM');
     const [sentLine] = await this.#source.waitForOutput(/^\{.*"sent".*\}$/m, 5000);
-    await new Promise((resolve) => setTimeout(resolve, settleMs));
     this.#sink.signal('SIGTERM');
-    const [line] = await this.#sink.waitForOutput(/^\{.*"received".*\}$/m, 5000);
+    const [line] = await this.#sink.waitForOutput(/^\{.*"received".*\}$/m, 60_000);
     const { sent } = JSON.parse(sentLine) as { sent: number };
     const { received, repeated, longestGapMs } = JSON.parse(line) as Omit<StreamResult, 'lost'>;
     return { sent, received, repeated, lost: sent - received, longestGapMs };

@@ -22,7 +22,7 @@ static const char usage[] =
     "  --socket=PATH   of the keeper, absolute (/run/weft/keeper.sock)\n"
     "  --max=NUMBER    of descriptors, 1 to 512 (256)\n"
     "  --hold=TIME     how long it keeps what nobody uses, 1ms to 24h (10m)\n"
-    "  --wait=TIME     for a keeper, or for the end of the process that uses what it keeps, 0s to 24h (2s)\n"
+    "  --wait=TIME     for the end of the process that uses what is kept, 0s to 24h (5s)\n"
     "  --verbose       prints every message\n"
     "TIME is a number with ms, s, m or h.\n";
 
@@ -107,10 +107,10 @@ static int keep_command(const struct words *words) {
 }
 
 static int run_command(const struct words *words) {
-  long long wait_ms = time_of(words->wait ? words->wait : "2s", 0);
+  long long wait_ms = time_of(words->wait ? words->wait : "5s", 0);
   if (words->max || words->hold || words->is_verbose) return wrong("run takes --socket and --wait only");
   if (!words->rest[0]) return wrong("run wants a command, behind --");
-  if (wait_ms < 0) return wrong("--wait is a time from 0s to 24h, such as 2s");
+  if (wait_ms < 0) return wrong("--wait is a time from 0s to 24h, such as 5s");
   return run(&(struct run_options){words->socket_path, wait_ms, words->rest});
 }
 

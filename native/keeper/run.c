@@ -18,34 +18,22 @@
 #define FIRST_FD 3
 #define TRY_MS 50
 
-/* ---- what is kept ---- */
-
-/* Returns the lock, to be held for as long as what was fetched is used, or -1 with errno: EAGAIN when somebody uses it. */
-static int fetch_once(const char *socket_path, struct store *store) {
-  int lock = lock_open(socket_path);
+/* Returns the lock, to be held for as long as what is kept is used, or -1 with errno: EAGAIN when somebody uses it. */
+static int take_turn(const struct run_options *options) {
+  int lock = lock_open(options->socket_path);
   if (lock < 0) return -1;
-  if (lock_take(lock, LOCK_USER) == 0 && ask(socket_path, ASK_FETCH, store) >= 0) return lock;
-  int error = errno;
-  close(lock);
-  errno = error;
-  return -1;
-}
-
-static bool may_pass(int error) {
-  return error == ENOENT || error == ECONNREFUSED || error == ETIMEDOUT || error == EAGAIN;
-}
-
-static int fetch(const struct run_options *options, struct store *store) {
   long long deadline = now_ms() + options->wait_ms;
-  for (;;) {
-    int lock = fetch_once(options->socket_path, store);
+  while (lock_take(lock, LOCK_USER) < 0) {
     int error = errno;
-    if (lock >= 0 || !may_pass(error) || now_ms() >= deadline) return errno = error, lock;
+    if (error != EAGAIN || now_ms() >= deadline) {
+      close(lock);
+      errno = error;
+      return -1;
+    }
     nanosleep(&(struct timespec){.tv_nsec = TRY_MS * 1000000L}, NULL);
   }
+  return lock;
 }
-
-/* ---- how it is handed over ---- */
 
 /* Puts the descriptors at FIRST_FD and the following numbers, the lock behind them. They outlive exec. */
 static int arrange(struct store *store, int lock) {
@@ -79,15 +67,23 @@ static bool set_environment(const struct store *store, const char *socket_path) 
          setenv("LISTEN_FDNAMES", names, 1) == 0;
 }
 
-int run(const struct run_options *options) {
+/* Without a keeper too: weftd gives all to one that comes later. */
+static bool prepare(int lock, const char *socket_path) {
   static struct store store = {.max = STORE_MAX};
-  int lock = fetch(options, &store);
+  if (ask(socket_path, ASK_FETCH, &store) < 0)
+    say("no keeper at %s (%s): until there is one a restart loses packets", socket_path, strerror(errno));
+  return arrange(&store, lock) == 0 && set_environment(&store, socket_path);
+}
+
+int run(const struct run_options *options) {
+  const char *path = options->socket_path;
+  int lock = take_turn(options);
   if (lock < 0 && errno == EAGAIN) {
-    say("what the keeper at %s holds is in use by another process", options->socket_path);
+    say("what the keeper at %s holds is in use by another process", path);
     return EXIT_CODE_AGAIN;
   }
-  if (lock < 0) say("no keeper at %s (%s): a restart will lose packets", options->socket_path, strerror(errno));
-  else if (arrange(&store, lock) < 0 || !set_environment(&store, options->socket_path)) {
+  if (lock < 0) say("there can be no keeper at %s (%s): a restart loses packets", path, strerror(errno));
+  else if (!prepare(lock, path)) {
     say("cannot hand over what is kept: %s", strerror(errno));
     return EXIT_CODE_FAILURE;
   }

@@ -4,7 +4,7 @@
 
 struct run_options {
   const char *socket_path;
-  long long wait_ms; /* for a keeper, and for the end of who uses it */
+  long long wait_ms; /* for the end of the process that uses what is kept */
   char **command;    /* ends with NULL */
 };
 

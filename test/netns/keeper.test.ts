@@ -16,6 +16,8 @@ const { after, before, describe, it } = needs('root');
 const PER_SECOND = 1_000;
 /** 10 ms worth of packets. */
 const LOST_MAX = PER_SECOND / 100;
+/** Packets that a worker has in its hands at a time. */
+const BATCH = 64;
 /** Between the end of a container and the start of the next one. */
 const GAP_MS = 3_000;
 
@@ -70,9 +72,10 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
       assert.equal(repeated, 0, way);
     }
     assert.ok(results.back.lost <= LOST_MAX, `back: lost ${results.back.lost}`);
-    assert.ok(results.out.lost - full <= LOST_MAX, `out: lost ${results.out.lost}`);
-    // A queue holds eight seconds of it: a start takes that long only on a machine that is far too busy.
+    // A queue holds eight seconds of it: a start takes that long only on a machine that is far too busy; batches are full there too.
     const isLate = results.out.longestGapMs > ((before.txqlen ?? 0) / PER_SECOND) * 750;
+    const allowed = full + (isLate ? BATCH : LOST_MAX);
+    assert.ok(results.out.lost <= allowed, `out: lost ${results.out.lost}`);
     assert.ok(full === 0 || isLate, `${full} found no room in the queue`);
     assert.equal((await device()).ifindex, before.ifindex, 'the device stayed');
     assert.equal(daemon.last.inherited, 4);
@@ -87,6 +90,14 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
     await daemon.replaceKeeper();
     await until('all is kept', () => daemon.keptSinceListening() === 4);
     await underTraffic('upgrade after the keeper was killed', () => daemon.restart());
+  });
+
+  it('so does one that was not there when weftd started', async () => {
+    await daemon.endKeeper();
+    await daemon.restart();
+    await daemon.replaceKeeper();
+    await until('all is kept', () => daemon.keptSinceListening() === 4);
+    await underTraffic('upgrade after a start without a keeper', () => daemon.restart());
   });
 
   it('a second weftd beside it is refused before it starts', async () => {

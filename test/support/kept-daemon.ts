@@ -15,6 +15,8 @@ import { until } from './until.ts';
 /** A timer takes no longer time. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 const WATCHDOG_LOOK_MS = 50;
+/** What the keeper hears, or what the daemon logs where no keeper hears it. */
+const READY = /^message READY=1$|"msg":"ready"/;
 const LISTENS = /^weft-keeper: listens at /;
 
 export interface KeptOptions {
@@ -142,7 +144,7 @@ export class KeptDaemon {
       const { lines } = this;
       const started = lines.filter((line) => line.startsWith('start ')).length;
       const last = lines.findLastIndex((line) => line.startsWith('start '));
-      return started >= starts && lines.slice(last).some((line) => line === 'message READY=1');
+      return started >= starts && lines.slice(last).some((line) => READY.test(line));
     }).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.lines.slice(-30).join('\n')}`);
     });
@@ -164,9 +166,14 @@ export class KeptDaemon {
     await this.untilReady(starts + 1);
   }
 
+  /** Kills the keeper, the daemon goes on. */
+  async endKeeper(): Promise<void> {
+    await this.keeper.kill();
+  }
+
   /** Kills the keeper and starts another one in its place. */
   async replaceKeeper(...flags: string[]): Promise<void> {
-    await this.keeper.kill();
+    await this.endKeeper();
     const listened = this.count(LISTENS);
     this.keeper = this.spawnKeeper(...flags);
     await until('the next keeper listens', () => this.count(LISTENS) > listened);

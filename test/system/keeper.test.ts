@@ -18,7 +18,6 @@ import { loadAddon } from '../../src/memory/addon.ts';
 import { temporaryFolder } from '../support/folder.ts';
 import { SANITIZED_KEEPER as KEEPER } from '../support/keeper.ts';
 import { needs } from '../support/needs.ts';
-import { until } from '../support/until.ts';
 
 const { test } = needs('cc');
 const asRoot = needs('root');
@@ -162,35 +161,22 @@ test('what is kept is used by one process at a time', async (t) => {
   await waiting.waitForOutput(/^a$/m, 30_000);
 });
 
-test('no keeper: one line says it, and the command runs as without', async (t) => {
+test('no keeper: one line says it, and the command runs as with one that holds nothing', async (t) => {
   const folder = await temporaryFolder(t);
-  const socket = path.join(folder, 'none', 'keeper.sock');
-  const words = ['run', `--socket=${socket}`, '--wait=0s', '--', 'sh', '-c', 'env; exit 3'];
-  const { status, stdout, stderr } = spawnSync(KEEPER, words, {
-    encoding: 'utf8',
-    env: { PATH: process.env['PATH'] },
-  });
-  assert.equal(status, 3);
-  assert.match(
-    stderr,
-    /^weft-keeper: no keeper at .*none\/keeper\.sock \(No such file or directory\): .*\n$/,
-  );
-  assert.doesNotMatch(stdout, /LISTEN|NOTIFY|KEEPER/);
-  const late = spawnSync(KEEPER, [...words.slice(0, 4), '/nonexistent'], { encoding: 'utf8' });
-  assert.equal(late.status, 127);
-});
-
-test('a keeper that comes late is waited for', async (t) => {
-  const folder = await temporaryFolder(t);
+  const run = (socket: string, ...command: string[]) =>
+    spawnSync(KEEPER, ['run', `--socket=${socket}`, '--', ...command], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] },
+    });
   const socket = path.join(folder, 'keeper.sock');
-  const user = new LabProcess(KEEPER, [
-    ...['run', `--socket=${socket}`, '--wait=1h', '--', 'sh', '-c'],
-    'echo "has $LISTEN_FDS"',
-  ]);
-  await until('it looks', () => existsSync(`${socket}.lock`));
-  const keeper = new LabProcess(KEEPER, ['keep', `--socket=${socket}`]);
-  t.after(() => keeper.stop());
-  await user.waitForOutput(/^has 0$/m, 30_000);
+  const none = run(socket, 'sh', '-c', 'echo "$NOTIFY_SOCKET $LISTEN_FDS $WEFT_KEEPER"; exit 3');
+  assert.deepEqual([none.status, none.stdout], [3, `${socket} 0 1\n`]);
+  assert.match(none.stderr, /^weft-keeper: no keeper at .*keeper\.sock \(No such file.*\n$/);
+  // Where none can be, there is nothing to be told.
+  const never = run(path.join(folder, 'none/keeper.sock'), 'sh', '-c', 'env');
+  assert.match(never.stderr, /^weft-keeper: there can be no keeper at .*\n$/);
+  assert.doesNotMatch(never.stdout, /LISTEN|NOTIFY|KEEPER/);
+  assert.equal(run(socket, '/nonexistent').status, 127);
 });
 
 test('a second keeper is refused; one that was killed is succeeded', async (t) => {

@@ -10,6 +10,8 @@ export class Notifier {
   private readonly addon: Pick<Addon, 'notify'>;
   private readonly log: Log;
   private status = '';
+  /** the last message did not reach it */
+  private isDeaf = false;
 
   constructor(addon: Pick<Addon, 'notify'>, log: Log) {
     this.addon = addon;
@@ -47,12 +49,15 @@ export class Notifier {
     this.send(`STATUS=${line}`);
   }
 
-  /** A service manager that does not listen is no reason to stop forwarding. */
+  /** A service manager that does not listen is no reason to stop forwarding; it is said once. */
   private send(state: string): void {
     try {
       this.addon.notify(state);
+      this.isDeaf = false;
     } catch (error) {
-      this.log.warn(`service manager not told ${state.split('=', 1)}: ${messageOf(error)}`);
+      if (!this.isDeaf)
+        this.log.warn(`service manager not told ${state.split('=', 1)}: ${messageOf(error)}`);
+      this.isDeaf = true;
     }
   }
 }
