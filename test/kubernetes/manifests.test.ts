@@ -320,6 +320,27 @@ describe('manifests', () => {
     );
   });
 
+  it('the keeper has no rights and no capabilities, shares one folder with weft, and the API server takes it', async () => {
+    await dryRun(fileOf('keeper.yaml'));
+    const [pod, weft] = [fileOf('keeper.yaml'), fileOf('weft.yaml')].map((t) => podOf(parse(t)));
+    assert.ok(pod && weft);
+    const [keeper, ...others] = allContainers(pod);
+    assert.deepEqual(others, []);
+    assert.deepEqual(keeper?.securityContext, {
+      privileged: false,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    assert.deepEqual(
+      pod.volumes,
+      weft.volumes.filter(({ name }) => name === 'run-weft'),
+    );
+    const daemon = allContainers(weft).find(({ name }) => name === 'weft');
+    const [program] = keeper?.command ?? [];
+    assert.deepEqual(daemon?.command, [program, 'run', '--', '/opt/bin/flanneld']);
+  });
+
   it('every volume is used, every mount has one', async () => {
     for (const text of [fileOf('weft.yaml'), await rendered({}), await rendered(OTHER_NODES)]) {
       const pod = podOf(parse(text));
