@@ -324,7 +324,7 @@ describe('manifests', () => {
     await dryRun(fileOf('keeper.yaml'));
     const [pod, weft] = [fileOf('keeper.yaml'), fileOf('weft.yaml')].map((t) => podOf(parse(t)));
     assert.ok(pod && weft);
-    const [keeper, ...others] = allContainers(pod);
+    const [keeper, ...others] = pod.containers;
     assert.deepEqual(others, []);
     assert.deepEqual(keeper?.securityContext, {
       privileged: false,

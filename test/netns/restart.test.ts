@@ -108,7 +108,10 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
 
   it('another number of workers: what does not fit is closed and leaves the store', async () => {
     await daemon.restart('--workers=1');
-    await until('the second queue is gone', () => daemon.count(/: let go of (tun|udp)-4-1: 1$/) === 2);
+    await until(
+      'the second queue is gone',
+      () => daemon.count(/: let go of (tun|udp)-4-1: 1$/) === 2,
+    );
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
     await daemon.restart();
     assert.equal(daemon.last.inherited, 2);
