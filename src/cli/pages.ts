@@ -3,7 +3,7 @@
  * can be looked at too. A shape only checks: keys that it does not have are passed on (show.ts).
  */
 import { z } from 'zod';
-import { peerShape } from '../api/peers.ts';
+import { peerShape, peersShape as wholePeersShape } from '../api/peers.ts';
 import {
   deviceShape,
   firewallShape,
@@ -46,13 +46,16 @@ export const upShape = z.object({
 export type UpStatus = z.infer<typeof upShape>;
 
 export const peersShape = z.object({
+  skipped: wholePeersShape.shape.skipped,
   peers: z.array(peerShape.partial({ reach: true, rttMs: true, lossRatio: true })),
 });
 export type PeersPage = z.infer<typeof peersShape>;
 
 /** What a peer may be called, and where it is. */
 export const namedPeersShape = z.object({
-  peers: z.array(peerShape.pick({ key: true, family: true, subnet: true, publicIp: true })),
+  peers: z.array(
+    peerShape.pick({ key: true, nodeName: true, family: true, subnet: true, publicIp: true }),
+  ),
 });
 export type NamedPeers = z.infer<typeof namedPeersShape>;
 

@@ -86,6 +86,8 @@ export interface Registry {
   readonly name: string;
   /** Where the network config belongs, for messages. */
   readonly configPlace: string;
+  /** The keys of its leases are the names of the nodes. Absent: its nodes have no names. */
+  readonly keysAreNodeNames?: true | undefined;
   /** Absent: a node never starts without this registry's answer. */
   readonly memory?: MemoryPolicy;
   /** Set while all that it says is only remembered: when the registry itself said it last, ms since the epoch. */
@@ -112,6 +114,14 @@ export interface Registry {
   /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
   nodeReady?(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What people call the node that has a lease; null where nodes have no names. */
+export function nodeNameOf(
+  { keysAreNodeNames }: Pick<Registry, 'keysAreNodeNames'>,
+  key: string,
+): string | null {
+  return keysAreNodeNames ? key : null;
 }
 
 /** What a running node can't follow: it ends, with an exit code that asks for another start. */

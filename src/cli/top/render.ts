@@ -131,7 +131,7 @@ function peerLines({ peers, sort }: View, lines: number, style: Style): string[]
     .slice(0, peers.length > fit ? fit - 1 : fit)
     .map((peer) => [
       peer.subnet,
-      peer.publicIp,
+      peer.nodeName ?? peer.publicIp,
       amount(peer.sent).padStart(13),
       amount(peer.received).padStart(13),
       (peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(2)} ms`).padStart(10),

@@ -54,6 +54,7 @@ export async function createKubernetesRegistry(
 }
 
 export class KubernetesRegistry implements Registry {
+  readonly keysAreNodeNames = true;
   private readonly client: KubernetesClient;
   private readonly names: AnnotationNames;
   private readonly settings: KubernetesSettings;

@@ -93,6 +93,10 @@ export class RememberingRegistry implements Registry {
     return this.inner.configPlace;
   }
 
+  get keysAreNodeNames(): Registry['keysAreNodeNames'] {
+    return this.inner.keysAreNodeNames;
+  }
+
   get rememberedAtMs(): number | undefined {
     return this.recalled?.savedAtMs;
   }
