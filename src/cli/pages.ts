@@ -22,12 +22,18 @@ export const statusShape = wholeStatusShape
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
-    store: storeShape.partial({ since: true, rememberedAt: true }),
+    store: storeShape.partial({ since: true, rememberedAt: true, kubernetes: true }),
     firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
     workers: z.array(workerShape.partial().required({ state: true, restarts: true })).optional(),
   });
 export type Status = z.infer<typeof statusShape>;
+
+/** Of this node's pods, for people. A lease's key names them, but for Kubernetes, where it names the node. */
+export function subnetsOf({ store, lease }: Pick<Status, 'store' | 'lease'>): string {
+  if (store.kubernetes) return store.kubernetes.podCidrs.join(', ');
+  return (lease?.key ?? '').replaceAll('-', '/').replace('&', ', ');
+}
 
 /** How long the daemon has run. A clock that was set meanwhile makes nonsense of the time of its start. */
 export function uptimeMsOf({ uptimeSeconds, startedAt }: Status, nowMs: number): number {

@@ -81,11 +81,30 @@ export interface OwnBefore {
   publicIp6: Words | undefined;
 }
 
+/** This node's own object in a cluster that has one for each node, as far as it is known; its texts are untrusted. */
+export interface OwnObject {
+  /** where the objects are */
+  server: string;
+  /** of the node; undefined: not known yet */
+  name: string | undefined;
+  podCidrs: readonly string[];
+  /** what peers must know stands on it, as this node wrote it */
+  isAnnotated: boolean;
+  /** what is wrong with it; '' while nothing is known to be */
+  problem: string;
+  /** calls that the server forbids us: method, or "watch", and path */
+  forbidden: readonly string[];
+  /** The object as it is now, as plain data without anything secret. Throws as the registry's calls do. */
+  read(): Promise<Readonly<Record<string, unknown>>>;
+}
+
 export interface Registry {
   /** Where it is, for logs and pages (no secrets); the first word is its kind. */
   readonly name: string;
   /** Where the network config belongs, for messages. */
   readonly configPlace: string;
+  /** Absent where nodes are no objects. */
+  readonly ownObject?: OwnObject | undefined;
   /** The keys of its leases are the names of the nodes. Absent: its nodes have no names. */
   readonly keysAreNodeNames?: true | undefined;
   /** Absent: a node never starts without this registry's answer. */

@@ -6,6 +6,7 @@ import { addBench } from './bench.ts';
 import { addBugreport } from './bugreport.ts';
 import { addCapture } from './capture.ts';
 import { addCleanup } from './cleanup.ts';
+import { addCluster } from './cluster.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
@@ -34,6 +35,7 @@ export function createProgram(onExit: OnExit): Command {
   addTop(program, onExit);
   addCapture(program);
   addTopology(program, onExit);
+  addCluster(program, onExit);
   addConfig(program, onExit);
   addCompletion(program);
   addBugreport(program);

@@ -93,6 +93,10 @@ export class RememberingRegistry implements Registry {
     return this.inner.configPlace;
   }
 
+  get ownObject(): Registry['ownObject'] {
+    return this.inner.ownObject;
+  }
+
   get keysAreNodeNames(): Registry['keysAreNodeNames'] {
     return this.inner.keysAreNodeNames;
   }
