@@ -7,6 +7,7 @@ import { addBugreport } from './bugreport.ts';
 import { addCapture } from './capture.ts';
 import { addCleanup } from './cleanup.ts';
 import { addCluster } from './cluster.ts';
+import { addCni } from './cni.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
@@ -42,6 +43,7 @@ export function createProgram(onExit: OnExit): Command {
   addBench(program, onExit);
   addInstall(program);
   addCleanup(program);
+  addCni(program, onExit);
   addDockerOpts(program);
   return program;
 }

@@ -283,7 +283,10 @@ function subnetsIn({ ipv4, ipv6 }: NetworkConfig, record: NodeRecord): LeaseSubn
 }
 
 /** Why this node can't be part of the network, and what to do; '' when it can. */
-export function whyUnfit(record: NodeRecord, { ipv4, ipv6 }: NetworkConfig): string {
+export function whyUnfit(
+  record: Pick<NodeRecord, 'name' | 'podCidrs'>,
+  { ipv4, ipv6 }: NetworkConfig,
+): string {
   const node = `Node ${printable(record.name)}`;
   const { subnet4, subnet6 } = subnetsOf(record);
   for (const [family, range, subnet, key] of [
