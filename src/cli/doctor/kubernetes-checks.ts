@@ -33,7 +33,7 @@ export function judgeAnnotations(own: OwnObjectEntry): Finding {
     return warn(`Node ${nodeName} is not annotated yet`, 'weft status says what it waits for');
   return fail(
     `Node ${nodeName} is not annotated as it should be: ${problem}`,
-    `kubectl describe node ${nodeName}; kubectl -n kube-flannel logs of weft's pod on this node`,
+    `kubectl describe node ${nodeName}, and weftd's log on this node`,
   );
 }
 
