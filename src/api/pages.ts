@@ -10,6 +10,7 @@ import { captureQueryShape, captureSummaryShape, PCAP } from './capture.ts';
 import { configShape } from './config.ts';
 import { dropsQueryShape, dropsShape } from './drops.ts';
 import { historyShape } from './history.ts';
+import { kubernetesShape } from './kubernetes.ts';
 import { peersShape } from './peers.ts';
 import { pingQueryShape, pingShape } from './ping.ts';
 import { reachShape } from './reach.ts';
@@ -64,6 +65,10 @@ export const PAGES = {
     answer: pingShape,
   },
   '/reach': plain('who reaches whom', reachShape),
+  '/kubernetes': plain(
+    "this node's Node object, as the API server of Kubernetes has it now",
+    kubernetesShape,
+  ),
   '/openapi.json': {
     title: 'these pages as an OpenAPI document',
     query: z.object({}),

@@ -1,9 +1,10 @@
 /** /peers: the nodes this one sends to, and the traffic with each. A dual-stack node is two peers. */
 import { z } from 'zod';
-import { amount, family, text, time, whole } from './values.ts';
+import { amount, family, nodeName, text, time, whole } from './values.ts';
 
 export const peerShape = z.object({
   key: text('of its lease: 10.244.2.0-24'),
+  nodeName,
   family,
   subnet: text('of its pods: 10.244.2.0/24'),
   publicIp: text('its address in the underlay'),
@@ -24,5 +25,17 @@ export const peerShape = z.object({
 });
 export type PeerEntry = z.infer<typeof peerShape>;
 
-export const peersShape = z.object({ peers: z.array(peerShape) });
+export const skippedShape = z.object({
+  key: text('of the lease'),
+  nodeName,
+  why: text('it is no peer'),
+});
+
+export const peersShape = z.object({
+  peers: z.array(peerShape),
+  skipped: z
+    .array(skippedShape)
+    .optional()
+    .describe("leases that can't be used; older daemons do not list them"),
+});
 export type PeersPage = z.infer<typeof peersShape>;

@@ -1,12 +1,13 @@
 /** /ping: echoes to one peer through the overlay, one after the other; the peer's kernel answers. */
 import { z } from 'zod';
 import { LAYOUT } from '../memory/layout.ts';
-import { family, text, whole } from './values.ts';
+import { LEASE_KEY_CHARACTERS_MAX } from '../shared/limits.ts';
+import { family, nodeName, text, whole } from './values.ts';
 
 const inRange = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
 export const pingQueryShape = z.object({
-  peer: z.string().max(100).describe('key of its lease'),
+  peer: z.string().max(LEASE_KEY_CHARACTERS_MAX).describe('key of its lease'),
   family: z.enum(['4', '6']).optional().describe('IPv4 unless the peer has none'),
   count: inRange(1, 10).default(1).describe('echoes'),
   size: inRange(LAYOUT.echoTokenBytes, LAYOUT.echoPayloadMax)
@@ -34,6 +35,7 @@ export type Echo = z.infer<typeof echoShape>;
 
 export const pingedShape = z.object({
   key: z.string(),
+  nodeName,
   family,
   address: text("of the peer's overlay device"),
   publicIp: z.string(),

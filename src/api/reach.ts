@@ -1,12 +1,13 @@
 /** /reach: who reaches whom, by a round of echoes that is some seconds old at most. */
 import { z } from 'zod';
-import { family, text } from './values.ts';
+import { family, nodeName, text } from './values.ts';
 
 export const reachNodeShape = z.object({
   key: text('of its lease'),
   name: text(
     'n1, n2, … in the order of the public addresses: the same on every node that sees the same leases',
   ),
+  nodeName,
   subnet: text('the first of its subnets'),
   subnets: z.array(z.string()).describe('IPv4 first'),
   publicIps: z.array(z.string()).describe('IPv4 first'),
@@ -20,6 +21,11 @@ export const reachNodeShape = z.object({
     .int()
     .nullable()
     .describe('that it gives its pods, bytes, as it says itself; null: not known'),
+  version: z
+    .string()
+    .nullable()
+    .optional()
+    .describe('of its weft, as it says itself; null: not known'),
   via: z
     .string()
     .nullable()

@@ -1,7 +1,7 @@
 /** /routes: which way a packet to an address takes. */
 import { z } from 'zod';
 import { KINDS } from '../cluster/kinds/all.ts';
-import { family, text, whole } from './values.ts';
+import { family, nodeName, text, whole } from './values.ts';
 
 export const routesQueryShape = z.object({ address: text('an IP address') });
 
@@ -41,7 +41,7 @@ export const routeShape = z.object({
   network: z.string().nullable().describe('the overlay in this family'),
   ownSubnet: z.string().nullable(),
   peer: z
-    .object({ key: z.string(), subnet: z.string(), publicIp: z.string() })
+    .object({ key: z.string(), nodeName, subnet: z.string(), publicIp: z.string() })
     .nullable()
     .describe('whose subnet the address is in'),
   kernel: kernelRouteShape.describe("the kernel's route to the address"),

@@ -20,6 +20,21 @@ export const leaseShape = z.object({
   expiresAt: time('when it ends unless it is renewed; null: never').nullable(),
 });
 
+/** This node's object in a Kubernetes cluster. */
+export const ownObjectShape = z.object({
+  server: text('of the API server'),
+  nodeName: z.string().nullable().describe('null: not known yet'),
+  podCidrs: z
+    .array(z.string())
+    .describe('that the cluster gave the Node; none: not yet, or not known'),
+  annotated: z.boolean().describe('what peers must know stands on the Node, as this node wrote it'),
+  problem: text('what is wrong with the Node, "" while nothing is known to be'),
+  forbidden: z
+    .array(z.string())
+    .describe('calls that the API server forbids: method, or "watch", and path'),
+});
+export type OwnObjectEntry = z.infer<typeof ownObjectShape>;
+
 export const storeShape = z.object({
   name: text('where it is, without secrets; the first word is its kind'),
   ok: z.boolean().describe('it answers'),
@@ -29,6 +44,7 @@ export const storeShape = z.object({
   rememberedAt: time(
     'this node started from memory: when the store said last what it forwards by; null: the store has answered',
   ).nullable(),
+  kubernetes: ownObjectShape.nullable().describe('null where the store is another one'),
 });
 
 /** The peers in sum; /peers has each. */

@@ -27,6 +27,13 @@ export function time(meaning: string) {
   return z.string().meta({ format: 'date-time', description: meaning });
 }
 
+/** Of a node, where the store gives nodes names: only Kubernetes does. Older daemons do not say it. */
+export const nodeName = z
+  .string()
+  .nullable()
+  .optional()
+  .describe("the node's name in Kubernetes; null with other stores, where nodes have no names");
+
 export function text(meaning: string) {
   return z.string().describe(meaning);
 }

@@ -3,7 +3,7 @@
  * can be looked at too. A shape only checks: keys that it does not have are passed on (show.ts).
  */
 import { z } from 'zod';
-import { peerShape } from '../api/peers.ts';
+import { peerShape, peersShape as wholePeersShape } from '../api/peers.ts';
 import {
   deviceShape,
   firewallShape,
@@ -22,12 +22,18 @@ export const statusShape = wholeStatusShape
   .extend({
     peers: wholeStatusShape.shape.peers.partial({ skipped: true }),
     lease: leaseShape.partial({ isPermanent: true }).nullable(),
-    store: storeShape.partial({ since: true, rememberedAt: true }),
+    store: storeShape.partial({ since: true, rememberedAt: true, kubernetes: true }),
     firewall: firewallShape.partial({ kind: true }).nullable(),
     devices: z.array(deviceShape.partial({ family: true, mac: true })).optional(),
     workers: z.array(workerShape.partial().required({ state: true, restarts: true })).optional(),
   });
 export type Status = z.infer<typeof statusShape>;
+
+/** Of this node's pods, for people. A lease's key names them, but for Kubernetes, where it names the node. */
+export function subnetsOf({ store, lease }: Pick<Status, 'store' | 'lease'>): string {
+  if (store.kubernetes) return store.kubernetes.podCidrs.join(', ');
+  return (lease?.key ?? '').replaceAll('-', '/').replace('&', ', ');
+}
 
 /** How long the daemon has run. A clock that was set meanwhile makes nonsense of the time of its start. */
 export function uptimeMsOf({ uptimeSeconds, startedAt }: Status, nowMs: number): number {
@@ -46,13 +52,16 @@ export const upShape = z.object({
 export type UpStatus = z.infer<typeof upShape>;
 
 export const peersShape = z.object({
+  skipped: wholePeersShape.shape.skipped,
   peers: z.array(peerShape.partial({ reach: true, rttMs: true, lossRatio: true })),
 });
 export type PeersPage = z.infer<typeof peersShape>;
 
 /** What a peer may be called, and where it is. */
 export const namedPeersShape = z.object({
-  peers: z.array(peerShape.pick({ key: true, family: true, subnet: true, publicIp: true })),
+  peers: z.array(
+    peerShape.pick({ key: true, nodeName: true, family: true, subnet: true, publicIp: true }),
+  ),
 });
 export type NamedPeers = z.infer<typeof namedPeersShape>;
 

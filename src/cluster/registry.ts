@@ -81,11 +81,32 @@ export interface OwnBefore {
   publicIp6: Words | undefined;
 }
 
+/** This node's own object in a cluster that has one for each node, as far as it is known; its texts are untrusted. */
+export interface OwnObject {
+  /** where the objects are */
+  server: string;
+  /** of the node; undefined: not known yet */
+  name: string | undefined;
+  podCidrs: readonly string[];
+  /** what peers must know stands on it, as this node wrote it */
+  isAnnotated: boolean;
+  /** what is wrong with it; '' while nothing is known to be */
+  problem: string;
+  /** calls that the server forbids us: method, or "watch", and path */
+  forbidden: readonly string[];
+  /** The object as it is now, as plain data without anything secret. Throws as the registry's calls do. */
+  read(): Promise<Readonly<Record<string, unknown>>>;
+}
+
 export interface Registry {
   /** Where it is, for logs and pages (no secrets); the first word is its kind. */
   readonly name: string;
   /** Where the network config belongs, for messages. */
   readonly configPlace: string;
+  /** Absent where nodes are no objects. */
+  readonly ownObject?: OwnObject | undefined;
+  /** The keys of its leases are the names of the nodes. Absent: its nodes have no names. */
+  readonly keysAreNodeNames?: true | undefined;
   /** Absent: a node never starts without this registry's answer. */
   readonly memory?: MemoryPolicy;
   /** Set while all that it says is only remembered: when the registry itself said it last, ms since the epoch. */
@@ -112,6 +133,14 @@ export interface Registry {
   /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
   nodeReady?(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What people call the node that has a lease; null where nodes have no names. */
+export function nodeNameOf(
+  { keysAreNodeNames }: Pick<Registry, 'keysAreNodeNames'>,
+  key: string,
+): string | null {
+  return keysAreNodeNames ? key : null;
 }
 
 /** What a running node can't follow: it ends, with an exit code that asks for another start. */

@@ -55,7 +55,10 @@ export interface Node {
   readonly phase: string;
   /** what went wrong with that at the last try, '' if nothing */
   readonly waitsFor: string;
-  readonly registry: Pick<Registry, 'name' | 'configPlace' | 'rememberedAtMs'>;
+  readonly registry: Pick<
+    Registry,
+    'name' | 'configPlace' | 'rememberedAtMs' | 'keysAreNodeNames' | 'ownObject'
+  >;
   readonly store: StoreState;
   /** lists that the registry's watch delivered, and how often it failed */
   readonly storeCounts: Readonly<Record<'lists' | 'failures', number>>;

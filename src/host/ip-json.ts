@@ -9,6 +9,9 @@ export const LINK = z.object({
   ifname: z.string(),
   flags: z.array(z.string()),
   mtu: z.number(),
+  /** of the other end, as its namespace counts; and that there is another namespace */
+  link_index: z.number().optional(),
+  link_netnsid: z.number().optional(),
   /** length of its queue; none is not shown */
   txqlen: z.number().optional(),
   /** MAC; of a tunnel its address */

@@ -29,3 +29,6 @@ export const ECHOES_PER_SECOND = 200;
 export const REACH_ANSWER_BYTES_MAX = 256 << 10;
 /** Bytes of the file from which a node may start: a full table of leases with some 300 bytes each, and room. */
 export const MEMORY_BYTES_MAX = 32 << 20;
+
+/** Of the key of a lease; the longest are names of Kubernetes' Nodes. */
+export const LEASE_KEY_CHARACTERS_MAX = 253;

@@ -72,6 +72,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       addon: answeringAddon(),
       log: keepLog().log,
       self: selfNode(key, [subnets.subnet4, subnets.subnet6], ['192.0.2.1', '2001:db8::1']),
+      registry: {},
       sources: { 4: subnets.subnet4.words, 6: subnets.subnet6.words },
       peers: () => peers,
       podMtu: () => 1450,

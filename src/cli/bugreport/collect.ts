@@ -1,8 +1,10 @@
 /** What a bug report consists of. Nothing of it is needed: what is missing is told with its reason. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import os from 'node:os';
+import path from 'node:path';
 import { promisify } from 'node:util';
+import { CNI_CONFIG_FOLDER, readCniNetworks } from '../../host/cni-config.ts';
 import { messageOf } from '../../shared/errors.ts';
 import {
   printable,
@@ -35,6 +37,10 @@ const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 const TIMEOUT_MS = 10_000;
 const OUTPUT_BYTES_MAX = 32 << 20;
 const JOURNAL_LINES = '500';
+/** The daemon asks the API server first. */
+const KUBERNETES_MS = 15_000;
+const CNI_FILES_MAX = 20;
+const CNI_BYTES_MAX = 256 << 10;
 
 const PAGES: readonly [page: string, what: string][] = [
   ['status', 'state of the daemon, its counters and warnings'],
@@ -87,6 +93,8 @@ export async function collect(places: Places): Promise<Item[]> {
         item(`host/${name}`, what, () => output(command, args)),
       ),
     )),
+    ...(await kubernetesItems(places.adminSocket)),
+    ...(await cniItems()),
     await item('host/sysctl.txt', 'kernel settings that matter here', sysctls),
     await item('host/udp.txt', "the kernel's UDP counters", () =>
       readFile('/proc/net/snmp', 'utf8'),
@@ -125,6 +133,37 @@ async function item(name: string, what: string, read: () => Promise<string>): Pr
     const [first = ''] = messageOf(error).split('\n');
     return { name, what, text: '', missing: printable(first, SAID_CHARACTERS_MAX) };
   }
+}
+
+/** The own Node, where the daemon's store is Kubernetes. */
+async function kubernetesItems(socket: string): Promise<Item[]> {
+  const status = await fetchPage(socket, '/status').catch(() => undefined);
+  const store = status?.['store'] as { kubernetes?: unknown } | undefined;
+  if (!store?.kubernetes) return [];
+  const what = "this node's Node object: podCIDRs, conditions, addresses, flannel's annotations";
+  const read = async (): Promise<string> =>
+    pretty(await fetchPage(socket, '/kubernetes', KUBERNETES_MS));
+  return [await item('daemon/kubernetes.json', what, read)];
+}
+
+/** What container runtimes read, where there is any. */
+async function cniItems(): Promise<Item[]> {
+  const networks = (await readCniNetworks()) ?? [];
+  return Promise.all(
+    networks.slice(0, CNI_FILES_MAX).map(({ file }, i) =>
+      item(`host/cni/${i + 1}-${shortName(file)}`, 'CNI configuration', async () => {
+        const place = path.join(CNI_CONFIG_FOLDER, file);
+        const { size } = await stat(place);
+        if (size > CNI_BYTES_MAX) throw new Error(`${size} bytes are no CNI configuration`);
+        return readFile(place, 'utf8');
+      }),
+    ),
+  );
+}
+
+/** For an archive, whose names are short. */
+function shortName(file: string): string {
+  return file.replace(/[^\w.-]/g, '_').slice(-50);
 }
 
 async function versions(): Promise<string> {

@@ -6,6 +6,8 @@ import { addBench } from './bench.ts';
 import { addBugreport } from './bugreport.ts';
 import { addCapture } from './capture.ts';
 import { addCleanup } from './cleanup.ts';
+import { addCluster } from './cluster.ts';
+import { addCni } from './cni.ts';
 import { addCompletion } from './completion.ts';
 import { addConfig } from './config.ts';
 import { addDockerOpts } from './docker-opts.ts';
@@ -34,12 +36,14 @@ export function createProgram(onExit: OnExit): Command {
   addTop(program, onExit);
   addCapture(program);
   addTopology(program, onExit);
+  addCluster(program, onExit);
   addConfig(program, onExit);
   addCompletion(program);
   addBugreport(program);
   addBench(program, onExit);
   addInstall(program);
   addCleanup(program);
+  addCni(program, onExit);
   addDockerOpts(program);
   return program;
 }

@@ -48,18 +48,27 @@ const DUMP_HELP = `Columns of --dump, which stay as they are; "-" is unknown: ke
 
 export function renderPeers({ peers }: PeersPage, nowMs: number): string {
   if (peers.length === 0) return 'no peers: no other node holds a lease that this one can use';
-  const rows = peers.map((peer) => [
-    peer.subnet,
-    peer.publicIp,
-    peer.mac ?? '-',
-    peer.lastHeardAt === null ? '-' : `${renderAge(Math.max(0, nowMs - heardMs(peer)))} ago`,
-    renderBytes(peer.sentBytes),
-    renderBytes(peer.receivedBytes),
-    peer.reach === 'lost' ? 'no answer' : peer.rttMs == null ? '-' : `${peer.rttMs.toFixed(2)} ms`,
-    peer.lossRatio == null ? '-' : `${Math.round(peer.lossRatio * 100)}%`,
-  ]);
+  const hasNames = peers.some(({ nodeName }) => nodeName != null);
+  const named = (name: string | null | undefined, rest: string[]): string[] =>
+    hasNames ? [name ?? '-', ...rest] : rest;
+  const rows = peers.map((peer) =>
+    named(peer.nodeName, [
+      peer.subnet,
+      peer.publicIp,
+      peer.mac ?? '-',
+      peer.lastHeardAt === null ? '-' : `${renderAge(Math.max(0, nowMs - heardMs(peer)))} ago`,
+      renderBytes(peer.sentBytes),
+      renderBytes(peer.receivedBytes),
+      peer.reach === 'lost'
+        ? 'no answer'
+        : peer.rttMs == null
+          ? '-'
+          : `${peer.rttMs.toFixed(2)} ms`,
+      peer.lossRatio == null ? '-' : `${Math.round(peer.lossRatio * 100)}%`,
+    ]),
+  );
   const head = ['SUBNET', 'NODE', 'VTEP-MAC', 'HEARD', 'SENT', 'RECEIVED', 'RTT', 'LOSS'];
-  return renderTable(head, rows);
+  return renderTable(named('NAME', head), rows);
 }
 
 export function dumpPeers({ peers }: PeersPage): string {

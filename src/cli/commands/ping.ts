@@ -23,7 +23,7 @@ const TIMEOUT_MS = 1_000;
 const SWEEP_TIMEOUT_MS = 400;
 
 const HELP = `
-PEER is a lease key, a subnet, a public address or any address inside the peer's subnet.
+PEER is a node's name in Kubernetes, a lease key, a subnet, a public address or any address inside the peer's subnet.
 Echoes leave from the overlay's device through the real encapsulation; the peer's kernel answers, stock flannel nodes too.
 Exit codes: 0 all answered, 1 a loss or a cut, 2 the daemon is not reachable.`;
 

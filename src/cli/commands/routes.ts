@@ -26,6 +26,7 @@ export function renderRoute(route: RoutePage, style: Style): string {
   const { address, way, peer, kernel } = route;
   const line = (label: string, text: string): string => `  ${style.dim(label.padEnd(9))} ${text}`;
   const host = line('kernel', kernelText(kernel, style));
+  const node = peer?.nodeName ? `${peer.nodeName} (${peer.publicIp})` : peer?.publicIp;
   switch (way) {
     case 'outside':
       return [
@@ -46,14 +47,14 @@ export function renderRoute(route: RoutePage, style: Style): string {
     case 'direct':
       return [
         `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} by a plain route, not encapsulated`,
-        line('peer', `${peer?.subnet} of ${peer?.publicIp}`),
+        line('peer', `${peer?.subnet} of ${node}`),
         host,
       ].join('\n');
     case 'peer':
       return [
         `${style.bold(address)} via ${style.good(peer?.publicIp ?? '')} dev ${kernel.device ?? '?'}`,
         ...(kernel.problem === null ? [] : [host]),
-        line('peer', `${peer?.subnet} of ${peer?.publicIp}`),
+        line('peer', `${peer?.subnet} of ${node}`),
         ...encapsulationLines(route, line, style),
         line('mtu', `${route.mtu} bytes; pods are told ${route.podMtu}`),
       ].join('\n');

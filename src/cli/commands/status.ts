@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';
-import { type Status, statusShape, uptimeMsOf } from '../pages.ts';
+import { type Status, statusShape, subnetsOf, uptimeMsOf } from '../pages.ts';
 import {
   renderAge,
   renderAmount,
@@ -81,6 +81,7 @@ function stateRows(status: Status, style: Style, nowMs: number): Row[] {
   const { store, node, lease, firewall, table, devices = [] } = status;
   const ago = (time: string): string => `${renderAge(Math.max(0, nowMs - Date.parse(time)))} ago`;
   const rows: Row[] = [['store', storeText(store, style, nowMs)]];
+  if (store.kubernetes) rows.push(['own Node', ownNodeText(store.kubernetes, style)]);
   if (store.rememberedAt) {
     const text = `from memory, ${renderMinutes(nowMs - Date.parse(store.rememberedAt))} old`;
     rows.push(['memory', style.warn(text)]);
@@ -93,7 +94,7 @@ function stateRows(status: Status, style: Style, nowMs: number): Row[] {
     ['node', `${addresses} on ${node.interface}`],
     [
       'lease',
-      `${lease.key.replaceAll('-', '/').replace('&', ', ')}  ${held}, ${expiryOf(lease.expiresAt, nowMs)}`,
+      `${subnetsOf(status)}  ${held}, ${store.kubernetes ? 'as long as the Node exists' : expiryOf(lease.expiresAt, nowMs)}`,
     ],
     ['backend', [status.backend, deviceText].filter(Boolean).join(', ')],
     ['peers', peersText(status, style)],
@@ -111,6 +112,15 @@ function storeText(store: Status['store'], style: Style, nowMs: number): string 
   const away = `UNAVAILABLE${since ? ` for ${ageOf(since)}` : ''}: ${message}`;
   const changed = lastEventAt === null ? '' : `, last change ${ageOf(lastEventAt)} ago`;
   return `${name}  ${ok ? style.good('ok') : style.bad(away)}${changed}`;
+}
+
+function ownNodeText(own: NonNullable<Status['store']['kubernetes']>, style: Style): string {
+  const { nodeName, podCidrs, annotated, problem, forbidden } = own;
+  const cidrs = podCidrs.length > 0 ? `podCIDR ${podCidrs.join(', ')}` : 'no podCIDR';
+  const state = annotated ? style.good('annotated') : style.bad('NOT ANNOTATED');
+  const not = forbidden.length > 0 ? style.bad(`; FORBIDDEN: ${forbidden.join(', ')}`) : '';
+  const why = problem === '' ? '' : style.bad(`: ${problem}`);
+  return `${nodeName ?? 'not known yet'}, ${cidrs}, ${state}${why}${not}`;
 }
 
 function expiryOf(expiresAt: string | null, nowMs: number): string {

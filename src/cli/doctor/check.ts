@@ -4,7 +4,15 @@ import type { OverlayProbe } from './overlay-probe.ts';
 import type { Site } from './site.ts';
 
 export type Status = 'ok' | 'warn' | 'fail' | 'skipped';
-export const GROUPS = ['program', 'host', 'store', 'underlay', 'overlay', 'firewall'] as const;
+export const GROUPS = [
+  'program',
+  'host',
+  'store',
+  'kubernetes',
+  'underlay',
+  'overlay',
+  'firewall',
+] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** `text` has the figures; `fix` is one line, a command where there is one. */

@@ -80,6 +80,20 @@ export function judgeReceiveBuffer(rmemMax: number, socketDrops: number | undefi
   );
 }
 
+/** `value`: of net.bridge.bridge-nf-call-iptables; undefined without the module. */
+export function judgeBridgeNetfilter(value: string | undefined, hasServices: boolean): Finding {
+  if (value === '1') return ok('on: rules see bridged packets');
+  if (!hasServices)
+    return ok("off; weft doesn't need it, but kube-proxy does for pods behind one bridge");
+  const isLoaded = value !== undefined;
+  return warn(
+    `${isLoaded ? 'net.bridge.bridge-nf-call-iptables is 0' : 'the module is not loaded'}: a pod can't reach a Service whose pod is on the same node`,
+    isLoaded
+      ? 'sysctl -w net.bridge.bridge-nf-call-iptables=1, and the same in /etc/sysctl.d/'
+      : 'modprobe br_netfilter, and its name in /etc/modules-load.d/',
+  );
+}
+
 export const HOST_CHECKS: readonly Check[] = [
   {
     id: 'tun-device',
@@ -181,12 +195,11 @@ export const HOST_CHECKS: readonly Check[] = [
   {
     id: 'br-netfilter',
     group: 'host',
-    severity: 'info',
+    severity: 'warn',
     title: 'br_netfilter',
-    run: async () => {
+    run: async (site) => {
       const value = await readKernel('/proc/sys/net/bridge/bridge-nf-call-iptables');
-      if (value === '1') return ok('on: rules see bridged packets');
-      return ok('off; weft needs it not, kube-proxy does for pods behind one bridge');
+      return judgeBridgeNetfilter(value, site.settings?.store.kind === 'kubernetes');
     },
   },
 ];

@@ -6,3 +6,5 @@ export const NOT_ROOT = 'only root can look';
 export function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
+
+export const NOT_KUBERNETES = 'the store is not Kubernetes';

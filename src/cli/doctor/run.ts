@@ -11,9 +11,11 @@ import {
   type Status,
   skipped,
 } from './check.ts';
+import { CNI_CHECKS } from './cni-checks.ts';
 import { DEVICE_CHECKS } from './device-checks.ts';
 import { FIREWALL_CHECKS } from './firewall-checks.ts';
 import { HOST_CHECKS } from './host-checks.ts';
+import { KUBERNETES_CHECKS } from './kubernetes-checks.ts';
 import { MEMORY_CHECK } from './memory-check.ts';
 import { NEIGHBOUR_CHECKS } from './neighbour-checks.ts';
 import { probeOverlay } from './overlay-probe.ts';
@@ -30,6 +32,8 @@ export const CHECKS: readonly Check[] = [
   ...HOST_CHECKS,
   ...STORE_CHECKS,
   MEMORY_CHECK,
+  ...KUBERNETES_CHECKS,
+  ...CNI_CHECKS,
   ...UNDERLAY_CHECKS,
   ...PATH_CHECKS,
   ...DEVICE_CHECKS,

@@ -1,16 +1,19 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
 import type { z } from 'zod';
 import type { ReachPage } from '../../api/reach.ts';
+import type { OwnObjectEntry } from '../../api/status.ts';
 import { createRegistry } from '../../cluster/create-registry.ts';
 import type { Lease } from '../../cluster/lease/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../cluster/network-config.ts';
 import type { ClockReading, LeaseList, Registry } from '../../cluster/registry.ts';
+import { readCniNetworks } from '../../host/cni-config.ts';
 import {
   type ExternalInterface,
   findExternalInterface,
   lookAtLinks,
 } from '../../host/external-interface.ts';
 import { ipJson, ROUTE } from '../../host/ip-json.ts';
+import { kubeProxyIn, readProxyTexts } from '../../host/kube-proxy.ts';
 import { readSubnetEnv } from '../../host/subnet-env.ts';
 import type { Settings } from '../../options/settings.ts';
 import { formatAddress, sameWords } from '../../shared/address.ts';
@@ -50,6 +53,9 @@ export type StatusPage = z.infer<typeof siteStatusShape>;
 export type StoreView =
   | { error: string }
   | { name: string; place: string; config: string | undefined; list: LeaseList; tookMs: number };
+
+/** What the daemon, or else the registry, knows of the own Node of Kubernetes. */
+export type OwnNodeView = Pick<OwnObjectEntry, 'nodeName' | 'podCidrs'>;
 
 /** Another node, by its lease. */
 export interface PeerView {
@@ -208,4 +214,22 @@ export class Site {
   readonly links = once(() => lookAtLinks());
   readonly routes = once(() => ipJson(ROUTE, ['route', 'show']));
   readonly tables = once(readTables);
+  readonly cniNetworks = once(() => readCniNetworks());
+  readonly proxyTexts = once(() => readProxyTexts());
+  readonly kubeProxy = once(async () => kubeProxyIn(await this.proxyTexts(), await this.links()));
+
+  /** The own Node of Kubernetes: what the daemon knows of it, or else the API server; undefined where neither answers. */
+  readonly ownNode = once(async (): Promise<OwnNodeView | undefined> => {
+    const known = (await this.daemon())?.store.kubernetes;
+    if (known) return known;
+    try {
+      return await this.withRegistry(async (registry) => {
+        await registry.ownBefore?.();
+        const own = registry.ownObject;
+        return own && { nodeName: own.name ?? null, podCidrs: [...own.podCidrs] };
+      });
+    } catch {
+      return undefined;
+    }
+  });
 }

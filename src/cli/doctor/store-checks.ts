@@ -9,22 +9,29 @@ import { renderAge } from '../render.ts';
 import { numberOf } from './address-number.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
 import { isRoot, NOT_ROOT } from './rights.ts';
-import type { StoreView } from './site.ts';
+import type { StatusPage, StoreView } from './site.ts';
 
 const SLOW_MS = 500;
 const SKEW_MS = 30_000;
 const LEASE_MS = 86_400_000;
 const EXPIRING_MS = 900_000;
 
-export function judgeStore(view: StoreView): Finding {
+const STORE_FIXES = {
+  file: 'make or mount the folder that --store names',
+  etcd: 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
+  kubernetes:
+    'check the API server, the way to it, and --kube-api-url or --kubeconfig-file; a Service address needs kube-proxy, and a range outside Network',
+} as const;
+
+/** The store as the daemon sees it, where only the daemon can ask: a pod's ServiceAccount is not to be seen from the host. */
+export function judgeDaemonsStore({ name, ok: answers, message }: StatusPage['store']): Finding {
+  if (answers) return ok(`${name} answers the daemon`);
+  return fail(`${name} does not answer the daemon: ${message}`, STORE_FIXES.kubernetes);
+}
+
+export function judgeStore(view: StoreView, kind: keyof typeof STORE_FIXES = 'etcd'): Finding {
   if ('error' in view) {
-    const isFile = /file:/.test(view.error);
-    return fail(
-      view.error,
-      isFile
-        ? 'make or mount the folder that --store names'
-        : 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
-    );
+    return fail(view.error, STORE_FIXES[kind]);
   }
   const { leases, unreadable } = view.list;
   const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${leases.length + unreadable.length} leases`;
@@ -196,7 +203,12 @@ export const STORE_CHECKS: readonly Check[] = [
     run: async (site) => {
       const view = await site.store();
       const isHidden = site.isGuess || (!isRoot() && 'error' in view && /EACCES/.test(view.error));
-      return 'error' in view && isHidden ? skipped(NOT_ROOT) : judgeStore(view);
+      if ('error' in view && isHidden) return skipped(NOT_ROOT);
+      const kind = site.settings?.store.kind;
+      const daemon = await site.daemon();
+      if ('error' in view && kind === 'kubernetes' && daemon)
+        return judgeDaemonsStore(daemon.store);
+      return judgeStore(view, kind);
     },
   },
   {

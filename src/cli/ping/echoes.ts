@@ -66,7 +66,9 @@ export function statisticsOf(
 }
 
 export function renderStart({ peer }: Pick<PingPage, 'peer'>, size: number): string {
-  return `PING ${peer.address} on node ${peer.publicIp}, ${size} bytes, through the overlay`;
+  const { address, publicIp, nodeName } = peer;
+  const node = nodeName ? `${nodeName} (${publicIp})` : publicIp;
+  return `PING ${address} on node ${node}, ${size} bytes, through the overlay`;
 }
 
 /** As ping(8) has it. */

@@ -43,7 +43,8 @@ function renderCell(cell: ReachCell | undefined, isWide: boolean, style: Style):
 }
 
 function renderLegend(nodes: readonly ReachNode[], style: Style): string {
-  const nameOf = new Map(nodes.map(({ key, name }) => [key, name]));
+  const nameOf = new Map(nodes.map((node) => [node.key, nameIn(node)]));
+  const hasNames = nodes.some(({ nodeName }) => nodeName != null);
   const remark = ({ self, kind, via }: ReachNode): string => {
     if (self) return style.bold('this node');
     if (via !== null) return style.dim(`its row came through ${nameOf.get(via) ?? via}`);
@@ -52,11 +53,13 @@ function renderLegend(nodes: readonly ReachNode[], style: Style): string {
   };
   const rows = nodes.map((node) => [
     node.name,
+    ...(hasNames ? [node.nodeName ?? '-'] : []),
     node.publicIps[0] ?? '-',
     node.subnet,
     remark(node),
   ]);
-  return `${renderTable(['', 'NODE', 'SUBNET', ''], rows)}\ncells: round trip in ms, ✓ answered, ✗ no answer, · unknown`;
+  const head = ['', ...(hasNames ? ['NAME'] : []), 'NODE', 'SUBNET', ''];
+  return `${renderTable(head, rows)}\ncells: round trip in ms, ✓ answered, ✗ no answer, · unknown`;
 }
 
 /** One line for each cell without an answer; a node that nobody reaches takes one line in all. */
@@ -70,7 +73,7 @@ function renderCuts(page: ReachPage, style: Style): string {
   const byKey = new Map(page.nodes.map((node) => [node.key, node]));
   const label = (key: string): string => {
     const node = byKey.get(key);
-    return node ? `${node.name} (${node.publicIps[0] ?? node.subnet})` : key;
+    return node ? `${nameIn(node)} (${node.publicIps[0] ?? node.subnet})` : key;
   };
   const lines = lost
     .filter(({ to }) => !gone.has(to))
@@ -80,6 +83,11 @@ function renderCuts(page: ReachPage, style: Style): string {
     `${lost.length} ${lost.length === 1 ? 'pair' : 'pairs'} without an answer`,
   );
   return [`${head}${rest}`, ...all.map((line) => `  ${line}`)].join('\n');
+}
+
+/** What people call it, or else its number. */
+function nameIn({ name, nodeName }: ReachNode): string {
+  return nodeName ?? name;
 }
 
 /** Three or more look, and none gets an answer. */

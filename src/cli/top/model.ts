@@ -16,6 +16,8 @@ export interface Poll {
 
 /** Bytes per second; null where the daemon does not count them. */
 export interface PeerRate {
+  /** null where nodes have no names */
+  nodeName: string | null;
   subnet: string;
   publicIp: string;
   sent: number | null;
@@ -130,6 +132,7 @@ function peerRates(poll: Poll, previous: Poll | undefined): PeerRate[] {
   return poll.peers.map((peer) => {
     const old = before.get(`${peer.key} ${peer.subnet}`);
     return {
+      nodeName: peer.nodeName ?? null,
       subnet: peer.subnet,
       publicIp: peer.publicIp,
       sent: perSecond(peer.sentBytes, old?.sentBytes, ms),

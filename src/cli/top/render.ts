@@ -3,7 +3,7 @@
 import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { renderVerdict } from '../health-text.ts';
-import { type Status, uptimeMsOf } from '../pages.ts';
+import { type Status, subnetsOf, uptimeMsOf } from '../pages.ts';
 import {
   clipLine,
   renderAge,
@@ -52,11 +52,12 @@ function headLine(
   { columns }: Size,
   style: Style,
 ): string {
-  const { node, backend, devices = [], store, lease } = status;
+  const { node, backend, devices = [], store } = status;
+  const [subnet] = subnetsOf(status).split(', ');
   const parts = [
     `${style.bold('weft top')}  ${renderVerdict(status, style)}`,
     ...(node ? [`${node.publicIp ?? node.publicIpv6} on ${node.interface}`] : []),
-    ...(lease ? [lease.key.split('&')[0]?.replace(/-(\d+)$/, '/$1') ?? ''] : []),
+    ...(subnet ? [subnet] : []),
     ...(backend ? [`${backend} ${devices[0]?.device ?? ''}`.trim()] : []),
     `store ${store.ok ? style.good('ok') : style.bad('UNAVAILABLE')}`,
     ...(store.rememberedAt ? [style.warn('from memory')] : []),
@@ -131,7 +132,7 @@ function peerLines({ peers, sort }: View, lines: number, style: Style): string[]
     .slice(0, peers.length > fit ? fit - 1 : fit)
     .map((peer) => [
       peer.subnet,
-      peer.publicIp,
+      peer.nodeName ?? peer.publicIp,
       amount(peer.sent).padStart(13),
       amount(peer.received).padStart(13),
       (peer.rttMs === null ? '-' : `${peer.rttMs.toFixed(2)} ms`).padStart(10),

@@ -1,6 +1,7 @@
 /** The overlay for programs that draw: mermaid (GitHub renders it) and Graphviz' dot. */
 import { renderMs } from '../ping/echoes.ts';
 import {
+  linesOf,
   remarkOf,
   shownLinks,
   type Topology,
@@ -56,7 +57,7 @@ function idOf(name: string): string {
 }
 
 function nodeLines(node: TopologyNode): string[] {
-  return [`${node.name} (${remarkOf(node)})`, node.publicIp, ...node.subnets];
+  return [`${node.name} (${remarkOf(node)})`, ...linesOf(node)];
 }
 
 /** Of other nodes' links only the cuts are told. */

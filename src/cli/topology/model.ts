@@ -10,7 +10,7 @@ export const topologyShape = z.looseObject({
   interface: z.string(),
   nodes: z.array(
     reachNodeShape
-      .pick({ name: true, key: true, subnets: true, self: true, kind: true })
+      .pick({ name: true, nodeName: true, key: true, subnets: true, self: true, kind: true })
       .extend({ publicIp: z.string() }),
   ),
   links: z.array(
@@ -43,8 +43,8 @@ export function topologyOf(
       return { ...ends, ...joined(there, back) };
     }),
   );
-  const shown = nodes.map(({ name, key, publicIps, subnets, self, kind }) => {
-    return { name, key, publicIp: publicIps[0] ?? '', subnets, self, kind };
+  const shown = nodes.map(({ name, nodeName, key, publicIps, subnets, self, kind }) => {
+    return { name, nodeName, key, publicIp: publicIps[0] ?? '', subnets, self, kind };
   });
   return { schemaVersion: SCHEMA_VERSION, ...status, nodes: shown, links };
 }
@@ -70,7 +70,12 @@ export function shownLinks({ nodes, links }: Topology): TopologyLink[] {
   );
 }
 
-/** What stands beside a node's name. */
+/** The lines about a node below its number: its name where nodes have names, its address, its subnets. */
+export function linesOf({ nodeName, publicIp, subnets }: TopologyNode): string[] {
+  return [...(nodeName == null ? [] : [nodeName]), publicIp, ...subnets];
+}
+
+/** What stands beside a node's number. */
 export function remarkOf({ self, kind }: TopologyNode): string {
   if (self) return 'this node';
   return kind === 'weft' ? 'weft' : kind === 'other' ? 'no weftd' : 'unknown';

@@ -1,6 +1,8 @@
 /** The overlay as a picture: nodes on an ellipse; on light and on dark ground. */
+import { clipLine } from '../render.ts';
 import { COLOURS, labelOf } from './graph.ts';
 import {
+  linesOf,
   remarkOf,
   shownLinks,
   type Topology,
@@ -9,6 +11,8 @@ import {
 } from './model.ts';
 
 const BOX = { width: 176, line: 16, head: 26, pad: 10 } as const;
+/** Characters of a node's name that fit into a box. */
+const NAME_COLUMNS = 24;
 const FONT = 'ui-sans-serif, system-ui, sans-serif';
 const INK = { text: '#24292f', quiet: '#57606a', box: '#ffffff', edge: '#8b949e', self: '#0969da' };
 const TITLE_Y = 24;
@@ -72,8 +76,8 @@ function extent(places: readonly Place[]): { width: number; height: number } {
   return { width: Math.round(right + 24), height: Math.round(bottom + 24) };
 }
 
-function heightOf({ subnets }: TopologyNode): number {
-  return BOX.head + (1 + subnets.length) * BOX.line + BOX.pad;
+function heightOf(node: TopologyNode): number {
+  return BOX.head + linesOf(node).length * BOX.line + BOX.pad;
 }
 
 function drawLine(link: TopologyLink, byName: ReadonlyMap<string, Place>): string {
@@ -103,7 +107,8 @@ function drawNode({ node, x, y }: Place): string {
   const [left, top] = [x - BOX.width / 2, y - height / 2];
   const dash = node.kind === 'unknown' ? ' stroke-dasharray="4 4"' : '';
   const edge = node.self ? `stroke="${INK.self}" stroke-width="2.5"` : `stroke="${INK.edge}"`;
-  const lines = [node.publicIp, ...node.subnets].map(
+  const nodeName = node.nodeName && clipLine(node.nodeName, NAME_COLUMNS);
+  const lines = linesOf({ ...node, nodeName }).map(
     (text, i) =>
       `<text x="${left + 12}" y="${top + BOX.head + 12 + i * BOX.line}" font-size="12" fill="${i === 0 ? INK.text : INK.quiet}">${escaped(text)}</text>`,
   );

@@ -111,6 +111,11 @@ export class KubernetesClient {
     }
   }
 
+  /** What was forbidden (403) when it was asked for last: method, or "watch", and path. */
+  get forbidden(): string[] {
+    return [...this.refusals.keys()];
+  }
+
   /** Ends all calls and connections. */
   close(): void {
     this.isClosed = true;

@@ -17,6 +17,7 @@ import type {
   LeaseList,
   MemoryPolicy,
   OwnBefore,
+  OwnObject,
   Registry,
 } from '../registry.ts';
 import { type Found, WatchedLeases } from '../watched-leases.ts';
@@ -32,6 +33,7 @@ import { KubernetesError } from './failure.ts';
 import { findAccess } from './find-access.ts';
 import { listObjects } from './list.ts';
 import { leaseOf, type NodeRecord, nodePath, recordOf, subnetsOf } from './node.ts';
+import { reportOf } from './node-report.ts';
 import type { NodeObject, PodObject } from './object.ts';
 import { chosenAddresses, OwnNode } from './own-node.ts';
 import type { KubernetesSettings } from './settings.ts';
@@ -54,12 +56,16 @@ export async function createKubernetesRegistry(
 }
 
 export class KubernetesRegistry implements Registry {
+  readonly keysAreNodeNames = true;
   private readonly client: KubernetesClient;
   private readonly names: AnnotationNames;
   private readonly settings: KubernetesSettings;
   private readonly options: KubernetesOptions;
   private nodeName: string | undefined;
   private own: OwnNode | undefined;
+  /** our Node before we hold it, and what is wrong with it */
+  private found: NodeRecord | undefined;
+  private problem = '';
 
   /** The client is closed with the registry. */
   constructor(
@@ -87,6 +93,20 @@ export class KubernetesRegistry implements Registry {
   get memory(): MemoryPolicy {
     const of = `${this.name} ${this.names.managed} ${os.hostname()}`;
     return { of, until: () => undefined, isOurs: () => true };
+  }
+
+  get ownObject(): OwnObject {
+    const { own, client, nodeName } = this;
+    const podCidrs = own?.podCidrs ?? this.found?.podCidrs ?? [];
+    return {
+      server: client.name.replace(/^kubernetes /, ''),
+      name: nodeName,
+      podCidrs,
+      isAnnotated: own?.state === 'held',
+      problem: own?.problem ?? this.problem,
+      forbidden: client.forbidden,
+      read: () => this.readReport(),
+    };
   }
 
   async readConfig(): Promise<string | undefined> {
@@ -122,6 +142,7 @@ export class KubernetesRegistry implements Registry {
   async join({ config, attributes }: JoinWish): Promise<HeldLease> {
     const record = await this.readOwn();
     const why = whyUnfit(record, config);
+    this.problem = why;
     if (why !== '') throw new WeftError('ERR_CONFIG', EXIT.config, why);
     const { client, names, options } = this;
     const own = new OwnNode(record, attributes, {
@@ -199,10 +220,18 @@ export class KubernetesRegistry implements Registry {
   private async readOwn(): Promise<NodeRecord> {
     const name = await this.ownName();
     const missing = `Node ${printable(name)} is not there: does the kubelet of this host run, under this name (NODE_NAME)?`;
+    this.found = undefined;
     const object = await this.asked(() => this.client.get<NodeObject>(nodePath(name)), missing);
     const record = recordOf(object, this.names);
+    this.found = record;
     if (record) return record;
     throw new WeftError('ERR_CONFIG', EXIT.config, missing);
+  }
+
+  private async readReport(): Promise<Readonly<Record<string, unknown>>> {
+    const name = await this.ownName();
+    const object = await this.asked(() => this.client.get<NodeObject>(nodePath(name)));
+    return reportOf(object, this.names);
   }
 
   private async ownName(): Promise<string> {
@@ -226,6 +255,7 @@ export class KubernetesRegistry implements Registry {
       return await call();
     } catch (error) {
       const isMissing = error instanceof KubernetesError && error.kind === 'not found';
+      if (isMissing && missing !== undefined) this.problem = missing;
       if (isMissing && missing !== undefined)
         throw new WeftError('ERR_CONFIG', EXIT.config, missing, error);
       throw this.explain(error);
@@ -253,7 +283,10 @@ function subnetsIn({ ipv4, ipv6 }: NetworkConfig, record: NodeRecord): LeaseSubn
 }
 
 /** Why this node can't be part of the network, and what to do; '' when it can. */
-export function whyUnfit(record: NodeRecord, { ipv4, ipv6 }: NetworkConfig): string {
+export function whyUnfit(
+  record: Pick<NodeRecord, 'name' | 'podCidrs'>,
+  { ipv4, ipv6 }: NetworkConfig,
+): string {
   const node = `Node ${printable(record.name)}`;
   const { subnet4, subnet6 } = subnetsOf(record);
   for (const [family, range, subnet, key] of [

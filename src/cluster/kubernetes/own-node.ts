@@ -46,6 +46,8 @@ export function chosenAddresses(
 export class OwnNode implements HeldLease {
   lease: Lease;
   state: LeaseState = 'held';
+  /** why {@link state} is another one than held; '' while it is */
+  problem = '';
   readonly renewals = { ok: 0, failed: 0 };
   private readonly parts: OwnNodeParts;
   private readonly rare: PlainLog;
@@ -74,6 +76,11 @@ export class OwnNode implements HeldLease {
     this.parts = parts;
     this.rare = rarely(parts.log, parts.clock);
     this.lease = this.leaseOf(record);
+  }
+
+  /** As the newest object has them; untrusted text. */
+  get podCidrs(): readonly string[] {
+    return this.record.podCidrs;
   }
 
   stop(): void {
@@ -139,7 +146,7 @@ export class OwnNode implements HeldLease {
     this.former = undefined;
     this.judged = undefined;
     this.again?.stop();
-    this.state = 'held';
+    this.hold();
     if (this.readyUid !== undefined && this.readyUid !== record.uid) void this.sayReady();
     return true;
   }
@@ -234,6 +241,7 @@ export class OwnNode implements HeldLease {
 
   private lose(why: string): false {
     this.state = 'lost';
+    this.problem = why;
     this.rare.error({ node: this.record.name }, why);
     return false;
   }
@@ -258,15 +266,14 @@ export class OwnNode implements HeldLease {
     if (isForeign) this.contestedAtMs = nowMs;
     if (!isContest) {
       this.state = 'lost';
+      this.problem = 'somebody changed its annotations; they are being put back';
       void this.putBack();
       return;
     }
     this.state = 'taken';
     const who = other ? ` (with the address ${formatAddress(other)})` : '';
-    this.rare.error(
-      { node: this.record.name },
-      `somebody else${who} writes the annotations of this Node: two daemons have one node name, or flanneld runs beside weft`,
-    );
+    this.problem = `somebody else${who} writes the annotations of this Node: two daemons have one node name, or flanneld runs beside weft`;
+    this.rare.error({ node: this.record.name }, this.problem);
     this.later(CONTEST_MS);
   }
 
@@ -278,12 +285,18 @@ export class OwnNode implements HeldLease {
       if (!(await this.write())) return;
       this.judged = undefined;
       if (this.isUnwritten()) return this.later(AGAIN_MS);
-      this.state = 'held';
+      this.hold();
       log.info({ node: this.record.name }, "this Node's annotations were written");
     } catch (error) {
-      this.rare.error(`this Node's annotations can't be written yet: ${messageOf(error)}`);
+      this.problem = `this Node's annotations can't be written yet: ${messageOf(error)}`;
+      this.rare.error(this.problem);
       this.later(AGAIN_MS);
     }
+  }
+
+  private hold(): void {
+    this.state = 'held';
+    this.problem = '';
   }
 
   private later(waitMs: number): void {

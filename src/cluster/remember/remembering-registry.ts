@@ -93,6 +93,14 @@ export class RememberingRegistry implements Registry {
     return this.inner.configPlace;
   }
 
+  get ownObject(): Registry['ownObject'] {
+    return this.inner.ownObject;
+  }
+
+  get keysAreNodeNames(): Registry['keysAreNodeNames'] {
+    return this.inner.keysAreNodeNames;
+  }
+
   get rememberedAtMs(): number | undefined {
     return this.recalled?.savedAtMs;
   }

@@ -1,6 +1,7 @@
 /** Everybody's rows → one matrix. Pure. */
 import type { ReachCell, ReachNode, ReachPage } from '../../api/reach.ts';
 import type { Peer } from '../../cluster/peers.ts';
+import { nodeNameOf, type Registry } from '../../cluster/registry.ts';
 import {
   formatAddress,
   formatPrefix,
@@ -18,7 +19,10 @@ export function selfNode(
   subnets: readonly Prefix[],
   publicIps: readonly string[],
 ): ReachNode {
-  const node = { key, name: '', subnet: '', subnets: subnets.map(formatPrefix) };
+  const node = {
+    ...{ key, name: '', nodeName: null, subnet: '' },
+    subnets: subnets.map(formatPrefix),
+  };
   return { ...node, publicIps: [...publicIps], self: true, kind: 'weft', mtu: null, via: null };
 }
 
@@ -26,7 +30,10 @@ export function selfNode(
 export function peerNodes(peers: readonly Peer[]): ReachNode[] {
   const nodes = new Map<string, ReachNode>();
   for (const { key, subnet, address } of [...peers].sort((a, b) => a.family - b.family)) {
-    const fresh = { key, name: '', subnet: '', subnets: [], publicIps: [], self: false };
+    const fresh = {
+      ...{ key, name: '', nodeName: null, subnet: '' },
+      ...{ subnets: [], publicIps: [], self: false },
+    };
     const node: ReachNode = nodes.get(key) ?? { ...fresh, kind: 'unknown', mtu: null, via: null };
     node.subnets.push(formatPrefix(subnet));
     node.publicIps.push(formatAddress(address));
@@ -36,8 +43,12 @@ export function peerNodes(peers: readonly Peer[]): ReachNode[] {
 }
 
 /** Rows of nodes that are not listed, and cells towards such, are left out: the others' lists may be newer or older, or lies. */
-export function matrixOf(unnamed: readonly ReachNode[], rows: ReadonlyMap<string, Row>): ReachPage {
-  const nodes = named(unnamed, rows);
+export function matrixOf(
+  unnamed: readonly ReachNode[],
+  rows: ReadonlyMap<string, Row>,
+  registry: Pick<Registry, 'keysAreNodeNames'> = {},
+): ReachPage {
+  const nodes = named(unnamed, rows, registry);
   const complete = nodes.length <= FULL_NODES_MAX;
   const listed = new Set(nodes.map(({ key }) => key));
   const cells: ReachCell[] = [];
@@ -52,7 +63,11 @@ export function matrixOf(unnamed: readonly ReachNode[], rows: ReadonlyMap<string
   return { nodes, cells, complete };
 }
 
-function named(nodes: readonly ReachNode[], rows: ReadonlyMap<string, Row>): ReachNode[] {
+function named(
+  nodes: readonly ReachNode[],
+  rows: ReadonlyMap<string, Row>,
+  registry: Pick<Registry, 'keysAreNodeNames'>,
+): ReachNode[] {
   const place = ({ publicIps: [first = ''] }: ReachNode): Words =>
     parseAddress(first) ?? [0, 0, 0, 0];
   const order = (a: ReachNode, b: ReachNode): number => {
@@ -62,8 +77,9 @@ function named(nodes: readonly ReachNode[], rows: ReadonlyMap<string, Row>): Rea
     return ((left[at] as number) >>> 0) - ((right[at] as number) >>> 0);
   };
   return [...nodes].sort(order).map((node, i) => {
-    const mtu = rows.get(node.key)?.mtu ?? null;
-    return { ...node, name: `n${i + 1}`, subnet: node.subnets[0] ?? '', mtu };
+    const { mtu = null, version = null } = rows.get(node.key) ?? {};
+    const names = { name: `n${i + 1}`, nodeName: nodeNameOf(registry, node.key) };
+    return { ...node, ...names, subnet: node.subnets[0] ?? '', mtu, version };
   });
 }
 

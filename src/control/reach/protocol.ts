@@ -2,17 +2,19 @@
  * What daemons say to each other about reachability: one line of JSON each way over TCP, between overlay addresses.
  *   question: {"weft":"reach","version":1}            your row
  *             {"weft":"reach","version":1,"of":KEY}   the row of a peer of yours that I can't reach (one hop, never further)
- *   answer:   {"weft":"reach","version":1,"key":KEY,"mtu":BYTES,"cells":[[KEY, family, state, rttMs, lossRatio], …]} or {…,"error":…}
- * `mtu` is the pods' of the row's node; before it there were nodes that do not say it.
+ *   answer:   {"weft":"reach","version":1,"key":KEY,"mtu":BYTES,"version":TEXT,"cells":[[KEY, family, state, rttMs, lossRatio], …]} or {…,"error":…}
+ * `mtu` is the pods' of the row's node, `version` its weft's; before these there were nodes that do not say them.
  */
 import { z } from 'zod';
+import { LEASE_KEY_CHARACTERS_MAX } from '../../shared/limits.ts';
 import { ROUND_PEERS_MAX, type RowCell } from './row.ts';
 
 export const QUESTION_BYTES_MAX = 512;
 const VERSION = 1;
 const HEAD = { weft: 'reach', version: VERSION } as const;
 
-const key = z.string().min(1).max(100);
+const key = z.string().min(1).max(LEASE_KEY_CHARACTERS_MAX);
+const version = z.string().max(40);
 const mtu = z.int().min(68).max(65_535);
 const head = { weft: z.literal('reach'), version: z.literal(VERSION) };
 const questionShape = z.strictObject({ ...head, of: key.optional() });
@@ -24,7 +26,13 @@ const cellShape = z.tuple([
   z.number().min(0).max(1).nullable(),
 ]);
 const answerShape = z.union([
-  z.object({ ...head, key, mtu: mtu.optional(), cells: z.array(cellShape).max(ROUND_PEERS_MAX) }),
+  z.object({
+    ...head,
+    key,
+    mtu: mtu.optional(),
+    version: version.optional(),
+    cells: z.array(cellShape).max(ROUND_PEERS_MAX),
+  }),
   z.object({ ...head, error: z.string().max(200) }),
 ]);
 
@@ -34,6 +42,8 @@ export interface Row {
   key: string;
   /** that the node gives its pods, bytes */
   mtu?: number;
+  /** of weft */
+  version?: string;
   cells: RowCell[];
 }
 
@@ -47,10 +57,11 @@ export function parseQuestion(line: string): Question {
 }
 
 /** What nobody looked at is left out. */
-export function formatRow({ key: whose, mtu: bytes, cells }: Row): string {
+export function formatRow({ key: whose, mtu: bytes, version: weft, cells }: Row): string {
   const known = cells.filter(({ state }) => state !== 'unknown').slice(0, ROUND_PEERS_MAX);
   const short = known.map((c) => [c.key, c.family, c.state, c.rttMs, c.lossRatio]);
-  return `${JSON.stringify({ ...HEAD, key: whose, ...(bytes !== undefined && { mtu: bytes }), cells: short })}\n`;
+  // What is undefined is not written.
+  return `${JSON.stringify({ ...HEAD, key: whose, mtu: bytes, version: weft, cells: short })}\n`;
 }
 
 export function formatRefusal(error: string): string {
@@ -64,5 +75,11 @@ export function parseRow(line: string): Row {
   const cells = answer.cells.map(([peer, family, state, rttMs, lossRatio]) => {
     return { key: peer, family, state, rttMs, lossRatio };
   });
-  return { key: answer.key, ...(answer.mtu !== undefined && { mtu: answer.mtu }), cells };
+  const { key: whose, mtu: bytes, version: weft } = answer;
+  return {
+    key: whose,
+    ...(bytes !== undefined && { mtu: bytes }),
+    ...(weft !== undefined && { version: weft }),
+    cells,
+  };
 }

@@ -1,7 +1,9 @@
 /** Reachability of all by all: own echoes, other daemons' rows, and the answers that this one gives them. */
 import type { ReachNode, ReachPage } from '../../api/reach.ts';
 import type { Peer } from '../../cluster/peers.ts';
+import type { Registry } from '../../cluster/registry.ts';
 import { sameWords, type Words } from '../../shared/address.ts';
+import { programVersion } from '../../shared/version.ts';
 import type { Log } from '../log/log.ts';
 import { askRow } from './client.ts';
 import { type EchoAddon, EchoSender } from './echo.ts';
@@ -24,6 +26,8 @@ export interface ReachContext {
   log: Log;
   /** this node in the matrix */
   self: ReachNode;
+  /** whether its leases name their nodes */
+  registry: Pick<Registry, 'keysAreNodeNames'>;
   /** the addresses of the overlay devices */
   sources: Readonly<Partial<Record<4 | 6, Words>>>;
   /** the device of this host that has an address, if one has it: then this host would answer in a peer's place */
@@ -42,6 +46,7 @@ export class Reach {
   readonly echo: EchoSender;
   readonly row: OwnRow;
   private readonly context: ReachContext;
+  private readonly version = programVersion();
   private readonly server: ReachServer;
   private collecting: Promise<ReachPage> | undefined;
   private newest: { matrix: ReachPage; atMs: number } | undefined;
@@ -115,14 +120,19 @@ export class Reach {
         this.askThroughOthers(node, relays.get(node.key) ?? [], rows),
       );
     }
-    const matrix = matrixOf([self, ...nodes], rows);
+    const matrix = matrixOf([self, ...nodes], rows, this.context.registry);
     this.newest = { matrix, atMs: performance.now() };
     return matrix;
   }
 
   private async ownRow(): Promise<Row> {
     const { self, podMtu } = this.context;
-    return { key: self.key, mtu: podMtu(), cells: await this.row.freshCells() };
+    return {
+      key: self.key,
+      mtu: podMtu(),
+      version: this.version,
+      cells: await this.row.freshCells(),
+    };
   }
 
   private async askDirectly(node: ReachNode, rows: Map<string, Row>): Promise<void> {

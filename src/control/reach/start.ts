@@ -27,6 +27,7 @@ export function startReach(
       [subnet4, subnet6].flatMap((subnet) => subnet ?? []),
       publicIps,
     ),
+    registry: node.registry,
     sources: { ...(subnet4 && { 4: subnet4.words }), ...(subnet6 && { 6: subnet6.words }) },
     deviceWith,
     peers: () => node.peers,

@@ -42,6 +42,12 @@ function page(count: number, cuts: readonly [number, number][]): ReachPage {
   return { nodes, cells, complete: true };
 }
 
+/** The same nodes with names, as Kubernetes gives them. */
+function named(of: ReachPage): ReachPage {
+  const nodes = of.nodes.map((node, i) => ({ ...node, nodeName: `worker-${i + 1}` }));
+  return { ...of, nodes };
+}
+
 describe('weft ping PEER', () => {
   it('counts and times as ping(8)', () => {
     const stats = statisticsOf([answered(1), LOST, answered(3)]);
@@ -111,6 +117,13 @@ describe('weft ping --all', () => {
     assert.match(renderMatrix(dual, PLAIN), /n1 .* → n2 .*: no answer over IPv6$/m);
   });
 
+  it('names nodes where the store does, in the legend and in every cut', () => {
+    const text = renderMatrix(named(page(3, [[1, 2]])), PLAIN);
+    assert.match(text, /^ +NAME +NODE +SUBNET$/m);
+    assert.match(text, /^n2 +worker-2 +10\.99\.0\.2 /m);
+    assert.match(text, / {2}worker-1 \(10\.99\.0\.1\) → worker-2 \(10\.99\.0\.2\): no answer$/m);
+  });
+
   it('gets narrow above 16 nodes and is a list above 60', () => {
     const narrow = renderMatrix(page(17, [[1, 2]]), PLAIN);
     assert.match(narrow, /^from\\to {2}1 {2}2 /m);
@@ -159,6 +172,21 @@ describe('weft topology', () => {
       renderDot(model),
       /^ {2}n2 -- n4 \[label="no answer", color="#d1383d", style=dashed\];$/m,
     );
+  });
+
+  it('shows the names of nodes in every format, and in the list of cuts', () => {
+    const of = topologyOf(status, named(page(3, [[2, 3]])));
+    const text = renderText(of, PLAIN);
+    assert.match(text, /^n1 {2}worker-1 {2}10\.99\.0\.1 on eth0/);
+    assert.match(text, /^├─ n2 +worker-2 +10\.99\.0\.2 /m);
+    assert.match(text, /worker-2 ✗ worker-3$/);
+    assert.match(renderMermaid(of), /n2 \(weft\)<br\/>worker-2<br\/>10\.99\.0\.2/);
+    assert.match(renderDot(of), /n2 \(weft\)\\nworker-2\\n/);
+    assert.match(renderSvg(of), />worker-2<\/text>/);
+    const [node] = of.nodes;
+    assert.ok(node);
+    node.nodeName = `ip-10-0-0-1.${'long'.repeat(50)}`;
+    assert.match(renderSvg(of), />ip-10-0-0-1\.longlonglon…<\/text>/);
   });
 
   it('what a daemon says can break no format', () => {

@@ -52,6 +52,29 @@ const status: Screen = {
   ],
 };
 
+test('status shows the own Node of Kubernetes, with its fault and with what is forbidden', () => {
+  const own = {
+    ...{ server: 'https://10.0.0.1:6443', nodeName: 'worker-1', podCidrs: ['10.5.1.0/24'] },
+    ...{ annotated: true, problem: '', forbidden: [] as string[] },
+  };
+  const screen = (more: Partial<typeof own>): string => {
+    const store = { ...status.store, kubernetes: { ...own, ...more } };
+    const lease = { key: 'worker-1', state: 'held', expiresAt: null };
+    return renderStatus({ ...status, store, lease }, PLAIN, NOW, 100);
+  };
+  assert.match(screen({}), /^own Node {2}worker-1, podCIDR 10\.5\.1\.0\/24, annotated$/m);
+  assert.match(screen({}), /^lease {5}10\.5\.1\.0\/24 {2}held, as long as the Node exists$/m);
+  const bad = screen({
+    ...{ annotated: false, podCidrs: [], problem: 'it is gone' },
+    forbidden: ['PATCH /api/v1/nodes/worker-1/status'],
+  });
+  assert.match(
+    bad,
+    /^own Node {2}worker-1, no podCIDR, NOT ANNOTATED: it is gone; FORBIDDEN: PATCH \/api/m,
+  );
+  assert.doesNotMatch(renderStatus(status, PLAIN, NOW, 100), /own Node/);
+});
+
 test('status says what is wrong, for how long, and what to do', () => {
   const text = renderStatus(status, PLAIN, NOW, 100);
   assert.match(text, /^! healthy, 1 warning {3}weft 1\.2\.3, up 60s\n/);

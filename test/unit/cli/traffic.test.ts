@@ -22,6 +22,8 @@ const busy = {
 
 test('peers: a table, or a sentence when there are none', () => {
   assert.match(renderPeers({ peers: [] }, 0), /^no peers/);
+  const named = renderPeers({ peers: [{ ...quiet, nodeName: 'worker-7' }, busy] }, 0);
+  assert.match(named, /^NAME +SUBNET .*\nworker-7 +/);
   const text = renderPeers({ peers: [quiet, busy] }, Date.parse('2026-01-01T00:00:07Z'));
   assert.deepEqual(
     text.split('\n').map((line) => line.split(/ {2,}/)),

@@ -69,7 +69,7 @@ describe('what daemons say to each other', () => {
     '[]',
     '{"weft":"reach"}',
     JSON.stringify({ ...head, version: 2 }),
-    JSON.stringify({ ...head, of: 'x'.repeat(101) }),
+    JSON.stringify({ ...head, of: 'x'.repeat(254) }),
     JSON.stringify({ ...head, of: 3 }),
     JSON.stringify({ ...head, more: 1 }),
     '{"weft":"reach","version":1,"__proto__":{"of":"x"}}',
@@ -80,7 +80,7 @@ describe('what daemons say to each other', () => {
     [['a', 4, 'fine', 1, 0]],
     [['a', 4, 'ok', -1, 0]],
     [['a', 4, 'ok', 1, 2]],
-    [['a'.repeat(101), 4, 'ok', 1, 0]],
+    [['a'.repeat(254), 4, 'ok', 1, 0]],
     Array.from({ length: 1001 }, () => bad),
     'x',
   ])
@@ -404,6 +404,15 @@ describe('the matrix', () => {
     );
   });
 
+  it('has names of nodes where the registry does', () => {
+    const names = (registry: Parameters<typeof matrixOf>[2]) =>
+      matrixOf([self, ...peerNodes([peer(2)])], new Map(), registry).nodes.map(
+        ({ nodeName }) => nodeName,
+      );
+    assert.deepEqual(names({}), [null, null]);
+    assert.deepEqual(names({ keysAreNodeNames: true }), ['10.244.2.0-24', self.key]);
+  });
+
   it('a dual-stack node is one, and one family without an answer is a cut', () => {
     const nodes = [self, ...peerNodes([peer(2, 6), peer(2, 4)])];
     assert.deepEqual(nodes[1]?.subnets, ['10.244.2.0/24', 'fd00:244:0:2::/64']);
@@ -414,12 +423,15 @@ describe('the matrix', () => {
     assert.equal(found.find(({ to }) => to === self.key)?.state, 'unknown');
   });
 
-  it("shows each node's MTU as it says itself", () => {
-    const rows = new Map([[self.key, { key: self.key, mtu: 1400, cells: [] }]]);
+  it("shows each node's MTU and version as it says itself", () => {
+    const rows = new Map([[self.key, { key: self.key, mtu: 1400, version: '1.2.3', cells: [] }]]);
     const { nodes } = matrixOf([self, ...peerNodes([peer(2)])], rows);
     assert.deepEqual(
-      nodes.map(({ mtu }) => mtu),
-      [null, 1400],
+      nodes.map(({ mtu, version }) => [mtu, version]),
+      [
+        [null, null],
+        [1400, '1.2.3'],
+      ],
     );
   });
 

@@ -7,6 +7,7 @@ import type { Body, Flow, Page, Pages, Text } from '../admin.ts';
 import { capturePage, captureStopPage, captureSummaryPage } from './capture.ts';
 import { configPage } from './config.ts';
 import { dropsPage } from './drops.ts';
+import { kubernetesPage } from './kubernetes.ts';
 import { openApiPage } from './openapi.ts';
 import { peersPage } from './peers.ts';
 import { pingPage } from './ping.ts';
@@ -36,6 +37,7 @@ export function pagesOf(
     '/capture/summary': () => captureSummaryPage(node),
     '/ping': (query) => pingPage(node, query),
     '/reach': () => reachPage(node),
+    '/kubernetes': () => kubernetesPage(node),
     '/openapi.json': () => openApiPage(),
   } satisfies PromisedPages;
   return fail ? { ...pages, '/fault': faultPage(fail) } : pages;

@@ -1,6 +1,7 @@
 /** /peers: the nodes this one sends to. */
 import type { PeerEntry, PeersPage } from '../../../api/peers.ts';
 import type { Peer } from '../../../cluster/peers.ts';
+import { nodeNameOf } from '../../../cluster/registry.ts';
 import { formatAddress, formatMac, formatPrefix } from '../../../shared/address.ts';
 import type { Node } from '../../node.ts';
 import type { PeerTotals } from '../../observe/peer-ledger.ts';
@@ -18,12 +19,20 @@ export function peersPage(node: Node): PeersPage {
   const ledger = node.backend?.observation?.ledger;
   return {
     peers: node.peers.map((peer) => peerJson(peer, ledger?.totalsOf(peer) ?? UNSEEN, node)),
+    skipped: node.skipped.map(({ key, why }) => {
+      return { key, nodeName: nodeNameOf(node.registry, key), why };
+    }),
   };
 }
 
-function peerJson(peer: Peer, { lastHeardAt, ...totals }: PeerTotals, { reach }: Node): PeerEntry {
+function peerJson(
+  peer: Peer,
+  { lastHeardAt, ...totals }: PeerTotals,
+  { reach, registry }: Node,
+): PeerEntry {
   return {
     key: peer.key,
+    nodeName: nodeNameOf(registry, peer.key),
     family: peer.family,
     subnet: formatPrefix(peer.subnet),
     publicIp: formatAddress(peer.address),

@@ -1,6 +1,7 @@
 /** /ping?peer=KEY&family=&count=&size=&timeout=: echoes to one peer, one after the other. */
 import { type Echo, type PingPage, pingQueryShape } from '../../../api/ping.ts';
 import { parseQuery } from '../../../api/query.ts';
+import { nodeNameOf } from '../../../cluster/registry.ts';
 import { formatAddress } from '../../../shared/address.ts';
 import type { Node } from '../../node.ts';
 import { reachOf } from './reach.ts';
@@ -19,7 +20,13 @@ export async function pingPage(node: Node, query: URLSearchParams): Promise<Ping
   const address = formatAddress(peer.subnet.words);
   const device = node.backend?.status().devices.find((each) => each.family === peer.family);
   return {
-    peer: { key, family: peer.family, address, publicIp: formatAddress(peer.address) },
+    peer: {
+      key,
+      nodeName: nodeNameOf(node.registry, key),
+      family: peer.family,
+      address,
+      publicIp: formatAddress(peer.address),
+    },
     size,
     deviceMtu: device?.mtu ?? null,
     podMtu: node.backend?.podMtu() ?? null,

@@ -3,6 +3,7 @@ import type { Encapsulation, KernelRoute, RoutePage } from '../../../api/routes.
 import { kindOf } from '../../../cluster/kinds/all.ts';
 import type { NetworkConfig } from '../../../cluster/network-config.ts';
 import type { Peer } from '../../../cluster/peers.ts';
+import { nodeNameOf } from '../../../cluster/registry.ts';
 import { type Exec, exec } from '../../../host/exec.ts';
 import { ipJson, ROUTE } from '../../../host/ip-json.ts';
 import {
@@ -42,7 +43,7 @@ export async function routesPage(node: Node, text: string, run: Exec = exec): Pr
     way,
     network: range ? formatPrefix(range.network) : null,
     ownSubnet: own ? formatPrefix(own) : null,
-    peer: peer ? peerJson(peer) : null,
+    peer: peer ? peerJson(peer, node) : null,
     kernel,
     encapsulation: isTunnelled ? encapsulationJson(node, config, peer, overlay.mac) : null,
     underlay: isTunnelled ? await kernelRoute(peer.address, run) : null,
@@ -57,9 +58,9 @@ function peerOf(peers: readonly Peer[], address: Words): Peer | undefined {
   return found.sort((a, b) => b.subnet.bits - a.subnet.bits)[0];
 }
 
-function peerJson(peer: Peer): RoutePage['peer'] {
-  const { key, subnet, address } = peer;
-  return { key, subnet: formatPrefix(subnet), publicIp: formatAddress(address) };
+function peerJson({ key, subnet, address }: Peer, { registry }: Node): RoutePage['peer'] {
+  const nodeName = nodeNameOf(registry, key);
+  return { key, nodeName, subnet: formatPrefix(subnet), publicIp: formatAddress(address) };
 }
 
 /** null where something else than the workers puts it in front. */

@@ -1,6 +1,6 @@
 /** /status: this node at a glance. */
 import type { Plane, StatusPage, TunnelGso } from '../../../api/status.ts';
-import type { HeldLease } from '../../../cluster/registry.ts';
+import type { HeldLease, OwnObject } from '../../../cluster/registry.ts';
 import type { ExternalInterface } from '../../../host/external-interface.ts';
 import { formatAddress } from '../../../shared/address.ts';
 import { programVersion } from '../../../shared/version.ts';
@@ -56,6 +56,19 @@ function storeJson({ registry, store }: Node): StatusPage['store'] {
     since: store.since.toISOString(),
     lastEventAt: store.lastEventAt?.toISOString() ?? null,
     rememberedAt: rememberedAtMs === undefined ? null : new Date(rememberedAtMs).toISOString(),
+    kubernetes: registry.ownObject ? ownObjectJson(registry.ownObject) : null,
+  };
+}
+
+function ownObjectJson(own: OwnObject): StatusPage['store']['kubernetes'] {
+  const { server, name, podCidrs, isAnnotated, problem, forbidden } = own;
+  return {
+    server,
+    nodeName: name ?? null,
+    podCidrs: [...podCidrs],
+    annotated: isAnnotated,
+    problem,
+    forbidden: [...forbidden],
   };
 }
 
