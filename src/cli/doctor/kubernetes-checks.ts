@@ -76,7 +76,7 @@ export function judgeKubeProxy(proxy: KubeProxy, own: readonly Prefix[]): Findin
   const cidrs = clusterCidrs.map(formatPrefix).join(', ');
   if (stray)
     return warn(
-      `kube-proxy (${mode}) takes ${cidrs} for the pods' network, but this node's pods are in ${formatPrefix(stray)}: Services see the node's address in the place of the pod's`,
+      `kube-proxy (${mode}) takes ${cidrs} for the pods' network, this node's pods are in ${formatPrefix(stray)}: Services see the node's address, not the pod's`,
       "set kube-proxy's clusterCIDR (--cluster-cidr) to Network, and restart it",
     );
   if (!masquerades)
