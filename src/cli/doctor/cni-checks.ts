@@ -76,9 +76,14 @@ async function ownSubnets(site: Site) {
   return (await readSubnetEnv(site.settings?.subnetFile ?? '')).subnets;
 }
 
+/** Kubelet tells every container so. */
+function isPod(): boolean {
+  return process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
+}
+
 /** Why the host's folders are not looked at; '' where they are. */
 async function whyNot(site: Site): Promise<string> {
-  if (process.env['KUBERNETES_SERVICE_HOST'] !== undefined) return IN_A_POD;
+  if (isPod()) return IN_A_POD;
   if (site.settings?.store.kind === 'kubernetes') return '';
   const networks = (await site.cniNetworks()) ?? [];
   return networks.some(isOurs) ? '' : NOT_KUBERNETES;
@@ -133,6 +138,7 @@ export const CNI_CHECKS: readonly Check[] = [
     title: "pods' addresses",
     needsRoot: true,
     run: async (site) => {
+      if (isPod()) return skipped(IN_A_POD);
       const own = await ownSubnets(site);
       if (!own) return skipped('this node has no subnet yet');
       return judgeLeftOver(await findLeftOver(own));
