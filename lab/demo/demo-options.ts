@@ -1,6 +1,7 @@
 /** The command line of the demo. */
 import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { KERNEL_BACKEND } from '../lease-file.ts';
 
 const BACKENDS = ['vxlan', 'udp'] as const;
 const STORES = ['file', 'etcd', 'kubernetes'] as const;
@@ -45,7 +46,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
   if (!store) {
     throw usage(`--store: ${JSON.stringify(values.store)} is none of ${STORES.join(', ')}`);
   }
-  if (store === 'kubernetes' && (backend !== 'vxlan' || values.workers !== undefined))
+  if (store === 'kubernetes' && (backend !== KERNEL_BACKEND || values.workers !== undefined))
     throw usage('--store kubernetes: backend and workers are those of deploy/kubernetes/weft.yaml');
   if (values.remove !== undefined && !/^weft-[0-9a-f]{4}$/.test(values.remove)) {
     throw usage(`--remove: ${JSON.stringify(values.remove)} is no name of a lab (weft-1a2b)`);

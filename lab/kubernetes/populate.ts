@@ -23,9 +23,11 @@ export interface Population {
   pods: readonly Pod[];
 }
 
-/** The objects of deploy/kubernetes/weft.yaml with the lab's image, and nothing else changed. */
+/** What to apply for weft with its keeper, with the lab's image in it and nothing else changed. */
 export function weftManifest(): KubernetesObject[] {
-  return withImage(readManifest(join(projectRoot(), 'deploy/kubernetes/weft.yaml')), WEFT_IMAGE);
+  const folder = join(projectRoot(), 'deploy/kubernetes');
+  const objects = ['weft.yaml', 'keeper.yaml'].flatMap((name) => readManifest(join(folder, name)));
+  return withImage(objects, WEFT_IMAGE);
 }
 
 /** Resolves when all daemons and all pods are ready. */
