@@ -16,6 +16,13 @@ export const WEFT_DAEMONS: Daemons = {
   label: 'app.kubernetes.io/name=weft',
 };
 
+/** Those of the keeper's. */
+export const KEEPER_DAEMONS: Daemons = {
+  namespace: 'kube-weft',
+  name: 'weft-keeper',
+  label: 'app.kubernetes.io/name=weft-keeper',
+};
+
 export interface Population {
   /** a pod on each node with a kubelet, in the order of the nodes */
   web: readonly ClusterPod[];

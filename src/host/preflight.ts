@@ -80,7 +80,7 @@ export async function checkDevices(
     const kind = busy.linkinfo?.info_kind ?? 'other';
     const isInUse = Number(busy.linkinfo?.info_data?.['numqueues'] ?? 0) > 0;
     const advice = isInUse
-      ? `a program reads from it: another weftd runs here, stop it`
+      ? `its queues are open: another weftd runs here, stop it, or weft-keeper keeps them for one that has gone, see weft-keeper drop`
       : `it is a ${kind} device of another make; remove it with: ip link delete ${name}`;
     throw new WeftError('ERR_TUN_BUSY', EXIT.os, `device ${name} exists already: ${advice}`);
   }
