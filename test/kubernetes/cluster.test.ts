@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab } from '../../lab/lab.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { needs } from '../support/needs.ts';
-import { statusOf } from '../support/node-status.ts';
+import { peerSubnets, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 import { withoutLoss } from '../support/without-loss.ts';
 
@@ -175,8 +175,8 @@ describe('netns: Kubernetes', () => {
     assert.match(stdout, /10\.244\.77\.0\/32/);
     assert.doesNotMatch(stdout, /10\.244\.202/);
     await until('the other follows', async () => {
-      const { stdout: routes } = await node(0).namespace.ip('route');
-      return routes.includes('10.244.77.0/24') && !routes.includes('10.244.202.0/24');
+      const subnets = await peerSubnets(node(0));
+      return subnets.includes('10.244.77.0/24') && !subnets.includes('10.244.202.0/24');
     });
   });
 });
