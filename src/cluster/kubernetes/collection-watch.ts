@@ -88,9 +88,9 @@ export class CollectionWatch<T> {
     signal.addEventListener('abort', () => this.pace.stop(), { once: true });
     let backoffMs = backoffMsMin;
     while (!signal.aborted) {
-      const startedAtMs = this.clock.nowMs();
+      const startedAtMs = this.clock.monotonicMs();
       await this.follow(signal).catch((error: unknown) => this.fail(error, signal));
-      const tookMs = this.clock.nowMs() - startedAtMs;
+      const tookMs = this.clock.monotonicMs() - startedAtMs;
       if (tookMs > backoffMsMax) backoffMs = backoffMsMin;
       // With others the same happened at the same moment.
       const waitMs = backoffMs * (0.5 + Math.random() / 2);
