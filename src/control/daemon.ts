@@ -15,7 +15,7 @@ import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
 import type { Addon } from '../memory/addon.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
-import { formatAddress, type Prefix } from '../shared/address.ts';
+import { formatAddress, formatPrefix, type Prefix } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
@@ -113,7 +113,7 @@ export class Daemon implements Node {
     this.membership = new Membership(registry, log, clock);
     this.clockWatch = new ClockWatch(registry, clock);
     this.report = new ManagerReport(this, this.notifier);
-    this.watch = new SelfWatch(this);
+    this.watch = new SelfWatch(this, (notice) => registry.tell?.(notice));
     this.listeners = new Listeners(this);
   }
 
@@ -158,6 +158,7 @@ export class Daemon implements Node {
     this.phase = 'waiting for a lease';
     const attributes = await backend.attributes();
     const own = await this.join({ config, attributes, previous: previous.subnets });
+    this.tellOfOtherSubnet(previous.subnets ?? {}, own.lease);
     const scope = { config, own };
     const first = await this.ask(() => this.registry.list());
     await backend.start(own.lease, this.membership.begin(first, scope));
@@ -210,7 +211,11 @@ export class Daemon implements Node {
         lookAtLinks: () => this.lookAtLinks(backend, podSubnets),
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
-        announce: () => this.announce(config, own, backend),
+        announce: async (what) => {
+          const text = `${what}; pods that are made from now on have an MTU of ${backend.podMtu()}`;
+          this.registry.tell?.({ reason: 'UnderlayChanged', isWarning: false, text });
+          await this.announce(config, own, backend);
+        },
         log,
         clock,
       },
@@ -269,6 +274,18 @@ export class Daemon implements Node {
     const how = state === 'remembered' ? 'lease remembered' : 'lease acquired';
     this.log.info({ key: lease.key, ...expiryField(lease) }, how);
     return own;
+  }
+
+  /** Pods that were made before keep their addresses, which nobody sends to this node any more. */
+  private tellOfOtherSubnet(previous: LeaseSubnets, now: LeaseSubnets): void {
+    const [before, after] = [previous, now].map((subnets) =>
+      podSubnetsOf(subnets).map(formatPrefix),
+    );
+    const gone = before?.filter((subnet) => !after?.includes(subnet)) ?? [];
+    if (gone.length === 0) return;
+    const text = `The pods' subnet was ${gone.join(', ')} and is ${after?.join(', ')}: pods with addresses of the old one must be made anew`;
+    this.log.warn(text);
+    this.registry.tell?.({ reason: 'PodSubnetChanged', isWarning: true, text });
   }
 
   private async writeSubnetEnv(
