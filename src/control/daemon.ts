@@ -21,6 +21,7 @@ import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
 import { AddressWatch } from './address-watch.ts';
 import { type Backend, familiesOf } from './backend/backend.ts';
+import { BridgeWatch } from './bridge-watch.ts';
 import { ClockWatch } from './clock-watch.ts';
 import type { Hardening } from './hardening.ts';
 import { type HostParts, networksOf } from './host-parts.ts';
@@ -92,13 +93,14 @@ export class Daemon implements Node {
   /** with the addresses that people chose in the registry */
   private underlaySettings: Settings;
   private readonly addresses = new AddressWatch();
+  private readonly bridge: BridgeWatch;
   private routes: RouteKeeper | undefined;
   private rules: RuleKeeper | undefined;
   private upkeep: Upkeep | undefined;
   private news: Pick<KernelNews, 'close'> | undefined;
 
   constructor(parts: DaemonParts) {
-    const { settings, options, registry, log, addon, clock } = parts;
+    const { settings, options, registry, log, addon, clock, host } = parts;
     this.parts = parts;
     this.settings = settings;
     this.underlaySettings = settings;
@@ -111,6 +113,7 @@ export class Daemon implements Node {
     const extendStart = (ms: number): void => this.notifier.extendStart(ms);
     this.patience = new Patience(log, clock, this.abort.signal, extendStart);
     this.membership = new Membership(registry, log, clock);
+    this.bridge = new BridgeWatch((name) => host.removeBridge(name), log);
     this.clockWatch = new ClockWatch(registry, clock);
     this.report = new ManagerReport(this, this.notifier);
     this.watch = new SelfWatch(this, (notice) => registry.tell?.(notice));
@@ -208,7 +211,7 @@ export class Daemon implements Node {
         peers: () => this.membership.peers,
         podSubnets,
         external,
-        lookAtLinks: () => this.lookAtLinks(backend, podSubnets),
+        lookAtLinks: () => this.lookAtLinks(backend, own.lease),
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
         announce: async (what) => {
@@ -234,12 +237,13 @@ export class Daemon implements Node {
 
   private async lookAtLinks(
     backend: Backend,
-    podSubnets: readonly Prefix[],
+    subnets: LeaseSubnets,
   ): Promise<readonly AddressedLink[]> {
     const links = await this.parts.host.lookAtLinks();
     const devices = backend.status().devices.map(({ device }) => device);
-    const own = podSubnets.map(({ words }) => words);
+    const own = podSubnetsOf(subnets).map(({ words }) => words);
     await this.addresses.look(links, { peers: this.peers, devices, own });
+    await this.bridge.look(links, subnets);
     return links;
   }
 
@@ -355,6 +359,7 @@ export class Daemon implements Node {
       firewall: this.rules?.problem,
       addressTaken: this.addresses.taken,
       addressForeign: this.addresses.foreign,
+      bridge: this.bridge.stale,
       forwarding: this.forwardingProblem(),
     };
   }

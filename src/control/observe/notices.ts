@@ -17,6 +17,7 @@ const TOLD: ReadonlySet<string> = new Set([
   'mtu-mismatch',
   'overlay-address-taken',
   'foreign-address',
+  'bridge-stale',
   'underlay-moved',
   'route-shadowed',
 ]);

@@ -131,6 +131,7 @@ function factsOf(
     underlayMoved: problems.underlay,
     addressTaken: problems.addressTaken,
     addressForeign: problems.addressForeign,
+    bridgeStale: problems.bridge,
     shadowed: problems.shadowed,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,
