@@ -34,7 +34,7 @@ export interface AuditedRequest {
 const AUDIT_POLICY = {
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
-  omitStages: ['RequestReceived'],
+  omitStages: ['RequestReceived', 'ResponseStarted'],
   rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }],
 };
 
@@ -122,7 +122,7 @@ export class ControlPlane {
     return this.process?.lastLines(count) ?? '';
   }
 
-  /** What a ServiceAccount asked for so far, in order; a watch stands there when it ends, and when it begins. */
+  /** What a ServiceAccount asked for so far, in order of their ends: a watch that goes on is not there yet. */
   requestsOf(namespace: string, account: string): AuditedRequest[] {
     const user = `system:serviceaccount:${namespace}:${account}`;
     const lines = readFileSync(auditLog(this.options.folder), 'utf8').trim().split('\n');

@@ -109,7 +109,7 @@ describe('rights in a Kubernetes cluster', () => {
     );
     await registry.nodeReady();
     await until('a list', () => lists.at(-1)?.ownIsThere === true);
-    return { own, errors };
+    return { own, errors, lists, end: () => abort.abort() };
   }
 
   async function mayWriteEvents(account: string): Promise<boolean> {
@@ -163,13 +163,20 @@ describe('rights in a Kubernetes cluster', () => {
     });
     const pod = { nodeName: '', podName: 'weft-1', podNamespace: NAMESPACE };
     const weft = await registryOf('weft', pod);
-    const { errors } = await live(weft);
-    await until('the watch', () => used().includes('watch nodes')); // before calls end by the clock
+    const { errors, lists, end } = await live(weft);
+    // A watch that tells something is open, and no call that the clock ends; it is written down at its end.
+    await plane.admin.addNode('n2', { annotations: { [`${PREFIX}/kube-subnet-manager`]: 'true' } });
+    await until('n2 is heard of', async () => {
+      await weft.clock.move(10);
+      return lists.at(-1)?.unreadable.includes('n2') === true;
+    });
     for (const text of ['first', 'second']) {
       weft.registry.tell({ reason: 'MtuMismatch', isWarning: true, text });
       await until(text, async () => (await events()).some(({ message }) => message === text));
       await weft.clock.move(11 * MINUTE);
     }
+    end();
+    await until('the watch is over', () => used().includes('watch nodes'));
     assert.deepEqual(used(), rightsOfManifest());
     const requests = plane.requestsOf(NAMESPACE, 'weft');
     assert.deepEqual(
