@@ -140,9 +140,10 @@ export class Lab {
     return this.#board;
   }
 
-  /** Takes the store's link down (a partition) or up again; etcd only. */
+  /** Takes the store's link down (a partition) or up again; not of files. */
   async linkStore(state: 'up' | 'down'): Promise<void> {
-    await this.etcd?.options.namespace?.ip('link', 'set', UNDERLAY_DEVICE, state);
+    const namespace = this.etcd?.options.namespace ?? this.controlPlane?.namespace;
+    await namespace?.ip('link', 'set', UNDERLAY_DEVICE, state);
   }
 
   /** Takes everything down; throws when something stayed. */

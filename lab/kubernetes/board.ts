@@ -46,7 +46,9 @@ export class KubernetesBoard implements LeaseBoard {
 
 function keyOf({ spec }: BoardNode): string {
   const { podCIDRs = [spec.podCIDR ?? ''] } = spec;
-  return podCIDRs.map((text) => text.replace('/', '-')).join('&');
+  // As keys of etcd are for nodes without IPv4.
+  const all = podCIDRs.every((text) => text.includes(':')) ? ['0.0.0.0/0', ...podCIDRs] : podCIDRs;
+  return all.map((text) => text.replace('/', '-')).join('&');
 }
 
 /** '' of a node that nobody annotated: no stock node follows that. */

@@ -22,6 +22,22 @@ export interface ControlPlaneOptions {
 /** How somebody shows who they are; a token's file is read by whoever uses the kubeconfig. */
 export type Identity = { certificate: Certificate } | { token: string } | { tokenFile: string };
 
+/** A request as the API server's audit log has it. */
+export interface AuditedRequest {
+  verb: string;
+  resource: string;
+  /** HTTP status */
+  code: number;
+}
+
+/** What is written down of requests: those of ServiceAccounts, without their contents. */
+const AUDIT_POLICY = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }, { level: 'None' }],
+};
+
 /** First address of the services' range, under which pods reach the API server. */
 const SERVICE_ADDRESS = '10.96.0.1';
 /** Where the API server keeps nodes in etcd, by name. */
@@ -86,10 +102,16 @@ export class ControlPlane {
     const plane = new ControlPlane(options, etcd, authority, accounts, url, kubeconfig, [
       program,
       ...(await serverFlags(address, port!, etcd, authority, accounts)),
+      ...auditFlags(folder),
       ...flags,
     ]);
     await plane.begin();
     return plane;
+  }
+
+  /** undefined on the caller's loopback */
+  get namespace(): Namespace | undefined {
+    return this.options.network?.namespace;
   }
 
   get pid(): number | undefined {
@@ -99,6 +121,19 @@ export class ControlPlane {
   /** The end of the API server's log. */
   lastLines(count?: number): string {
     return this.process?.lastLines(count) ?? '';
+  }
+
+  /** What a ServiceAccount asked for so far, in order of their ends: a watch that goes on is not there yet. */
+  requestsOf(namespace: string, account: string): AuditedRequest[] {
+    const user = `system:serviceaccount:${namespace}:${account}`;
+    const lines = readFileSync(auditLog(this.options.folder), 'utf8').trim().split('\n');
+    return lines.flatMap((line) => {
+      const entry = JSON.parse(line) as AuditEntry;
+      const { verb, objectRef: { resource = '', subresource } = {}, responseStatus } = entry;
+      if (entry.user?.username !== user) return [];
+      const whole = subresource === undefined ? resource : `${resource}/${subresource}`;
+      return [{ verb, resource: whole, code: responseStatus?.code ?? 0 }];
+    });
   }
 
   /** Starts the API server; see {@link waitUntilReady}. */
@@ -204,6 +239,23 @@ export class ControlPlane {
       return false;
     }
   }
+}
+
+interface AuditEntry {
+  verb: string;
+  user?: { username?: string };
+  objectRef?: { resource?: string; subresource?: string };
+  responseStatus?: { code?: number };
+}
+
+function auditLog(folder: string): string {
+  return join(folder, 'audit.log');
+}
+
+function auditFlags(folder: string): string[] {
+  const policy = join(folder, 'audit-policy.json');
+  writeFileSync(policy, JSON.stringify(AUDIT_POLICY));
+  return [`--audit-policy-file=${policy}`, `--audit-log-path=${auditLog(folder)}`];
 }
 
 async function serverFlags(

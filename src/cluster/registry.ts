@@ -98,6 +98,15 @@ export interface OwnObject {
   read(): Promise<Readonly<Record<string, unknown>>>;
 }
 
+/** Something that people who look at the cluster must know of this node. */
+export interface Notice {
+  /** what kind of thing, as one word: MtuMismatch; stable, because tools match on it */
+  reason: string;
+  isWarning: boolean;
+  /** what is the matter, and what to do */
+  text: string;
+}
+
 export interface Registry {
   /** Where it is, for logs and pages (no secrets); the first word is its kind. */
   readonly name: string;
@@ -132,6 +141,8 @@ export interface Registry {
   readClock?(): Promise<ClockReading | string>;
   /** The last step of a start: pods may be scheduled here. Absent where nobody waits for it. */
   nodeReady?(): Promise<void>;
+  /** Shows it where the cluster's people look, sooner or later: nobody waits for it, it fails nothing, and what is too much is left out. */
+  tell?(notice: Notice): void;
   close(): Promise<void>;
 }
 

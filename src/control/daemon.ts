@@ -15,12 +15,13 @@ import { formatSubnetEnv, readSubnetEnv } from '../host/subnet-env.ts';
 import type { Addon } from '../memory/addon.ts';
 import type { EffectiveOption } from '../options/effective.ts';
 import type { Settings } from '../options/settings.ts';
-import { formatAddress, type Prefix } from '../shared/address.ts';
+import { formatAddress, formatPrefix, type Prefix } from '../shared/address.ts';
 import type { Clock } from '../shared/clock.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { writeFileAtomically } from '../shared/files.ts';
 import { AddressWatch } from './address-watch.ts';
 import { type Backend, familiesOf } from './backend/backend.ts';
+import { BridgeWatch } from './bridge-watch.ts';
 import { ClockWatch } from './clock-watch.ts';
 import type { Hardening } from './hardening.ts';
 import { type HostParts, networksOf } from './host-parts.ts';
@@ -92,13 +93,14 @@ export class Daemon implements Node {
   /** with the addresses that people chose in the registry */
   private underlaySettings: Settings;
   private readonly addresses = new AddressWatch();
+  private readonly bridge: BridgeWatch;
   private routes: RouteKeeper | undefined;
   private rules: RuleKeeper | undefined;
   private upkeep: Upkeep | undefined;
   private news: Pick<KernelNews, 'close'> | undefined;
 
   constructor(parts: DaemonParts) {
-    const { settings, options, registry, log, addon, fds, clock } = parts;
+    const { settings, options, registry, log, addon, fds, clock, host } = parts;
     this.parts = parts;
     this.settings = settings;
     this.underlaySettings = settings;
@@ -111,9 +113,10 @@ export class Daemon implements Node {
     const extendStart = (ms: number): void => this.notifier.extendStart(ms);
     this.patience = new Patience(log, clock, this.abort.signal, extendStart);
     this.membership = new Membership(registry, log, clock);
+    this.bridge = new BridgeWatch((name) => host.removeBridge(name), log);
     this.clockWatch = new ClockWatch(registry, clock);
     this.report = new ManagerReport(this, this.notifier, fds);
-    this.watch = new SelfWatch(this);
+    this.watch = new SelfWatch(this, (notice) => registry.tell?.(notice));
     this.listeners = new Listeners(this);
   }
 
@@ -158,6 +161,7 @@ export class Daemon implements Node {
     this.phase = 'waiting for a lease';
     const attributes = await backend.attributes();
     const own = await this.join({ config, attributes, previous: previous.subnets });
+    this.tellOfOtherSubnet(previous.subnets ?? {}, own.lease);
     const scope = { config, own };
     const first = await this.ask(() => this.registry.list());
     await backend.start(own.lease, this.membership.begin(first, scope));
@@ -207,10 +211,14 @@ export class Daemon implements Node {
         peers: () => this.membership.peers,
         podSubnets,
         external,
-        lookAtLinks: () => this.lookAtLinks(backend, podSubnets),
+        lookAtLinks: () => this.lookAtLinks(backend, own.lease),
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
-        announce: () => this.announce(config, own, backend),
+        announce: async (what) => {
+          const text = `${what}; pods that are made from now on have an MTU of ${backend.podMtu()}`;
+          this.registry.tell?.({ reason: 'UnderlayChanged', isWarning: false, text });
+          await this.announce(config, own, backend);
+        },
         log,
         clock,
       },
@@ -229,12 +237,13 @@ export class Daemon implements Node {
 
   private async lookAtLinks(
     backend: Backend,
-    podSubnets: readonly Prefix[],
+    subnets: LeaseSubnets,
   ): Promise<readonly AddressedLink[]> {
     const links = await this.parts.host.lookAtLinks();
     const devices = backend.status().devices.map(({ device }) => device);
-    const own = podSubnets.map(({ words }) => words);
+    const own = podSubnetsOf(subnets).map(({ words }) => words);
     await this.addresses.look(links, { peers: this.peers, devices, own });
+    await this.bridge.look(links, subnets);
     return links;
   }
 
@@ -269,6 +278,18 @@ export class Daemon implements Node {
     const how = state === 'remembered' ? 'lease remembered' : 'lease acquired';
     this.log.info({ key: lease.key, ...expiryField(lease) }, how);
     return own;
+  }
+
+  /** Pods that were made before keep their addresses, which nobody sends to this node any more. */
+  private tellOfOtherSubnet(previous: LeaseSubnets, now: LeaseSubnets): void {
+    const [before, after] = [previous, now].map((subnets) =>
+      podSubnetsOf(subnets).map(formatPrefix),
+    );
+    const gone = before?.filter((subnet) => !after?.includes(subnet)) ?? [];
+    if (gone.length === 0) return;
+    const text = `The pods' subnet was ${gone.join(', ')} and is ${after?.join(', ')}: pods with addresses of the old one must be made anew`;
+    this.log.warn(text);
+    this.registry.tell?.({ reason: 'PodSubnetChanged', isWarning: true, text });
   }
 
   private async writeSubnetEnv(
@@ -338,6 +359,7 @@ export class Daemon implements Node {
       firewall: this.rules?.problem,
       addressTaken: this.addresses.taken,
       addressForeign: this.addresses.foreign,
+      bridge: this.bridge.stale,
       forwarding: this.forwardingProblem(),
     };
   }

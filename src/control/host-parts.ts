@@ -1,5 +1,6 @@
 /** What the daemon asks of the machine that it runs on; a test gives it one that is made up. */
 import type { NetworkConfig } from '../cluster/network-config.ts';
+import { removeBridge } from '../host/cni-bridge.ts';
 import {
   describeInterface,
   type ExternalInterface,
@@ -56,6 +57,7 @@ export interface HostParts {
   harden: typeof harden;
   /** What was removed, one clause each. */
   removeLeftovers(scope: LeftoverScope): Promise<string[]>;
+  removeBridge(name: string): Promise<void>;
   createRoutes(config: NetworkConfig): RouteKeeper;
   createBackend(context: BackendContext): Backend;
   startRules: typeof startRules;
@@ -86,6 +88,7 @@ export const thisHost: HostParts = {
   },
   harden,
   removeLeftovers: (scope) => removeLeftovers(scope),
+  removeBridge: (name) => removeBridge(name),
   createRoutes: (config) => new RouteKeeper(networksOf(config), familiesOf(config)),
   createBackend,
   startRules,

@@ -42,6 +42,8 @@ export interface Problems {
   addressTaken: string;
   /** which addresses others gave to our devices */
   addressForeign: string;
+  /** the pods' bridge is that of another subnet */
+  bridge: string;
   /** settings by which the kernel does not forward */
   forwarding: string;
 }

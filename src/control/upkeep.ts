@@ -42,8 +42,8 @@ export interface UpkeepContext {
   lookAtLinks: () => Promise<readonly AddressedLink[]>;
   /** the underlay as it is now */
   follow: (inUse: ExternalInterface, links: readonly AddressedLink[]) => Promise<FollowedInterface>;
-  /** Lets the cluster and CNI plugins know of a new address or MTU. Called even when the backend could not follow. */
-  announce: () => Promise<void>;
+  /** Lets the cluster and CNI plugins know of a new address or MTU, `what` in words. Called even when the backend could not follow. */
+  announce: (what: string) => Promise<void>;
   log: Log;
   clock: Clock;
 }
@@ -169,13 +169,14 @@ export class Upkeep {
   private async move(external: ExternalInterface): Promise<void> {
     const { backend, announce, log } = this.context;
     const [before, after] = [this.external, external].map(describeInterface);
-    log.warn(`the underlay changed from ${before} to ${after}; following`);
+    const what = `the underlay changed from ${before} to ${after}`;
+    log.warn(`${what}; following`);
     this.external = external;
     try {
       await backend.move(external);
     } finally {
       // The new address is announced even if the move must be tried again.
-      await announce();
+      await announce(what);
     }
   }
 }

@@ -41,6 +41,11 @@ export function cniBridgeIn(
   return { name, subnets, ports };
 }
 
+/** It and its addresses; what is on it stays, and belongs to nothing. */
+export async function removeBridge(name: string, run: Exec = exec): Promise<void> {
+  await run('ip', ['link', 'delete', 'dev', name, 'type', 'bridge']);
+}
+
 /** Subnets of the bridge in families in which the node has another one. */
 export function staleSubnets({ subnets }: CniBridge, own: LeaseSubnets): Prefix[] {
   return subnets.filter((subnet) => {

@@ -8,8 +8,10 @@ export interface Timer {
 
 /** Timers do not keep the process alive. */
 export interface Clock {
-  /** ms since the epoch */
+  /** ms since the epoch; may be set to anything at any moment */
   nowMs(): number;
+  /** ms since some moment; only for differences, which nobody's setting of the time changes */
+  monotonicMs(): number;
   after(waitMs: number, run: () => void): Timer;
   every(periodMs: number, run: () => void): Timer;
   /** Rejects when `signal` aborts. */
@@ -18,6 +20,7 @@ export interface Clock {
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
   after(waitMs, run) {
     const timer = setTimeout(run, waitMs).unref();
     return { stop: () => clearTimeout(timer) };

@@ -1,10 +1,12 @@
 /** Nodes in a Kubernetes cluster, with a real API server: weft's daemons, and a stock node whose Node was annotated by hand. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab } from '../../lab/lab.ts';
+import { POD_DEVICE } from '../../lab/pod.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { needs } from '../support/needs.ts';
-import { statusOf } from '../support/node-status.ts';
+import { peerSubnets, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';
 import { withoutLoss } from '../support/without-loss.ts';
 
@@ -21,6 +23,17 @@ const ALL = [
 interface NodeView {
   metadata: { uid: string; annotations: Record<string, string> };
   status: { conditions?: { type: string; status: string; reason: string; message: string }[] };
+}
+
+/** Routes, blackhole, addresses, the bridge and what CNI plugins read. The pod's own device is the lab's. */
+async function nothingOf(prefix: string, { namespace, subnetFile }: WeftNode): Promise<void> {
+  await until(`nothing of ${prefix}`, async () => {
+    const { stdout: routes } = await namespace.ip('route', 'show', 'proto', '86');
+    const { stdout: addresses } = await namespace.ip('-br', '-4', 'addr');
+    const others = addresses.split('\n').filter((line) => !line.startsWith(POD_DEVICE));
+    const all = [readFileSync(subnetFile, 'utf8'), routes, ...others].join('\n');
+    return !all.includes(prefix) && all.includes('FLANNEL_SUBNET');
+  });
 }
 
 describe('netns: Kubernetes', () => {
@@ -40,6 +53,7 @@ describe('netns: Kubernetes', () => {
     lab = await Lab.build({
       nodes: [{ kind: 'weft' }, { kind: 'weft' }, { kind: 'kernel' }],
       store: 'kubernetes',
+      flags: ['--ip-blackhole-route'],
     });
   });
   after(() => lab?.close());
@@ -154,6 +168,11 @@ describe('netns: Kubernetes', () => {
 
   it('another podCIDR: followed without another process, and nothing of the old one stays', async () => {
     const { pid } = node(1);
+    const { namespace } = node(1);
+    await namespace.ip('link', 'add', 'cni0', 'type', 'bridge');
+    await namespace.ip('addr', 'add', '10.244.202.1/24', 'dev', 'cni0');
+    const { stdout: before } = await namespace.ip('route', 'show', 'proto', '86');
+    assert.match(before, /blackhole 10\.244\.202\.0\/24/);
     await plane().admin.deleteNode('n2');
     await plane().admin.addNode('n2', {
       podCIDR: '10.244.77.0/24',
@@ -174,9 +193,10 @@ describe('netns: Kubernetes', () => {
     const { stdout } = await node(1).namespace.ip('-br', '-4', 'addr', 'show', 'dev', 'flannel.1');
     assert.match(stdout, /10\.244\.77\.0\/32/);
     assert.doesNotMatch(stdout, /10\.244\.202/);
+    await nothingOf('10.244.202', node(1));
     await until('the other follows', async () => {
-      const { stdout: routes } = await node(0).namespace.ip('route');
-      return routes.includes('10.244.77.0/24') && !routes.includes('10.244.202.0/24');
+      const subnets = await peerSubnets(node(0));
+      return subnets.includes('10.244.77.0/24') && !subnets.includes('10.244.202.0/24');
     });
   });
 });

@@ -280,7 +280,12 @@ describe('manifests', () => {
   it('the rights are those of rbac.yaml, in the chart too, and the API server grants no others', async () => {
     const [own, part] = [parse(fileOf('weft.yaml')), parse(fileOf('rbac.yaml'))];
     assert.deepEqual(own.slice(0, part.length), part);
-    const rights = ['/nodes/status: patch', '/nodes: get list watch', '/pods: get'];
+    const rights = [
+      '/events: create patch',
+      '/nodes/status: patch',
+      '/nodes: get list watch',
+      '/pods: get',
+    ];
     assert.deepEqual(rightsOf(own), rights);
     assert.deepEqual(rightsOf(parse(await rendered({}))), rights);
     const may = async (...words: string[]): Promise<boolean> => {

@@ -33,6 +33,8 @@ const FLANNEL_DAEMONS = {
 const FLANNEL = ['kube-flannel', 'app=flannel'] as const;
 /** 10 ms of 1,000 packets a second. */
 const LOST_MAX = 10;
+/** A worker that is killed has as many in its hands at most: on a quiet machine one or two. */
+const BATCH = 64;
 /** For so long the queues hold them, with room for what goes before and after. */
 const QUEUES_MS = 5_000;
 const FLANNEL_MAC = '02:f1:a0:00:00:01';
@@ -80,9 +82,13 @@ describe('cluster: two kubelets and a stock node', () => {
 
   /**
    * 1,000 packets a second between a pod of the first node and one of the stock node, both ways. The device stays, and no more is lost than
-   * 10 ms hold; where a busy machine takes longer than the queues hold, what came after that.
+   * that; where a busy machine takes longer than the queues hold, what came after that.
    */
-  async function keepsTraffic(what: string, happen: () => Promise<void>): Promise<void> {
+  async function keepsTraffic(
+    what: string,
+    lostMax: number,
+    happen: () => Promise<void>,
+  ): Promise<void> {
     const [first, , third] = pods as [Pod, Pod, Pod];
     const index = await deviceIndex();
     const streams = {
@@ -94,7 +100,7 @@ describe('cluster: two kubelets and a stock node', () => {
       const { sent, lost, longestGapMs } = await stream.stop();
       const gap = `longest gap ${longestGapMs.toFixed(0)} ms`;
       console.log(`${what}, ${way}: ${lost} of ${sent} lost, ${gap}`);
-      const allowed = Math.max(LOST_MAX, longestGapMs - QUEUES_MS);
+      const allowed = Math.max(lostMax, longestGapMs - QUEUES_MS);
       assert.ok(lost <= allowed, `${what}, ${way}: ${lost} lost, ${gap}`);
     }
     assert.equal(await deviceIndex(), index, 'the device stayed');
@@ -121,7 +127,7 @@ describe('cluster: two kubelets and a stock node', () => {
     assert.ok(before);
     const restarts = (pod: ClusterPod): number =>
       pod.status.containerStatuses?.[0]?.restartCount ?? 0;
-    await keepsTraffic('killed', async () => {
+    await keepsTraffic('killed', BATCH, async () => {
       process.kill(await node(0).pidOf(before.metadata.uid, 'weft'), 'SIGKILL');
       await cluster.readyPods(
         ...WEFT,
@@ -132,7 +138,7 @@ describe('cluster: two kubelets and a stock node', () => {
 
   it('weft is upgraded under traffic: node after node has a new pod', async () => {
     const old = new Set((await cluster.readyPods(...WEFT)).map(({ metadata }) => metadata.uid));
-    await keepsTraffic('upgraded', async () => {
+    await keepsTraffic('upgraded', LOST_MAX, async () => {
       const annotations = { 'weft.test/version': 'next' };
       const patch = { spec: { template: { metadata: { annotations } } } };
       await cluster.plane.admin.call('PATCH', DAEMON_SET, patch);

@@ -40,8 +40,8 @@ describe('netns: command line', () => {
       top: ['--count=1'],
       bugreport: ['-o', report],
     };
-    // These change things, need a second end, or send probes: they have tests of their own.
-    const others = ['bench', 'cleanup', 'ping', 'doctor'];
+    // These change things, need a second end, send probes, or ask no daemon: they have tests of their own.
+    const others = ['bench', 'cleanup', 'ping', 'doctor', 'cni gc'];
     const shapes = new Map(
       commandsOf(createProgram(() => undefined)).map(({ path: name, shape }) => [name, shape]),
     );

@@ -9,6 +9,8 @@ interface Due {
 
 export class FakeClock implements Clock {
   private now: number;
+  /** how far somebody set the calendar */
+  private setByMs = 0;
   private readonly due = new Set<Due>();
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
@@ -16,7 +18,16 @@ export class FakeClock implements Clock {
   }
 
   nowMs(): number {
+    return this.now + this.setByMs;
+  }
+
+  monotonicMs(): number {
     return this.now;
+  }
+
+  /** Somebody sets the time; no timer cares. */
+  setCalendar(byMs: number): void {
+    this.setByMs += byMs;
   }
 
   after(waitMs: number, run: () => void): Timer {

@@ -69,6 +69,10 @@ export class MadeUpHost implements HostParts {
     return [];
   }
 
+  async removeBridge(name: string): Promise<void> {
+    this.calls.push(`removeBridge ${name}`);
+  }
+
   /** `ip` shows no routes and takes every change. */
   createRoutes(): RouteKeeper {
     return new RouteKeeper([], [4], async () => '[]');

@@ -95,6 +95,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       forwarding: '',
       addressTaken: '',
       addressForeign: '',
+      bridge: '',
     },
     firewallKind: 'iptables',
     hardening: { noDump: 'on', noRings: 'on', files: 'on: Landlock 7' },

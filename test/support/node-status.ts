@@ -1,6 +1,7 @@
 /** What a daemon of a lab says about itself. */
 import { adminPage } from '../../lab/admin-page.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
+import type { PeersPage } from '../../src/api/peers.ts';
 import type { Plane, StatusPage } from '../../src/api/status.ts';
 
 /** /status of a node that is up. */
@@ -13,6 +14,12 @@ export { adminPage };
 
 export async function statusOf(node: WeftNode): Promise<NodeStatus> {
   return JSON.parse(await adminPage(node.adminSocket, '/status')) as NodeStatus;
+}
+
+/** Subnets of the peers that a node sends to. */
+export async function peerSubnets(node: WeftNode): Promise<string[]> {
+  const { peers } = JSON.parse(await adminPage(node.adminSocket, '/peers')) as PeersPage;
+  return peers.map(({ subnet }) => subnet);
 }
 
 /** Status and body of a page of the health server, asked from inside the node's namespace. */

@@ -10,6 +10,7 @@ import type {
   LeaseList,
   LeaseState,
   MemoryPolicy,
+  Notice,
   Registry,
 } from '../../src/cluster/registry.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../src/shared/address.ts';
@@ -50,6 +51,8 @@ export class ToyRegistry implements Registry {
   clockAheadMs = 0;
   /** what happened, in order */
   readonly calls: string[] = [];
+  /** what the people of the cluster were told */
+  readonly notices: Notice[] = [];
   private readonly nodes = new Map<string, Lease>();
   private watcher: Watcher | undefined;
   private own: ToyLease | undefined;
@@ -85,6 +88,10 @@ export class ToyRegistry implements Registry {
 
   async nodeReady(): Promise<void> {
     this.calls.push('nodeReady');
+  }
+
+  tell(notice: Notice): void {
+    this.notices.push(notice);
   }
 
   async close(): Promise<void> {

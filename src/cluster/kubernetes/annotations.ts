@@ -101,6 +101,26 @@ export function readAddress(
   throw new WeftError('ERR_CONFIG', EXIT.config, message);
 }
 
+/** The addresses that people chose for this node, in the place of --public-ip and --public-ipv6. Throws ERR_CONFIG. */
+export function chosenAddresses(
+  annotations: Annotations,
+  names: AnnotationNames,
+): Record<'publicIp4' | 'publicIp6', Words | undefined> {
+  return {
+    publicIp4: readAddress(annotations, names.chosen4, 4),
+    publicIp6: readAddress(annotations, names.chosen6, 6),
+  };
+}
+
+/** The annotation by which people chose another address than before; undefined where none did. */
+export function otherChoice(
+  before: Annotations,
+  now: Annotations,
+  names: AnnotationNames,
+): string | undefined {
+  return [names.chosen4, names.chosen6].find((name) => (before[name] ?? '') !== (now[name] ?? ''));
+}
+
 function addressIn(text: string | undefined, family: 4 | 6): Words | undefined {
   const words = text === undefined ? undefined : parseAddress(text);
   return words && familyOf(words) === family ? words : undefined;

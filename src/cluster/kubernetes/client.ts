@@ -55,9 +55,9 @@ export class KubernetesClient {
   private agentTls: Identity['tls'] | undefined;
   private readonly open = new Set<http.ClientRequest>();
   private isClosed = false;
-  /** The server wants to be left alone until then, ms since the epoch. */
+  /** The server wants to be left alone until then, by the monotonic clock. */
   private quietUntilMs = 0;
-  /** What the server forbids, and since when, ms since the epoch. */
+  /** What the server forbids, and since when, by the monotonic clock. */
   private readonly refusals = new Map<string, number>();
 
   constructor(access: Access, clock: Clock = systemClock) {
@@ -148,7 +148,7 @@ export class KubernetesClient {
 
   /** A short wait is part of the call. */
   private async keepQuiet(signal: AbortSignal): Promise<void> {
-    const waitMs = Math.min(RETRY_AFTER_MS_MAX, this.quietUntilMs - this.clock.nowMs());
+    const waitMs = Math.min(RETRY_AFTER_MS_MAX, this.quietUntilMs - this.clock.monotonicMs());
     if (waitMs > QUIET_WAIT_MS_MAX) {
       const text = `${this.name}: too busy; it is asked again in ${Math.ceil(waitMs / 1000)} s, as it wants`;
       throw new KubernetesError('unavailable', text, { retryAfterMs: waitMs });
@@ -240,7 +240,7 @@ export class KubernetesClient {
     const status = response.statusCode ?? 0;
     const text = await readBody(response, REFUSAL_BYTES_MAX).catch(() => '');
     const retryAfterMs = retryAfter(status, response.headers['retry-after']);
-    if (retryAfterMs !== undefined) this.quietUntilMs = this.clock.nowMs() + retryAfterMs;
+    if (retryAfterMs !== undefined) this.quietUntilMs = this.clock.monotonicMs() + retryAfterMs;
     const isStarting = status === 403 && this.isFirstRefusal(rightOf(method, path));
     const kind = isStarting ? 'unavailable' : kindOf(status);
     const reason = `${status} ${said(response.statusMessage ?? '')}: ${said(saidIn(text))}`;
@@ -250,7 +250,7 @@ export class KubernetesClient {
 
   /** Whether this was not refused for long yet: the server may not have read its rules. */
   private isFirstRefusal(right: string): boolean {
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.clock.monotonicMs();
     const sinceMs = this.refusals.get(right) ?? nowMs;
     if (this.refusals.size < REFUSALS_MAX) this.refusals.set(right, sinceMs);
     return nowMs - sinceMs < REFUSED_AT_START_MS;

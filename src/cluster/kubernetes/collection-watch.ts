@@ -45,7 +45,10 @@ export interface Timing {
   /** A server normally sends a bookmark every 60 s, but does not promise it: silence means another look, and is no error. */
   silenceMs: number;
   backoffMsMin: number;
+  /** between tries of a server that answers, but not as it should */
   backoffMsMax: number;
+  /** of one that is away or has just started: to ask costs nobody anything, and nodes may have come meanwhile */
+  awayMsMax: number;
 }
 
 export const TIMING: Timing = {
@@ -54,6 +57,7 @@ export const TIMING: Timing = {
   silenceMs: 75_000,
   backoffMsMin: 100,
   backoffMsMax: 10_000,
+  awayMsMax: 1_000,
 };
 
 export class CollectionWatch<T> {
@@ -84,18 +88,21 @@ export class CollectionWatch<T> {
 
   /** Resolves soon after the signal aborts, and leaves no connection and no timer behind; never rejects. Once. */
   async run(signal: AbortSignal): Promise<void> {
-    const { backoffMsMin, backoffMsMax } = this.timing;
+    const { backoffMsMin, backoffMsMax, awayMsMax } = this.timing;
     signal.addEventListener('abort', () => this.pace.stop(), { once: true });
     let backoffMs = backoffMsMin;
     while (!signal.aborted) {
-      const startedAtMs = this.clock.nowMs();
-      await this.follow(signal).catch((error: unknown) => this.fail(error, signal));
-      const tookMs = this.clock.nowMs() - startedAtMs;
+      const startedAtMs = this.clock.monotonicMs();
+      const failure = await this.follow(signal).catch((error: unknown) => {
+        this.fail(error, signal);
+        return error;
+      });
+      const tookMs = this.clock.monotonicMs() - startedAtMs;
       if (tookMs > backoffMsMax) backoffMs = backoffMsMin;
       // With others the same happened at the same moment.
       const waitMs = backoffMs * (0.5 + Math.random() / 2);
       await this.clock.sleep(waitMs, signal).catch(() => undefined);
-      backoffMs = Math.min(backoffMsMax, backoffMs * 2);
+      backoffMs = Math.min(isAway(failure) ? awayMsMax : backoffMsMax, backoffMs * 2);
     }
     this.pace.stop();
   }
@@ -194,4 +201,10 @@ export class CollectionWatch<T> {
     this.isAway = true;
     this.wish.onError(error as Error);
   }
+}
+
+/** No answer, or the refusal of everybody in a server's first second. */
+function isAway(error: unknown): boolean {
+  if (!(error instanceof KubernetesError) || error.kind !== 'unavailable') return false;
+  return error.status === undefined || error.status === 403;
 }

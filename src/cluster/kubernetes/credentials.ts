@@ -37,7 +37,8 @@ export class Credentials {
   readonly source: CredentialSource;
   private readonly clock: Clock;
   private identity: Identity | undefined;
-  private readAtMs = 0;
+  /** by the monotonic clock */
+  private readAtMs = Number.NEGATIVE_INFINITY;
   /** what the secure context was made of */
   private pems: readonly (Buffer | undefined)[] = [];
 
@@ -51,14 +52,14 @@ export class Credentials {
    * throws a KubernetesError that names the file.
    */
   async current(): Promise<Identity> {
-    const ageMs = this.clock.nowMs() - this.readAtMs;
-    if (this.identity && ageMs >= 0 && ageMs < READ_AGAIN_MS) return this.identity;
+    const ageMs = this.clock.monotonicMs() - this.readAtMs;
+    if (this.identity && ageMs < READ_AGAIN_MS) return this.identity;
     try {
       this.identity = await this.read();
     } catch (error) {
       if (!this.identity) throw error;
     }
-    this.readAtMs = this.clock.nowMs();
+    this.readAtMs = this.clock.monotonicMs();
     return this.identity;
   }
 

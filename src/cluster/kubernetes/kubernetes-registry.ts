@@ -16,6 +16,7 @@ import type {
   JoinWish,
   LeaseList,
   MemoryPolicy,
+  Notice,
   OwnBefore,
   OwnObject,
   Registry,
@@ -23,7 +24,9 @@ import type {
 import { type Found, WatchedLeases } from '../watched-leases.ts';
 import {
   type AnnotationNames,
+  type Annotations,
   annotationNames,
+  chosenAddresses,
   decodeAnnotations,
   isManaged,
 } from './annotations.ts';
@@ -31,14 +34,18 @@ import { KubernetesClient } from './client.ts';
 import { CollectionWatch } from './collection-watch.ts';
 import { KubernetesError } from './failure.ts';
 import { findAccess } from './find-access.ts';
+import { withoutAllocation } from './given-subnets.ts';
 import { listObjects } from './list.ts';
 import { leaseOf, type NodeRecord, nodePath, recordOf, subnetsOf } from './node.ts';
+import { NodeEvents } from './node-events.ts';
 import { reportOf } from './node-report.ts';
 import type { NodeObject, PodObject } from './object.ts';
-import { chosenAddresses, OwnNode } from './own-node.ts';
+import { checkChoice, OwnNode } from './own-node.ts';
 import type { KubernetesSettings } from './settings.ts';
 
 const NODES = '/api/v1/nodes';
+/** A shorter silence is an ordinary restart of the server, and no event. */
+const SILENCE_MS = 30_000;
 
 export interface KubernetesOptions {
   log: PlainLog;
@@ -61,11 +68,16 @@ export class KubernetesRegistry implements Registry {
   private readonly names: AnnotationNames;
   private readonly settings: KubernetesSettings;
   private readonly options: KubernetesOptions;
+  private readonly events: NodeEvents;
   private nodeName: string | undefined;
   private own: OwnNode | undefined;
   /** our Node before we hold it, and what is wrong with it */
   private found: NodeRecord | undefined;
   private problem = '';
+  /** what the underlay was chosen by */
+  private before: Annotations | undefined;
+  /** since when the server does not answer the watch, by the monotonic clock */
+  private silentAtMs: number | undefined;
 
   /** The client is closed with the registry. */
   constructor(
@@ -78,6 +90,7 @@ export class KubernetesRegistry implements Registry {
     this.names = names;
     this.settings = settings;
     this.options = options;
+    this.events = new NodeEvents(client, options);
     this.nodeName = settings.nodeName === '' ? undefined : settings.nodeName;
   }
 
@@ -111,7 +124,7 @@ export class KubernetesRegistry implements Registry {
 
   async readConfig(): Promise<string | undefined> {
     try {
-      return await readFile(this.configPlace, 'utf8');
+      return withoutAllocation(await readFile(this.configPlace, 'utf8'));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       const message = `network config ${this.configPlace} can't be read: ${messageOf(error)}`;
@@ -121,8 +134,11 @@ export class KubernetesRegistry implements Registry {
 
   async ownBefore(): Promise<OwnBefore> {
     const record = await this.readOwn();
-    const published = decodeAnnotations(record.annotations, this.names);
-    return { key: record.name, published, ...chosenAddresses(record, this.names) };
+    const { name, annotations } = record;
+    const published = decodeAnnotations(annotations, this.names);
+    const chosen = chosenAddresses(annotations, this.names);
+    this.before = annotations;
+    return { key: name, published, ...chosen };
   }
 
   async list(): Promise<LeaseList> {
@@ -143,13 +159,18 @@ export class KubernetesRegistry implements Registry {
     const record = await this.readOwn();
     const why = whyUnfit(record, config);
     this.problem = why;
-    if (why !== '') throw new WeftError('ERR_CONFIG', EXIT.config, why);
+    if (why !== '') {
+      this.tell({ reason: 'PodCIDRUnusable', isWarning: true, text: `${why}; weft waits` });
+      throw new WeftError('ERR_CONFIG', EXIT.config, why);
+    }
+    if (this.before) checkChoice(this.before, record, this.names);
     const { client, names, options } = this;
     const own = new OwnNode(record, attributes, {
       ...options,
       client,
       names,
       subnetsOf: (of) => subnetsIn(config, of),
+      tell: (notice) => this.tell(notice),
     });
     await this.asked(() => own.write());
     this.own = own;
@@ -174,16 +195,23 @@ export class KubernetesRegistry implements Registry {
         isUrgent: (name) => name === ownName,
         onReport: ({ records, changes, isWhole }) => {
           try {
-            const ownIsThere = own.see(records.get(ownName));
+            const ownRecord = records.get(ownName);
+            if (ownRecord) this.events.about(ownRecord);
+            const ownIsThere = own.see(ownRecord);
+            this.tellOfSilence();
             if (isWhole) watched.replace(this.foundIn(records), []);
             else watched.change(this.foundIn(changes), []);
             onList(watched.take(ownIsThere));
           } catch (error) {
             end.abort(); // only another start can follow
-            onError(error as Error);
+            if (!(error instanceof WeftError)) return crash(error);
+            onError(error);
           }
         },
-        onError: (error) => onError(this.explain(error)),
+        onError: (error) => {
+          this.silentAtMs ??= this.options.clock.monotonicMs();
+          onError(this.explain(error));
+        },
       },
       undefined,
       this.options.clock,
@@ -195,9 +223,24 @@ export class KubernetesRegistry implements Registry {
     if (this.settings.setsCondition) await this.own?.sayReady();
   }
 
+  tell(notice: Notice): void {
+    this.events.tell(notice);
+  }
+
   async close(): Promise<void> {
+    this.events.stop();
     this.own?.stop();
     this.client.close();
+  }
+
+  /** While it is silent nobody can write there. */
+  private tellOfSilence(): void {
+    if (this.silentAtMs === undefined) return;
+    const silentMs = this.options.clock.monotonicMs() - this.silentAtMs;
+    this.silentAtMs = undefined;
+    if (silentMs < SILENCE_MS) return;
+    const text = `The API server did not answer this node for ${Math.round(silentMs / 1000)} s; packets went on as the cluster was before`;
+    this.tell({ reason: 'APIServerUnreachable', isWarning: true, text });
   }
 
   // ---- what the cluster says ----
@@ -224,7 +267,10 @@ export class KubernetesRegistry implements Registry {
     const object = await this.asked(() => this.client.get<NodeObject>(nodePath(name)), missing);
     const record = recordOf(object, this.names);
     this.found = record;
-    if (record) return record;
+    if (record) {
+      this.events.about(record);
+      return record;
+    }
     throw new WeftError('ERR_CONFIG', EXIT.config, missing);
   }
 
@@ -274,6 +320,13 @@ export class KubernetesRegistry implements Registry {
     const message = `${error.message}${causes}`;
     return new WeftError('ERR_STORE_UNAVAILABLE', EXIT.unavailable, message, error);
   }
+}
+
+/** A bug ends the process, also where somebody else's loop would take it for a failure of the server. */
+function crash(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 /** Of families that the network has. */

@@ -8,11 +8,13 @@ import { messageOf } from '../../shared/errors.ts';
 import { printable } from '../../shared/printable.ts';
 import { type PlainLog, rarely } from '../../shared/repeats.ts';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.ts';
-import { type HeldLease, type LeaseState, startAgain } from '../registry.ts';
+import { type HeldLease, type LeaseState, type Notice, startAgain } from '../registry.ts';
 import {
   type AnnotationNames,
+  type Annotations,
   decodeAnnotations,
   encodeAnnotations,
+  otherChoice,
   readAddress,
 } from './annotations.ts';
 import type { KubernetesClient } from './client.ts';
@@ -28,19 +30,10 @@ export interface OwnNodeParts {
   names: AnnotationNames;
   /** of families that the network has */
   subnetsOf(record: NodeRecord): LeaseSubnets;
+  /** to the people of the cluster */
+  tell(notice: Notice): void;
   log: PlainLog;
   clock: Clock;
-}
-
-/** What people wrote for this node; undefined where they wrote nothing. Throws ERR_CONFIG. */
-export function chosenAddresses(
-  { annotations }: NodeRecord,
-  names: AnnotationNames,
-): Record<'publicIp4' | 'publicIp6', Words | undefined> {
-  return {
-    publicIp4: readAddress(annotations, names.chosen4, 4),
-    publicIp6: readAddress(annotations, names.chosen6, 6),
-  };
 }
 
 export class OwnNode implements HeldLease {
@@ -63,6 +56,7 @@ export class OwnNode implements HeldLease {
   private written: Readonly<Record<string, string>> = {};
   /** which object knows that pods may be scheduled; undefined: nobody is to know */
   private readyUid: string | undefined;
+  /** by the monotonic clock */
   private contestedAtMs = Number.NEGATIVE_INFINITY;
   private isWriting = false;
   private isStopped = false;
@@ -232,11 +226,7 @@ export class OwnNode implements HeldLease {
     if (before !== now)
       throw startAgain(`the podCIDR of Node ${record.name} was ${before} and is ${now}`);
     const { names } = this.parts;
-    for (const name of [names.chosen4, names.chosen6]) {
-      const text = record.annotations[name] ?? '';
-      if (text !== (this.record.annotations[name] ?? ''))
-        throw startAgain(`annotation ${name} of Node ${record.name} is "${printable(text)}" now`);
-    }
+    checkChoice(this.record.annotations, record, names);
   }
 
   private lose(why: string): false {
@@ -260,7 +250,7 @@ export class OwnNode implements HeldLease {
 
   /** Puts ours back: at once, and if it is written over again, only after a while and with an alarm. */
   private contend(isForeign: boolean, other: Words | undefined): void {
-    const nowMs = this.parts.clock.nowMs();
+    const nowMs = this.parts.clock.monotonicMs();
     // Also of one that waits for as long as we do.
     const isContest = isForeign && nowMs - this.contestedAtMs < 2 * CONTEST_MS;
     if (isForeign) this.contestedAtMs = nowMs;
@@ -274,6 +264,7 @@ export class OwnNode implements HeldLease {
     const who = other ? ` (with the address ${formatAddress(other)})` : '';
     this.problem = `somebody else${who} writes the annotations of this Node: two daemons have one node name, or flanneld runs beside weft`;
     this.rare.error({ node: this.record.name }, this.problem);
+    this.parts.tell({ reason: 'AnnotationsContested', isWarning: true, text: this.problem });
     this.later(CONTEST_MS);
   }
 
@@ -303,6 +294,18 @@ export class OwnNode implements HeldLease {
     this.again?.stop();
     if (!this.isStopped) this.again = this.parts.clock.after(waitMs, () => void this.putBack());
   }
+}
+
+/** Throws what only another start can follow: people chose another address. */
+export function checkChoice(
+  before: Annotations,
+  { name, annotations }: NodeRecord,
+  names: AnnotationNames,
+): void {
+  const other = otherChoice(before, annotations, names);
+  if (other === undefined) return;
+  const text = printable(annotations[other] ?? '');
+  throw startAgain(`annotation ${other} of Node ${name} is "${text}" now`);
 }
 
 /** What a node has for each of its families. */

@@ -20,6 +20,7 @@ import {
   type JoinWish,
   type LeaseList,
   type MemoryPolicy,
+  type Notice,
   type OwnBefore,
   passes,
   type Registry,
@@ -184,6 +185,10 @@ export class RememberingRegistry implements Registry {
   async nodeReady(): Promise<void> {
     if (this.recalled) this.wantsReady = true;
     else await this.inner.nodeReady?.();
+  }
+
+  tell(notice: Notice): void {
+    this.inner.tell?.(notice);
   }
 
   async close(): Promise<void> {

@@ -45,6 +45,8 @@ export interface HealthFacts {
   addressTaken: string;
   /** which addresses others gave to our devices */
   addressForeign: string;
+  /** the pods' bridge that is another subnet's */
+  bridgeStale: string;
   /** which peers' packets somebody else's routes take */
   shadowed: string;
   /** the largest encapsulated packet that the config asks for, and what the underlay's interface takes, bytes */
@@ -262,8 +264,16 @@ function hostWarnings(facts: HealthFacts): Found[] {
   ];
 }
 
-function addressWarnings({ addressTaken, addressForeign }: HealthFacts): Found[] {
+function addressWarnings({ addressTaken, addressForeign, bridgeStale }: HealthFacts): Found[] {
   return [
+    bridgeStale !== ''
+      ? warning(
+          'bridge-stale',
+          "The pods' bridge is of another subnet",
+          `${bridgeStale}: the CNI plugin refuses every new pod`,
+          'delete the pods that are on it (kubectl drain NODE); weftd removes the bridge as soon as it is empty',
+        )
+      : undefined,
     addressTaken !== ''
       ? critical(
           'overlay-address-taken',
@@ -463,6 +473,7 @@ const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
   'underlay-moved': 10_000,
   'overlay-address-taken': 2_000,
   'foreign-address': 2_000,
+  'bridge-stale': 10_000,
   'route-shadowed': 5_000,
   'table-stale': 10_000,
   'peers-held': 5_000,

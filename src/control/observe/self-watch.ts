@@ -1,6 +1,7 @@
 /** Looks at the node once a second: rates for /history, warnings for /status. Cheap: it sums the counters and compares. */
 import type { HealthWarning } from '../../api/health.ts';
 import { kindOf } from '../../cluster/kinds/all.ts';
+import type { Notice } from '../../cluster/registry.ts';
 import type { Totals } from '../../memory/counters.ts';
 import { formatAddress, formatPrefix } from '../../shared/address.ts';
 import type { BackendStatus } from '../backend/backend.ts';
@@ -14,6 +15,7 @@ import {
   warningsOf,
 } from './health-warnings.ts';
 import { everySecond, History } from './history.ts';
+import { Notices } from './notices.ts';
 
 /** What "the last minute" of the warnings is, in looks. */
 const MINUTE = 60;
@@ -31,10 +33,14 @@ export class SelfWatch {
   private readonly node: Node;
   private readonly board = new WarningBoard();
   private readonly moments: Moment[] = [];
+  private readonly notices = new Notices();
+  private readonly tell: (notice: Notice) => void;
   private end: (() => void) | undefined;
 
-  constructor(node: Node) {
+  /** `tell` hears what people must know besides those who ask. */
+  constructor(node: Node, tell: (notice: Notice) => void = () => undefined) {
     this.node = node;
+    this.tell = tell;
   }
 
   start(): void {
@@ -60,6 +66,7 @@ export class SelfWatch {
     this.history.add(status?.totals, nowMs);
     if (status) this.remember(status);
     this.board.update(warningsOf(factsOf(this.node, status, this.recent(), nowMs)), nowMs);
+    for (const notice of this.notices.newOf(this.warnings())) this.tell(notice);
   }
 
   private remember({ totals, workers }: BackendStatus): void {
@@ -124,6 +131,7 @@ function factsOf(
     underlayMoved: problems.underlay,
     addressTaken: problems.addressTaken,
     addressForeign: problems.addressForeign,
+    bridgeStale: problems.bridge,
     shadowed: problems.shadowed,
     mtu: outer !== undefined && external ? { outer, underlay: external.mtu } : undefined,
     recent,

@@ -1,6 +1,6 @@
 /** The daemon's order of things without root: a made-up host, a toy registry and a clock that the test moves. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -264,6 +264,20 @@ test('a new address of the underlay is followed and announced', async (t) => {
   await until('the subnet file has the MTU', () =>
     /FLANNEL_MTU=1400/.test(readFileSync(subnetFile, 'utf8')),
   );
+  const [notice] = registry.notices;
+  assert.equal(notice?.reason, 'UnderlayChanged');
+  assert.match(notice?.text ?? '', /from eth0 .*MTU 1500 to eth0 192\.0\.2\.77, MTU 1400/);
+});
+
+test('another subnet than that of the run before: pods that live are told of', async (t) => {
+  const { daemon, registry, subnetFile, messages } = setUp(t);
+  const text = 'FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.9.1/24\n';
+  writeFileSync(subnetFile, text);
+  await daemon.start();
+  const said =
+    "The pods' subnet was 10.244.9.0/24 and is 10.244.1.0/24: pods with addresses of the old one must be made anew";
+  assert.deepEqual(registry.notices, [{ reason: 'PodSubnetChanged', isWarning: true, text: said }]);
+  assert.ok(messages.includes(said));
 });
 
 test('a move that fails is announced all the same, and the host is put right at the next look', async (t) => {
