@@ -86,8 +86,8 @@ function render(results: readonly Result[]): string {
 }
 
 function renderOne({ store, leases, figures }: Result): string {
-  const { syncMs, changesPerSecond, cpuShare, idleCpuShare, inForceMs, healthMs, peakMemoryMb } =
-    figures;
+  const { syncMs, changesPerSecond, cpuShare, idleCpuShare, peakMemoryMb } = figures;
+  const { writeMs, inForceMs, healthMs } = figures;
   const spread = (all: readonly number[]): string => {
     const sorted = [...all].sort((a, b) => a - b);
     const at = (share: number): string =>
@@ -98,7 +98,8 @@ function renderOne({ store, leases, figures }: Result): string {
   return [
     `${store}, ${leases} leases, ${changesPerSecond.toFixed(0)} changes/s`,
     `  first sync, writing included   ${(syncMs / 1000).toFixed(1)} s`,
-    `  a new lease is in force after  ${spread(inForceMs)}`,
+    `  a new lease is written after   ${spread(writeMs)}`,
+    `  and in force after             ${spread(inForceMs)}`,
     `  /healthz answers after         ${spread(healthMs)}`,
     `  of a core                      ${percent(cpuShare)}, before the changes ${percent(idleCpuShare)}`,
     `  peak memory                    ${peakMemoryMb} MB`,
