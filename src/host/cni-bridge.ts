@@ -3,7 +3,13 @@
  * another subnet, the plugin refuses every new pod until the bridge is gone.
  */
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
-import { familyOf, formatPrefix, type Prefix, parsePrefix } from '../shared/address.ts';
+import {
+  familyOf,
+  type Prefix,
+  parsePrefix,
+  prefixContains,
+  prefixLength,
+} from '../shared/address.ts';
 import { type Exec, exec } from './exec.ts';
 import { lookAtLinks } from './external-interface.ts';
 import type { AddressedLink } from './ip-json.ts';
@@ -46,10 +52,14 @@ export async function removeBridge(name: string, run: Exec = exec): Promise<void
   await run('ip', ['link', 'delete', 'dev', name, 'type', 'bridge']);
 }
 
-/** Subnets of the bridge in families in which the node has another one. */
+/** Subnets of the bridge that lie outside the node's own of that family. What lies inside somebody chose for this node. */
 export function staleSubnets({ subnets }: CniBridge, own: LeaseSubnets): Prefix[] {
   return subnets.filter((subnet) => {
     const ours = familyOf(subnet.words) === 4 ? own.subnet4 : own.subnet6;
-    return ours !== undefined && formatPrefix(ours) !== formatPrefix(subnet);
+    return ours !== undefined && !isWithin(subnet, ours);
   });
+}
+
+function isWithin(subnet: Prefix, ours: Prefix): boolean {
+  return prefixLength(subnet) >= prefixLength(ours) && prefixContains(ours, subnet.words);
 }

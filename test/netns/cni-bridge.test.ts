@@ -5,13 +5,13 @@ import path from 'node:path';
 import type { RunResult } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { Namespace } from '../../lab/namespace.ts';
-import { JANSSON, PLUGIN } from '../support/cni-plugin.ts';
+import { PLUGIN } from '../support/cni-plugin.ts';
 import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { first, ipOf } from '../support/stock-flannel.ts';
 import { until } from '../support/until.ts';
 
-const { after, before, describe, it } = needs('root', JANSSON);
+const { after, before, describe, it } = needs('root');
 
 /** As an earlier run with other subnets wrote it. */
 const OLD_ENV =

@@ -44,7 +44,7 @@ test('no bridge, another name, a device of another kind under its name: none', a
   assert.equal(await readCniBridge(undefined, host(link('cni0'))), undefined);
 });
 
-test("stale: subnets other than the node's, in its own families only", async () => {
+test("stale: subnets that are not within the node's, in its own families only", async () => {
   const bridge = await readCniBridge(undefined, host(BRIDGE));
   assert.ok(bridge);
   const stale = (own: Parameters<typeof staleSubnets>[1]) =>
@@ -52,5 +52,6 @@ test("stale: subnets other than the node's, in its own families only", async () 
   assert.deepEqual(stale({ subnet4: prefix('10.244.3.0/24') }), []);
   assert.deepEqual(stale({ subnet4: prefix('10.244.4.0/24') }), ['10.244.3.0/24']);
   assert.deepEqual(stale({ subnet4: prefix('10.244.3.0/25') }), ['10.244.3.0/24']);
+  assert.deepEqual(stale({ subnet4: prefix('10.244.0.0/16') }), []);
   assert.deepEqual(stale({ subnet6: prefix('fd00:4::/64') }), ['fd00:3::/64']);
 });
