@@ -31,12 +31,12 @@ export function makeCgroup(name: string): void {
   }
 }
 
-/** Ends every process in the groups whose names begin so, and removes them. */
+/** Ends every process in the group of that name, or with a dash at its end in all whose names begin so, and removes them. */
 export async function endCgroups(prefix: string): Promise<void> {
   for (let round = 0; round < KILL_ROUNDS; round++) {
     const folders = hierarchies().flatMap((hierarchy) =>
       readdirSync(hierarchy)
-        .filter((name) => name.startsWith(prefix))
+        .filter((name) => name === prefix || (prefix.endsWith('-') && name.startsWith(prefix)))
         .map((name) => join(hierarchy, name)),
     );
     if (folders.length === 0) return;

@@ -80,7 +80,10 @@ export class MachineSpace {
     return `/proc/${this.holder.pid}/root${file}`;
   }
 
+  /** A process id that is somebody else's by now would lead out of the lab. */
   private inside(): string[] {
+    if (this.holder.exit !== undefined)
+      throw new Error(`${this.namespace.name}: its machine has gone`);
     return ['--target', `${this.holder.pid}`, '--mount', '--net', '--'];
   }
 

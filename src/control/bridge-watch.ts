@@ -1,6 +1,6 @@
 /** The pods' bridge of an earlier subnet, as of the last look at the host's links: with it there, the CNI plugin refuses every new pod. */
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
-import { cniBridgeIn, staleSubnets } from '../host/cni-bridge.ts';
+import { cniBridgeIn, isWithin, staleSubnets } from '../host/cni-bridge.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { formatPrefix, type Prefix } from '../shared/address.ts';
 import { messageOf } from '../shared/errors.ts';
@@ -18,15 +18,26 @@ export class BridgeWatch {
     this.log = log;
   }
 
-  /** A bridge without pods is removed: the plugin makes it anew for the next one. `own`: the node's subnets. */
-  async look(links: readonly AddressedLink[], own: LeaseSubnets): Promise<void> {
+  /**
+   * A bridge of the overlay's network (`networks`) without pods is removed: the plugin makes it anew for the next one. Another one is
+   * somebody else's, and stays. `own`: the node's subnets.
+   */
+  async look(
+    links: readonly AddressedLink[],
+    own: LeaseSubnets,
+    networks: readonly Prefix[],
+  ): Promise<void> {
     this.stale = '';
     const bridge = cniBridgeIn(links);
     const subnets = bridge ? staleSubnets(bridge, own) : [];
     if (!bridge || subnets.length === 0) return;
     const { name, ports } = bridge;
     const what = `${name} has ${textOf(subnets)}, this node's pods ${textOf([own.subnet4, own.subnet6])}`;
+    const isTheirs = subnets.some(
+      (subnet) => !networks.some((network) => isWithin(subnet, network)),
+    );
     if (ports.length > 0) this.stale = `${what}; devices on it: ${ports.length}`;
+    else if (isTheirs) this.stale = `${what}, and it is not of this network`;
     else await this.removeEmpty(name, what);
   }
 

@@ -211,7 +211,7 @@ export class Daemon implements Node {
         peers: () => this.membership.peers,
         podSubnets,
         external,
-        lookAtLinks: () => this.lookAtLinks(backend, own.lease),
+        lookAtLinks: () => this.lookAtLinks(backend, own.lease, networksOf(config)),
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
         announce: async (what) => {
@@ -238,12 +238,13 @@ export class Daemon implements Node {
   private async lookAtLinks(
     backend: Backend,
     subnets: LeaseSubnets,
+    networks: readonly Prefix[],
   ): Promise<readonly AddressedLink[]> {
     const links = await this.parts.host.lookAtLinks();
     const devices = backend.status().devices.map(({ device }) => device);
     const own = podSubnetsOf(subnets).map(({ words }) => words);
     await this.addresses.look(links, { peers: this.peers, devices, own });
-    await this.bridge.look(links, subnets);
+    await this.bridge.look(links, subnets, networks);
     return links;
   }
 

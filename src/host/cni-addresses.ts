@@ -13,6 +13,7 @@ import path from 'node:path';
 import type { LeaseSubnets } from '../cluster/lease/lease.ts';
 import { formatAddress, parseAddress, prefixContains } from '../shared/address.ts';
 import { EXIT, WeftError } from '../shared/errors.ts';
+import type { AddressedLink } from './ip-json.ts';
 import { type NetworkNamespaces, readNetworkNamespaces } from './network-namespaces.ts';
 
 /** A folder for each network, in it a file for each address, beside its lock. */
@@ -59,6 +60,11 @@ export function judgeHeld(
     const doubt = `${unseen[0]} leads into a network namespace that can't be seen from here: run it as root on the host itself, not in a container`;
     return { held, left: [], doubt };
   }
+  const hidden = hidesAddresses(links);
+  if (hidden !== undefined) {
+    const doubt = `the pod behind ${hidden} has no address of its own, as a sandbox or a virtual machine that took it over`;
+    return { held, left: [], doubt };
+  }
   const inUse = new Set(
     links.flat().flatMap(({ addr_info }) => addr_info.map(({ local }) => canonical(local))),
   );
@@ -66,6 +72,19 @@ export function judgeHeld(
     ({ address, heldAtMs }) => !inUse.has(canonical(address)) && nowMs - heldAtMs >= OLD_MS,
   );
   return { held, left, doubt: '' };
+}
+
+/** A device on a bridge of ours whose other end is in a namespace without any address: gVisor and virtual machines take a pod's away. */
+function hidesAddresses([own = [], ...others]: NetworkNamespaces['links']): string | undefined {
+  const bare = others.filter((links) =>
+    links.every(({ addr_info }) => addr_info.every(({ scope }) => scope !== 'global')),
+  );
+  const ends = new Set(
+    bare.flat().flatMap(({ ifindex, link_index: other }) => `${other} ${ifindex}`),
+  );
+  const isHidden = ({ ifindex, link_index: other, master }: AddressedLink): boolean =>
+    master !== undefined && ends.has(`${ifindex} ${other}`);
+  return own.find(isHidden)?.ifname;
 }
 
 /** One text for one address, whoever wrote it. */

@@ -47,8 +47,11 @@ export function cniBridgeIn(
   return { name, subnets, ports };
 }
 
-/** It and its addresses; what is on it stays, and belongs to nothing. */
+/** Throws when something is on it by now, which would be cut off. */
 export async function removeBridge(name: string, run: Exec = exec): Promise<void> {
+  const now = await readCniBridge(name, run);
+  if (!now) return;
+  if (now.ports.length > 0) throw new Error(`devices on it by now: ${now.ports.length}`);
   await run('ip', ['link', 'delete', 'dev', name, 'type', 'bridge']);
 }
 
@@ -60,6 +63,7 @@ export function staleSubnets({ subnets }: CniBridge, own: LeaseSubnets): Prefix[
   });
 }
 
-function isWithin(subnet: Prefix, ours: Prefix): boolean {
+/** Whether the whole of the first lies in the second. */
+export function isWithin(subnet: Prefix, ours: Prefix): boolean {
   return prefixLength(subnet) >= prefixLength(ours) && prefixContains(ours, subnet.words);
 }

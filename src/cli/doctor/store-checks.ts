@@ -21,7 +21,7 @@ const STORE_FIXES = {
   etcd: 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
   kubernetes:
     'check the API server, the way to it, and --kube-api-url or --kubeconfig-file; a Service address needs kube-proxy, and a range outside Network',
-} as const;
+};
 
 /** The store as the daemon sees it, where only the daemon can ask: a pod's ServiceAccount is not to be seen from the host. */
 export function judgeDaemonsStore({ name, ok: answers, message }: StatusPage['store']): Finding {
@@ -29,10 +29,12 @@ export function judgeDaemonsStore({ name, ok: answers, message }: StatusPage['st
   return fail(`${name} does not answer the daemon: ${message}`, STORE_FIXES.kubernetes);
 }
 
-export function judgeStore(view: StoreView, kind: keyof typeof STORE_FIXES = 'etcd'): Finding {
-  if ('error' in view) {
-    return fail(view.error, STORE_FIXES[kind]);
-  }
+export function judgeStore(view: StoreView, kind = 'etcd'): Finding {
+  if ('error' in view)
+    return fail(
+      view.error,
+      STORE_FIXES[kind as keyof typeof STORE_FIXES] ?? 'look at the store and the way to it',
+    );
   const { leases, unreadable } = view.list;
   const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${leases.length + unreadable.length} leases`;
   return view.tookMs > SLOW_MS ? warn(took, "look at etcd's disk and the way to it") : ok(took);

@@ -56,8 +56,9 @@ export class FdStore {
     const named = (names ?? '').split(':');
     for (let i = 0; i < Math.min(Number(count), FDS_MAX); i++) {
       const name = named[i] ?? '';
+      // A second one of the same name is closed.
+      if (!store.kept.has(name)) store.kept.set(name, FIRST_FD + i);
       store.giveBack(name, FIRST_FD + i);
-      store.kept.set(name, FIRST_FD + i);
     }
     return store;
   }

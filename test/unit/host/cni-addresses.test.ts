@@ -58,3 +58,13 @@ test('which devices lead into namespaces with names, as ip says it', () => {
   ];
   assert.deepEqual([...namedEnds(`${text.join('\n')}\n`)], ['veth1']);
 });
+
+test('nothing is left over while a pod on the bridge has no address of its own', () => {
+  const port = { ...veth(10, 2), master: 'cni0' };
+  const judged = (inside: AddressedLink) =>
+    judgeHeld([held('10.244.1.3')], { links: [[port], [inside]], unseen: [] }, NOW);
+  assert.match(judged(veth(2, 10)).doubt, /d10 has no address of its own/);
+  assert.deepEqual(judged(veth(2, 10)).left, []);
+  const addressed = { ...veth(2, 10), addr_info: withAddress('10.244.1.2').addr_info };
+  assert.equal(judged(addressed).doubt, '');
+});
