@@ -22,6 +22,10 @@ export class Authority {
   readonly caFile: string;
   private readonly folder: string;
   private readonly name: string;
+  /** those that were asked for, by what was asked: files have the subject's name, and nobody may find them half made */
+  private readonly issued = new Map<string, Promise<Certificate>>();
+  /** one after the other: they share the file of serial numbers */
+  private turn: Promise<unknown> = Promise.resolve();
 
   private constructor(folder: string, name: string) {
     this.folder = folder;
@@ -38,10 +42,20 @@ export class Authority {
   }
 
   /** A certificate for this subject and IP address, for servers and clients. */
-  async issue(
+  issue(subject: string, address = '127.0.0.1', wish: CertificateWish = {}): Promise<Certificate> {
+    const asked = JSON.stringify([subject, address, wish]);
+    const known = this.issued.get(asked);
+    if (known) return known;
+    const made = this.turn.then(() => this.make(subject, address, wish));
+    this.turn = made.catch(() => undefined);
+    this.issued.set(asked, made);
+    return made;
+  }
+
+  private async make(
     subject: string,
-    address = '127.0.0.1',
-    { organization, alternatives = [] }: CertificateWish = {},
+    address: string,
+    { organization, alternatives = [] }: CertificateWish,
   ): Promise<Certificate> {
     const file = (ending: string): string => join(this.folder, `${this.name}-${subject}.${ending}`);
     const [keyFile, certFile, request, extensions] = ['key', 'crt', 'csr', 'ext'].map(file) as [

@@ -162,7 +162,7 @@ export class KubeletNode implements LabNode {
 
   private async startProxy(): Promise<void> {
     const { plane } = this.options;
-    const certificate = await plane.authority.issue('system:kube-proxy', this.underlay.address4);
+    const certificate = await plane.authority.issue('system:kube-proxy');
     const kubeconfig = plane.kubeconfig(`${this.name}-proxy`, { certificate });
     const config = this.write('kube-proxy.json', proxyConfig(this.name, kubeconfig));
     await this.spawn('kube-proxy', [`--config=${config}`]);
