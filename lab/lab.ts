@@ -297,7 +297,7 @@ function writeAbsentPeer(storeDir: string, i: number): void {
 }
 
 /** The subnets that a Node gets, those that a kernel node of this number writes by itself. */
-function podCidrs(index: number, families: readonly (4 | 6)[]): NodeWish {
+export function podCidrs(index: number, families: readonly (4 | 6)[]): NodeWish {
   const podCIDRs = families.map((family) => nodeSubnet(index, family));
   return { podCIDR: podCIDRs[0] as string, podCIDRs };
 }

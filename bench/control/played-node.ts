@@ -1,7 +1,6 @@
 /** Nodes that don't exist, as flanneld annotates them. */
 import type { NodeWish } from '../../lab/kubernetes/admin.ts';
-
-const PREFIX = 'flannel.alpha.coreos.com/';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 
 /** The i-th, up to 32,767: a /24 from 10.128.0.0 on, an address of the benchmarking range (RFC 2544). */
 export function playedNode(i: number): [name: string, wish: Required<NodeWish>] {

@@ -2,7 +2,8 @@
 import type { LeaseBoard } from '../lease-board.ts';
 import type { KubernetesAdmin } from './admin.ts';
 
-const PREFIX = 'flannel.alpha.coreos.com/';
+/** Of flannel's annotations; on purpose not weft's own constant. */
+export const PREFIX = 'flannel.alpha.coreos.com/';
 
 interface BoardNode {
   metadata: { name: string; annotations?: Record<string, string> };

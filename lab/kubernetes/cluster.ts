@@ -9,8 +9,8 @@ import { messageOf } from '../../src/shared/errors.ts';
 import { endCgroups } from '../cgroup.ts';
 import { requireCommands, requireRoot } from '../command.ts';
 import { buildFabric, STORE_INDEX, underlayAddress } from '../fabric.ts';
-import { KernelNode, nodeSubnet } from '../kernel-node.ts';
-import type { OnStep } from '../lab.ts';
+import { KernelNode } from '../kernel-node.ts';
+import { type OnStep, podCidrs } from '../lab.ts';
 import { LabScope, type Namespace } from '../namespace.ts';
 import { Pod } from '../pod.ts';
 import { KubernetesBoard } from './board.ts';
@@ -69,23 +69,12 @@ export class Cluster {
   }
 
   /** Polls until this returns something that is not undefined, null or false. */
-  async until<T>(
+  until<T>(
     what: string,
     look: () => Promise<T | undefined | null | false>,
     timeoutMs = 180_000,
   ): Promise<T> {
-    const deadline = Date.now() + timeoutMs;
-    let last = '';
-    for (;;) {
-      try {
-        const found = await look();
-        if (found) return found;
-      } catch (error) {
-        last = messageOf(error);
-      }
-      if (Date.now() > deadline) throw new Error(`${what}: not in ${timeoutMs / 1000} s ${last}`);
-      await sleep(500); // each look is a process of its own
-    }
+    return until(what, look, timeoutMs);
   }
 
   /** What a URL answers, asked from there. */
@@ -194,7 +183,7 @@ async function setUp(
   await Promise.all([startControllers(plane, master, scope), ...nodes.map((node) => node.start())]);
   for (const i of nodes.keys()) await giveSubnet(plane, i + 1);
   for (const node of stock) {
-    await plane.admin.addNode(node.name, subnetOf(nodes.length + stock.indexOf(node) + 1));
+    await plane.admin.addNode(node.name, podCidrs(nodes.length + stock.indexOf(node) + 1, [4]));
     scope.cleanup.defer(`follower of ${node.name}`, () => node.stopFollowing());
     await node.start();
   }
@@ -220,18 +209,28 @@ async function startPlane(scope: LabScope, namespace: Namespace): Promise<Contro
 
 /** A kubelet makes its Node itself, and does not stand one that was made before. */
 async function giveSubnet(plane: ControlPlane, index: number): Promise<void> {
-  const deadline = Date.now() + REGISTER_MS;
-  for (;;) {
-    try {
-      return await plane.admin.patchNode(`n${index}`, { spec: subnetOf(index) });
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-    await sleep(200);
-  }
+  const give = async (): Promise<true> => {
+    await plane.admin.patchNode(`n${index}`, { spec: podCidrs(index, [4]) });
+    return true;
+  };
+  await until(`the Node n${index}`, give, REGISTER_MS);
 }
 
-function subnetOf(index: number): { podCIDR: string; podCIDRs: string[] } {
-  const podCIDR = nodeSubnet(index, 4);
-  return { podCIDR, podCIDRs: [podCIDR] };
+async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | null | false>,
+  timeoutMs: number,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let last = '';
+  for (;;) {
+    try {
+      const found = await look();
+      if (found) return found;
+    } catch (error) {
+      last = messageOf(error);
+    }
+    if (Date.now() > deadline) throw new Error(`${what}: not in ${timeoutMs / 1000} s ${last}`);
+    await sleep(500); // each look is a process of its own
+  }
 }

@@ -10,8 +10,8 @@ import { LabProcess, type ProcessOptions } from '../process.ts';
 const SET_UP = `
 set -e
 for name in etc opt var/lib var/log; do
-  mkdir -p "$1/upper/$name" "$1/work/$name"
-  mount -t overlay -o "lowerdir=/$name,upperdir=$1/upper/$name,workdir=$1/work/$name" overlay "/$name"
+  mkdir -p "$1/upper/$name" "$1/scratch/$name"
+  mount -t overlay -o "lowerdir=/$name,upperdir=$1/upper/$name,workdir=$1/scratch/$name" overlay "/$name"
 done
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns /run/flannel /run/lock /run/fixed /etc/cni/net.d /opt/cni/bin /var/lib/cni /var/lib/kubelet /var/log/pods

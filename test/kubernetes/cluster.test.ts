@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import { Lab } from '../../lab/lab.ts';
 import { POD_DEVICE } from '../../lab/pod.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
@@ -12,7 +13,6 @@ import { withoutLoss } from '../support/without-loss.ts';
 
 const { after, before, describe, it } = needs('root');
 
-const PREFIX = 'flannel.alpha.coreos.com/';
 const ALL = [
   [0, 1],
   [1, 0],

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import { Lab } from '../../lab/lab.ts';
 import { addressInSubnet } from '../../lab/node.ts';
 import { projectBinary } from '../../lab/root.ts';
@@ -12,7 +13,6 @@ import { until } from '../support/until.ts';
 
 const { after, before, describe, it } = needs('root');
 
-const PREFIX = 'flannel.alpha.coreos.com/';
 const ROLE = '/apis/rbac.authorization.k8s.io/v1/clusterroles/weft';
 /** As kube-proxy writes them, with a Service inside Network, and with another clusterCIDR. */
 const PROXY_RULES = `*nat

@@ -1,9 +1,10 @@
 /** Clusters of both families and of IPv6 alone, with a real API server. */
 import assert from 'node:assert/strict';
 import { adminPage } from '../../lab/admin-page.ts';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import { Lab } from '../../lab/lab.ts';
 import type { PeersPage } from '../../src/api/peers.ts';
-import { Cluster, PREFIX } from '../support/kubernetes.ts';
+import { Cluster } from '../support/kubernetes.ts';
 import { needs } from '../support/needs.ts';
 import { statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { UNDERLAY_DEVICE } from '../../lab/fabric.ts';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import { Cluster, type ClusterPod, isReady } from '../../lab/kubernetes/cluster.ts';
 import { WEFT_IMAGE } from '../../lab/kubernetes/cluster-image.ts';
 import { readManifest, withImage } from '../../lab/kubernetes/manifest.ts';
@@ -38,7 +39,7 @@ const BATCH = 64;
 /** For so long the queues hold them, with room for what goes before and after. */
 const QUEUES_MS = 5_000;
 const FLANNEL_MAC = '02:f1:a0:00:00:01';
-const BACKEND_DATA = 'flannel.alpha.coreos.com/backend-data';
+const BACKEND_DATA = `${PREFIX}backend-data`;
 const DAEMON_SET = '/apis/apps/v1/namespaces/kube-weft/daemonsets/weft';
 
 describe('cluster: two kubelets and a stock node', () => {

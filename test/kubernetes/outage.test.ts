@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import { Lab } from '../../lab/lab.ts';
 import { ping } from '../../lab/traffic.ts';
-import { Cluster, PREFIX, stockNode } from '../support/kubernetes.ts';
+import { Cluster, stockNode } from '../support/kubernetes.ts';
 import { needs } from '../support/needs.ts';
 import { peerSubnets, statusOf } from '../support/node-status.ts';
 import { until } from '../support/until.ts';

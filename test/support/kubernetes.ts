@@ -1,11 +1,10 @@
 /** A lab with a Kubernetes cluster: what its administrator sees and does. */
 import assert from 'node:assert/strict';
 import type { NodeWish } from '../../lab/kubernetes/admin.ts';
+import { PREFIX } from '../../lab/kubernetes/board.ts';
 import type { ControlPlane } from '../../lab/kubernetes/control-plane.ts';
 import type { Lab } from '../../lab/lab.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
-
-export const PREFIX = 'flannel.alpha.coreos.com/';
 
 export interface NodeView {
   metadata: { uid: string; annotations?: Record<string, string> };

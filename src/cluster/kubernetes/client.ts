@@ -111,9 +111,9 @@ export class KubernetesClient {
     }
   }
 
-  /** What was forbidden (403) when it was asked for last: method, or "watch", and path. Events are a favour, not a need. */
+  /** What was forbidden (403) when it was asked for last: method, or "watch", and path. */
   get forbidden(): string[] {
-    return [...this.refusals.keys()].filter((right) => !right.includes('/events'));
+    return [...this.refusals.keys()];
   }
 
   /** Ends all calls and connections. */

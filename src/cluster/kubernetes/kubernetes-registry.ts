@@ -37,7 +37,7 @@ import { findAccess } from './find-access.ts';
 import { withoutAllocation } from './given-subnets.ts';
 import { listObjects } from './list.ts';
 import { leaseOf, type NodeRecord, nodePath, recordOf, subnetsOf } from './node.ts';
-import { NodeEvents } from './node-events.ts';
+import { isOfEvents, NodeEvents } from './node-events.ts';
 import { reportOf } from './node-report.ts';
 import type { NodeObject, PodObject } from './object.ts';
 import { checkChoice, OwnNode } from './own-node.ts';
@@ -117,7 +117,7 @@ export class KubernetesRegistry implements Registry {
       podCidrs,
       isAnnotated: own?.state === 'held',
       problem: own?.problem ?? this.problem,
-      forbidden: client.forbidden,
+      forbidden: client.forbidden.filter((right) => !isOfEvents(right)),
       read: () => this.readReport(),
     };
   }

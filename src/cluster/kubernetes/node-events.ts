@@ -25,6 +25,11 @@ const AGAIN_MS = 15_000;
 const MESSAGE_CHARACTERS = 1_000;
 const COMPONENT = 'weft';
 
+/** Whether this right is one to events: they are a favour, and not to have it is no fault. */
+export function isOfEvents(right: string): boolean {
+  return right.includes(EVENTS);
+}
+
 /** All that was said for one reason. */
 interface Told {
   notice: Notice;
