@@ -45,7 +45,7 @@ export class Authority {
   issue(subject: string, address = '127.0.0.1', wish: CertificateWish = {}): Promise<Certificate> {
     const asked = JSON.stringify([subject, address, wish]);
     const known = this.issued.get(asked);
-    if (known) return known;
+    if (known !== undefined) return known;
     const made = this.turn.then(() => this.make(subject, address, wish));
     this.turn = made.catch(() => undefined);
     this.issued.set(asked, made);
