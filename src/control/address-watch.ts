@@ -3,17 +3,24 @@ import type { Peer } from '../cluster/peers.ts';
 import type { AddressedLink } from '../host/ip-json.ts';
 import { runningManagers } from '../host/network-managers.ts';
 import { addressesOn, foreignOn, type LocalAddress, takenFrom } from '../host/overlay-addresses.ts';
-import { formatPrefix, sameWords, type Words } from '../shared/address.ts';
+import {
+  formatPrefix,
+  type Prefix,
+  prefixContains,
+  sameWords,
+  type Words,
+} from '../shared/address.ts';
 
 /** As many are named; the rest is a number. */
 const NAMED_MAX = 3;
 
 /** What it compares the host with. */
 export interface Overlay {
+  networks: readonly Prefix[];
   peers: readonly Peer[];
   devices: readonly string[];
-  /** addresses of these devices */
-  own: readonly Words[];
+  /** this node's, whose first addresses these devices have */
+  subnets: readonly Prefix[];
 }
 
 export class AddressWatch {
@@ -28,16 +35,23 @@ export class AddressWatch {
     this.managers = managers;
   }
 
-  async look(links: readonly AddressedLink[], { peers, devices, own }: Overlay): Promise<void> {
+  async look(links: readonly AddressedLink[], overlay: Overlay): Promise<void> {
+    const { networks, peers, devices, subnets } = overlay;
     this.local = addressesOn(links);
+    // The few that can be a peer's: all peers are looked at for each.
+    const inside = this.local.filter(({ words }) => isIn(networks, words) && !isIn(subnets, words));
     this.taken = some(
-      takenFrom(peers, this.local).map(
+      takenFrom(peers, inside).map(
         ({ peer, address }) =>
           `${address.text} on ${address.device}, of ${formatPrefix(peer.subnet)} (node ${peer.key})`,
       ),
     );
     const foreign = some(
-      foreignOn(devices, own, this.local).map(({ device, text }) => `${device} has ${text}`),
+      foreignOn(
+        devices,
+        subnets.map(({ words }) => words),
+        this.local,
+      ).map(({ device, text }) => `${device} has ${text}`),
     );
     if (foreign === '') this.foreign = '';
     else if (!this.foreign.startsWith(foreign))
@@ -55,6 +69,10 @@ export class AddressWatch {
   deviceWith(address: Words): string | undefined {
     return this.local.find(({ words }) => sameWords(words, address))?.device;
   }
+}
+
+function isIn(prefixes: readonly Prefix[], address: Words): boolean {
+  return prefixes.some((prefix) => prefixContains(prefix, address));
 }
 
 function some(texts: readonly string[]): string {

@@ -242,8 +242,8 @@ export class Daemon implements Node {
   ): Promise<readonly AddressedLink[]> {
     const links = await this.parts.host.lookAtLinks();
     const devices = backend.status().devices.map(({ device }) => device);
-    const own = podSubnetsOf(subnets).map(({ words }) => words);
-    await this.addresses.look(links, { peers: this.peers, devices, own });
+    const { peers } = this;
+    await this.addresses.look(links, { networks, peers, devices, subnets: podSubnetsOf(subnets) });
     await this.bridge.look(links, subnets, networks);
     return links;
   }
@@ -328,6 +328,10 @@ export class Daemon implements Node {
 
   get peers(): readonly Peer[] {
     return this.membership.peers;
+  }
+
+  get peerCount(): number {
+    return this.membership.peerCount;
   }
 
   get held(): number {

@@ -72,6 +72,8 @@ export interface Node {
   readonly reach: Reach | undefined;
   /** who the node sends to, {@link held} included */
   readonly peers: readonly Peer[];
+  /** their number, without a list of them */
+  readonly peerCount: number;
   /** how many of them are kept though their leases vanished */
   readonly held: number;
   /** leases that did not become peers, and why */

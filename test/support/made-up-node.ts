@@ -80,6 +80,7 @@ export function madeUpNode(changes: Partial<Node> = {}): Node {
       port: 0,
     }),
     peers,
+    peerCount: peers.length,
     held: 0,
     skipped: [],
     unreadable: 0,

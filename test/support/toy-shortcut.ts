@@ -59,7 +59,7 @@ export class ToyShortcut implements Shortcut {
     return peer;
   }
 
-  async mark(peers: readonly Peer[]): Promise<readonly Peer[]> {
+  async look(peers: readonly Peer[]): Promise<readonly Peer[]> {
     return peers;
   }
 

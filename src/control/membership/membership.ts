@@ -91,6 +91,11 @@ export class Membership {
     return this.tableList;
   }
 
+  /** How many these are: to be asked while they change, which the list is not. */
+  get peerCount(): number {
+    return this.table.size;
+  }
+
   /** Leases that did not become peers. */
   get skipped(): readonly Skipped[] {
     return this.book?.skipped ?? [];

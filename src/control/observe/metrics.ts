@@ -102,7 +102,7 @@ function addState(registry: Registry, node: Node): void {
     [],
     () => [[{}, node.storeCounts.failures]],
   );
-  gauge(registry, 'weft_peers', 'Peers in the route table.', () => node.peers.length);
+  gauge(registry, 'weft_peers', 'Peers in the route table.', () => node.peerCount);
   gauge(
     registry,
     'weft_peers_held',

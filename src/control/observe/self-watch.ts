@@ -140,7 +140,7 @@ function factsOf(
 
 function reachFacts(node: Node, nowMs: number): HealthFacts['reach'] {
   const summary = node.reach?.summary();
-  return summary && { peers: node.peers.length, silent: silentFacts(summary, node, nowMs) };
+  return summary && { peers: node.peerCount, silent: silentFacts(summary, node, nowMs) };
 }
 
 function silentFacts({ silent }: ReachSummary, { backend }: Node, nowMs: number): SilentFact[] {

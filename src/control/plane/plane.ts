@@ -170,15 +170,17 @@ export class Plane {
   /** Peers come, change or go. */
   async apply(changes: readonly PeerChange[]): Promise<void> {
     // Workers first: whether a shortcut may be taken to new peers is found out behind that.
-    const recall = (peer: Peer): Peer =>
-      this.shortcuts.reduce((marked, shortcut) => shortcut.recall(marked), peer);
     await this.publish(
       changes.map(({ id, after }) => ({
         id,
         before: this.peers.get(id),
-        after: after && recall(after),
+        after: after && this.recall(after),
       })),
     );
+  }
+
+  private recall(peer: Peer): Peer {
+    return this.shortcuts.reduce((marked, shortcut) => shortcut.recall(marked), peer);
   }
 
   /** These are the host's addresses now: what comes from the underlay must not have one of them as its source. */
@@ -209,15 +211,15 @@ export class Plane {
 
   private async markAndPublish(): Promise<void> {
     const { shortcuts } = this;
-    const looked = [...this.peers.values()];
-    let marked: readonly Peer[] = looked;
-    for (const shortcut of shortcuts) marked = await shortcut.mark(marked);
+    const seen = new Set<string>();
+    for (const shortcut of shortcuts)
+      for (const peer of await shortcut.look([...this.peers.values()])) seen.add(peerId(peer));
     if (this.shortcuts !== shortcuts) return;
-    const changes = marked.flatMap((after, i) => {
-      const [id, before] = [peerId(after), looked[i]];
-      // What changed meanwhile is not marked; the next look sees it.
-      const isCurrent = this.peers.get(id) === before;
-      return isCurrent && after.tunnelGso !== before?.tunnelGso ? [{ id, before, after }] : [];
+    const changes = [...seen].flatMap((id) => {
+      // As they are now: some may have changed or gone meanwhile.
+      const before = this.peers.get(id);
+      const after = before && this.recall(before);
+      return after && after !== before ? [{ id, before, after }] : [];
     });
     if (changes.length > 0) await this.publish(changes);
   }

@@ -36,8 +36,8 @@ export interface Shortcut {
   isDue(nowMs: number): boolean;
   /** The same peer, marked as the last look found it: at once, without asking the host. */
   recall(peer: Peer): Peer;
-  /** The same peers, marked after a look at the host. */
-  mark(peers: readonly Peer[]): Promise<readonly Peer[]>;
+  /** Looks at the host. Of all peers, it answers those that {@link recall} may mark otherwise from now on. */
+  look(peers: readonly Peer[]): Promise<readonly Peer[]>;
   /** What went past the workers since it was opened; undefined where they count its packets themselves. */
   totals(): Totals | undefined;
   /** Of these, for the peer that has this slot now. */

@@ -4,7 +4,7 @@
  * again now and then, because routes, devices and firewall rules change. Peers of other devices are sent segmented datagrams as always.
  */
 import { writeFile } from 'node:fs/promises';
-import type { Peer } from '../../cluster/peers.ts';
+import { type Peer, peerId } from '../../cluster/peers.ts';
 import { setIpv4 } from '../../host/device-settings.ts';
 import { deviceIdentity, egressOf, hasTunnelOffload } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
@@ -44,8 +44,8 @@ export class TunnelGso implements Shortcut {
   private readonly verdicts = new Map<string, Verdict>();
   /** the last look's result, by address; what is missing has not been looked at */
   private devices = new Map<string, string | undefined>();
-  /** somebody came whose way was not looked at */
-  private hasUnknown = false;
+  /** who came and whose way was not looked at, by id */
+  private readonly unknown = new Map<string, Peer>();
   /** before these, another look at all and at those that came is not worth its cost */
   private lookAgainMs = 0;
   private lookAtNewMs = 0;
@@ -100,7 +100,7 @@ export class TunnelGso implements Shortcut {
   }
 
   isDue(nowMs: number): boolean {
-    if (this.hasUnknown && nowMs >= this.lookAtNewMs) return true;
+    if (this.unknown.size > 0 && nowMs >= this.lookAtNewMs) return true;
     return nowMs >= this.lookAgainMs && this.isAnyOld(nowMs);
   }
 
@@ -111,20 +111,18 @@ export class TunnelGso implements Shortcut {
   /** The mark is Peer.tunnelGso. */
   recall(peer: Peer): Peer {
     const address = textOf(peer.address);
-    if (!this.devices.has(address)) this.hasUnknown = true;
+    if (!this.devices.has(address)) this.unknown.set(peerId(peer), peer);
     const key = verdictKey(this.devices.get(address), peer.family);
     const tunnelGso = this.verdicts.get(key)?.usable ?? false;
     return tunnelGso === (peer.tunnelGso ?? false) ? peer : { ...peer, tunnelGso };
   }
 
-  async mark(peers: readonly Peer[]): Promise<Peer[]> {
+  async look(peers: readonly Peer[]): Promise<readonly Peer[]> {
     const startedMs = Date.now();
-    this.hasUnknown = false;
     // Those that came since are looked at alone, unless it is time for all.
     const isWhole = startedMs >= this.lookAgainMs && this.isAnyOld(startedMs);
-    const wanted = isWhole
-      ? peers
-      : peers.filter((peer) => !this.devices.has(textOf(peer.address)));
+    const wanted = isWhole ? peers : [...this.unknown.values()];
+    this.unknown.clear();
     const addresses = uniqueAddresses(wanted);
     const found = await egressOf(addresses.map((to) => ({ to, from: this.sourceTo(to) })));
     const now = Date.now();
@@ -134,11 +132,12 @@ export class TunnelGso implements Shortcut {
     if (isWhole) this.devices = new Map();
     for (const address of addresses.map(textOf))
       this.devices.set(address, found.get(address)?.device);
+    let isNews = false;
     for (const peer of wanted) {
       const device = this.devices.get(textOf(peer.address));
-      if (device !== undefined) await this.judge(device, peer, now);
+      if (device !== undefined) isNews = (await this.judge(device, peer, now)) || isNews;
     }
-    return peers.map((peer) => this.recall(peer));
+    return isNews ? peers : wanted;
   }
 
   /** What the helper's packets carry as their source. */
@@ -160,19 +159,24 @@ export class TunnelGso implements Shortcut {
     for (const fd of this.fds) this.addon.close(fd);
   }
 
-  /** Looks at a device when what is known of it is old; this peer's address is what the probe is sent to. */
-  private async judge(device: string, peer: Peer, nowMs: number): Promise<void> {
+  /**
+   * Looks at a device when what is known of it is old; this peer's address is what the probe is sent to. Answers whether it may be used
+   * now and might not before, or the other way round.
+   */
+  private async judge(device: string, peer: Peer, nowMs: number): Promise<boolean> {
     const key = verdictKey(device, peer.family);
     const known = this.verdicts.get(key);
-    if (known && !isOld(known, nowMs)) return;
+    if (known && !isOld(known, nowMs)) return false;
     const why = await this.reasonAgainst(device, peer).catch(messageOf);
     const usable = why === '';
     this.verdicts.set(key, { usable, why, atMs: nowMs });
-    if (usable === known?.usable && why === known.why) return;
+    const isNews = usable !== (known?.usable ?? false);
+    if (known && !isNews && why === known.why) return false;
     const text = usable
       ? `tunnel GSO through ${device} (IPv${peer.family})`
       : `no tunnel GSO through ${device} (IPv${peer.family}): ${why}`;
     this.rare.info(text);
+    return isNews;
   }
 
   /** Empty when the device may be used. */

@@ -18,7 +18,7 @@ const ASKED_AT_ONCE = 16;
 /** Peers that are asked to relay, one after the other, before a node's row counts as not to be had. */
 const RELAYS_MAX = 3;
 const MATRIX_FRESH_MS = 2_000;
-/** Pages, metrics and health ask for the summary, each of them often, and it looks at every peer. */
+/** Pages, metrics and health ask for the summary, each of them often, and it looks at every peer that was sent an echo. */
 const SUMMARY_FRESH_MS = 1_000;
 
 export interface ReachContext {
@@ -84,11 +84,10 @@ export class Reach {
 
   /** Who answers the background echoes, of at most a second ago; undefined where none are sent. */
   summary(): ReachSummary | undefined {
-    const { probeMs, peers } = this.context;
-    if (probeMs === 0) return undefined;
+    if (this.context.probeMs === 0) return undefined;
     const nowMs = performance.now();
     if (!this.summed || nowMs - this.summed.atMs >= SUMMARY_FRESH_MS)
-      this.summed = { summary: summaryOf(peers(), this.row), atMs: nowMs };
+      this.summed = { summary: summaryOf(this.row), atMs: nowMs };
     return this.summed.summary;
   }
 

@@ -50,6 +50,7 @@ export interface Standing {
 }
 
 interface Record {
+  peer: Peer;
   state: CellState;
   rttMs: number | null;
   /** newest last */
@@ -69,6 +70,7 @@ export class OwnRow {
   private round: Promise<void> | undefined;
   private roundAtMs = Number.NEGATIVE_INFINITY;
   private timer: NodeJS.Timeout | undefined;
+  /** as of the last look at them, see {@link learn} */
   private known: readonly Peer[] | undefined;
   private learnedLastMs = Number.NEGATIVE_INFINITY;
   private next = 0;
@@ -104,7 +106,7 @@ export class OwnRow {
     this.wasDoubt = doubted !== undefined;
     if (doubted) return void this.probe(doubted, PATIENT_TIMEOUT_MS);
     if (!isTurn) return;
-    const peers = this.peers();
+    const peers = this.known ?? [];
     const count = Math.max(1, peers.length);
     const peer = peers[this.next % count];
     this.next = (this.next + 1) % count;
@@ -133,8 +135,22 @@ export class OwnRow {
 
   standingOf(peer: Peer): Standing {
     const id = idOf(peer);
+    return this.standing(id, this.records.get(id), this.clock());
+  }
+
+  /** How many peers there are, those included of which nothing is known yet. */
+  get size(): number {
+    return (this.known ?? this.peers()).length;
+  }
+
+  /** Each peer of which something is known. */
+  *standings(): Generator<readonly [Peer, Standing]> {
     const nowMs = this.clock();
-    const { state = 'unknown', rttMs = null, answeredAtMs } = this.records.get(id) ?? {};
+    for (const [id, record] of this.records) yield [record.peer, this.standing(id, record, nowMs)];
+  }
+
+  private standing(id: string, record: Record | undefined, nowMs: number): Standing {
+    const { state = 'unknown', rttMs = null, answeredAtMs } = record ?? {};
     const silentMs = nowMs - (answeredAtMs ?? this.learnedAtMs.get(id) ?? nowMs);
     const hasAnswered = answeredAtMs !== undefined;
     const isEarly = !hasAnswered && silentMs < GRACE_MS;
@@ -188,7 +204,7 @@ export class OwnRow {
     const state = answered ? 'ok' : isCut ? 'lost' : (earlier?.state ?? 'unknown');
     const rttMs = answered ? result.rttMs : null;
     const answeredAtMs = answered ? this.clock() : earlier?.answeredAtMs;
-    this.records.set(id, { state, rttMs, recent, answeredAtMs });
+    this.records.set(id, { peer, state, rttMs, recent, answeredAtMs });
     const isSilent = recent.length === RECENT && !recent.includes(true);
     if (answered || isSilent) this.doubts.delete(id);
     else this.doubts.set(id, { peer, dueAtMs: this.clock() + AGAIN_MS });
@@ -204,7 +220,7 @@ export class OwnRow {
     const before = this.known ?? [];
     this.known = peers;
     this.learnedLastMs = nowMs;
-    const { gone, come } = compare(before, peers);
+    const { gone, come, changed } = compare(before, peers);
     const stay = new Set(come.map(idOf));
     for (const id of gone.map(idOf)) {
       if (stay.has(id)) continue;
@@ -212,8 +228,14 @@ export class OwnRow {
       this.records.delete(id);
       this.doubts.delete(id);
     }
+    for (const peer of changed) {
+      const record = this.records.get(idOf(peer));
+      if (record) record.peer = peer;
+    }
     for (const peer of come) {
       const id = idOf(peer);
+      const record = this.records.get(id);
+      if (record) record.peer = peer;
       if (this.learnedAtMs.has(id)) continue;
       this.learnedAtMs.set(id, nowMs);
       this.doubts.set(id, { peer, dueAtMs: nowMs });
@@ -222,18 +244,27 @@ export class OwnRow {
 }
 
 /**
- * Who went from one list to the next, and who came. Peers keep their order and new ones come last, so a walk along both lists is enough;
- * who changed places all the same is in both results.
+ * Who went from one list to the next, who came, and who is another object. Peers keep their order and new ones come last, so a walk along both lists is enough;
+ * who changed places all the same has gone and come.
  */
-function compare(before: readonly Peer[], now: readonly Peer[]): { gone: Peer[]; come: Peer[] } {
+function compare(
+  before: readonly Peer[],
+  now: readonly Peer[],
+): { gone: Peer[]; come: Peer[]; changed: Peer[] } {
   const gone: Peer[] = [];
+  const changed: Peer[] = [];
   let at = 0;
   for (const peer of before) {
     const other = now[at];
-    if (other && (other === peer || idOf(other) === idOf(peer))) at++;
-    else gone.push(peer);
+    const isSame = other === peer;
+    if (!other || !(isSame || idOf(other) === idOf(peer))) {
+      gone.push(peer);
+      continue;
+    }
+    if (!isSame) changed.push(other);
+    at++;
   }
-  return { gone, come: now.slice(at) };
+  return { gone, come: now.slice(at), changed };
 }
 
 /** A peer is asked for its id again and again. */

@@ -16,16 +16,15 @@ export interface ReachSummary {
   rttMs: { least: number; most: number } | undefined;
 }
 
-export function summaryOf(peers: readonly Peer[], row: Pick<OwnRow, 'standingOf'>): ReachSummary {
+export function summaryOf(row: Pick<OwnRow, 'size' | 'standings'>): ReachSummary {
   const summary: ReachSummary = { reachable: 0, unknown: 0, silent: [], rttMs: undefined };
-  for (const peer of peers) {
-    const { state, rttMs, silentMs, hasAnswered } = row.standingOf(peer);
+  for (const [peer, { state, rttMs, silentMs, hasAnswered }] of row.standings()) {
     if (state === 'ok') summary.reachable++;
     else if (state === 'lost') summary.silent.push({ peer, silentMs, hasAnswered });
-    else summary.unknown++;
     if (rttMs === null) continue;
     const { least, most } = summary.rttMs ?? { least: rttMs, most: rttMs };
     summary.rttMs = { least: Math.min(least, rttMs), most: Math.max(most, rttMs) };
   }
+  summary.unknown = row.size - summary.reachable - summary.silent.length;
   return summary;
 }

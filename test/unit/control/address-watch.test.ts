@@ -25,7 +25,8 @@ const peer = (key: string, subnet: string): Peer => {
 const overlay = {
   peers: [peer('n2', '10.244.2.0/24'), peer('n2', 'fd00:244:0:2::/64')],
   devices: ['flannel.1', 'flannel-v6.1'],
-  own: [words('10.244.1.0'), words('fd00:244:0:1::')],
+  networks: ['10.244.0.0/16', 'fd00:244::/48'].map((text) => parsePrefix(text) as Prefix),
+  subnets: ['10.244.1.0/24', 'fd00:244:0:1::/64'].map((text) => parsePrefix(text) as Prefix),
 };
 const fine = [
   link('eth0', '192.0.2.1/24', 'fe80::1/64'),

@@ -359,7 +359,7 @@ describe('background echoes (the sender and the clock are stand-ins)', () => {
     cluster.sent.length = 0;
     await cluster.run(30_000);
     assert.deepEqual(cluster.sentTo(2), []);
-    assert.deepEqual(summaryOf(cluster.peers, cluster.row).silent, []);
+    assert.deepEqual(summaryOf(cluster.row).silent, []);
   });
 
   it('a thousand silent peers are at most twenty echoes a second, and hide nobody', async () => {
@@ -373,18 +373,18 @@ describe('background echoes (the sender and the clock are stand-ins)', () => {
       bySecond.set(at, (bySecond.get(at) ?? 0) + 1);
     }
     assert.ok(Math.max(...bySecond.values()) <= 20);
-    const { reachable, silent, unknown } = summaryOf(cluster.peers, cluster.row);
+    const { reachable, silent, unknown } = summaryOf(cluster.row);
     assert.deepEqual([reachable, silent.length, unknown], [100, 1_000, 0]);
     assert.ok(cluster.sentTo(1).length > 5, 'those that answer keep their turns');
   });
 
   it('in sum: who answers, who does not, and the round trips', async () => {
     const cluster = new Cluster([one(1), one(2), one(3)]);
-    assert.equal(summaryOf(cluster.peers, cluster.row).unknown, 3);
+    assert.equal(summaryOf(cluster.row).unknown, 3);
     await cluster.run(20_000);
     cluster.silent.add(3);
     await cluster.run(30_000);
-    const { reachable, silent, unknown, rttMs } = summaryOf(cluster.peers, cluster.row);
+    const { reachable, silent, unknown, rttMs } = summaryOf(cluster.row);
     assert.deepEqual([reachable, unknown, rttMs], [2, 0, { least: 1, most: 1 }]);
     assert.deepEqual(
       silent.map(({ peer }) => peer),

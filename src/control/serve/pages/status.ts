@@ -29,7 +29,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
       problems.firewall === undefined
         ? null
         : { ok: problems.firewall === '', problem: problems.firewall, kind: firewallKind ?? null },
-    peers: { total: node.peers.length, held: node.held, skipped: node.skipped.length },
+    peers: { total: node.peerCount, held: node.held, skipped: node.skipped.length },
     reach: reachJson(node),
     health: watch.warnings(),
     rates: watch.history.recent(),
