@@ -58,6 +58,9 @@ export class Upkeep {
   private readonly context: UpkeepContext;
   private readonly rare: PlainLog;
   private readonly turn: Turn;
+  /** the look that was asked for last, which begins when those before it are over */
+  private last: Promise<void> = Promise.resolve();
+  private isStopped = false;
   /** news of our own things, and of those that may matter: a host on which the latter never end must not delay the former */
   private readonly ours: Pacer;
   private readonly others: Pacer;
@@ -67,24 +70,25 @@ export class Upkeep {
   private devices: ReadonlySet<number> = new Set();
   private timer: Timer | undefined;
 
-  /** Looks take their turn with other work on the backend. */
+  /** What a look puts right takes its turn with other work on the backend, step by step: changes of peers don't wait for a whole look. */
   constructor(context: UpkeepContext, turn: Turn) {
     const { external, log, clock } = context;
     this.context = context;
     this.external = external;
     this.turn = turn;
     this.rare = rarely(log, clock);
-    this.ours = new Pacer(clock, () => this.lookInTurn());
-    this.others = new Pacer(clock, () => this.lookInTurn());
+    this.ours = new Pacer(clock, () => this.lookNext());
+    this.others = new Pacer(clock, () => this.lookNext());
   }
 
   /** The first look, by which it learns what news to heed; and then again and again. */
   start(): void {
-    void this.lookInTurn();
-    this.timer = this.context.clock.every(PERIOD_MS, () => void this.lookInTurn());
+    void this.lookNext();
+    this.timer = this.context.clock.every(PERIOD_MS, () => void this.lookNext());
   }
 
   stop(): void {
+    this.isStopped = true;
     this.timer?.stop();
     this.ours.stop();
     this.others.stop();
@@ -106,8 +110,9 @@ export class Upkeep {
     return (about === 'link' || about === 'address') && this.devices.has(device);
   }
 
-  private lookInTurn(): Promise<void> {
-    return this.turn.take(() => this.look());
+  private lookNext(): Promise<void> {
+    this.last = this.last.then(() => this.look());
+    return this.last;
   }
 
   /** One look, and what it finds is put right. */
@@ -119,15 +124,24 @@ export class Upkeep {
     const done = [healed, routed].filter(Boolean).join('; ');
     if (done !== '') log.warn(`the host was not as it should be; ${done}`);
     if (routes.problem !== '') this.rare.error(routes.problem);
-    const links = await this.step('links', () => this.context.lookAtLinks());
-    if (!links) return;
+    const links = await this.try('links', () => this.context.lookAtLinks());
+    if (!links || this.isStopped) return;
     this.devices = this.devicesAmong(links);
     backend.learnAddresses?.(links);
     this.lookForShadows(links);
     await this.step('the underlay', () => this.lookAtUnderlay(links));
   }
 
+  /** Undefined where it failed, or where its turn does not come any more. */
   private async step<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+    let result: T | undefined;
+    await this.turn.take(async () => {
+      result = await this.try(name, work);
+    });
+    return result;
+  }
+
+  private async try<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
     try {
       const result = await work();
       this.failures.delete(name);

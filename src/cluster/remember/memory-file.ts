@@ -7,7 +7,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { writeFileAtomically } from '../../shared/files.ts';
 import { MEMORY_BYTES_MAX } from '../../shared/limits.ts';
 import type { PlainLog } from '../../shared/repeats.ts';
-import { decodeMemory, encodeMemory, type Memory, prepareMemory } from './memory.ts';
+import { decodeMemory, encodeMemory, type Memory } from './memory.ts';
 
 export const MEMORY_FILE = 'memory.json';
 /** Nobody else reads it. */
@@ -76,11 +76,9 @@ export class MemoryFile {
     const startedMs = performance.now();
     try {
       const { of, savedAtMs, config, own, others } = memory;
-      await prepareMemory(others);
-      const text = encodeMemory({ of, savedAtMs, config, own, others });
-      const bytes = Buffer.byteLength(text);
-      if (bytes > MEMORY_BYTES_MAX) throw new Error(`${bytes} bytes are too many`);
-      await writeFileAtomically(this.file, text, MODE);
+      const bytes = await encodeMemory({ of, savedAtMs, config, own, others });
+      if (bytes.length > MEMORY_BYTES_MAX) throw new Error(`${bytes.length} bytes are too many`);
+      await writeFileAtomically(this.file, bytes, MODE);
       if (this.hasFailed) this.log.info(`${this.file} is written again`);
       this.hasFailed = false;
     } catch (error) {

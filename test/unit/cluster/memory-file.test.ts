@@ -48,14 +48,14 @@ function withBody(text: string, change: (body: string) => string): string {
   return `${JSON.stringify({ version: 1, sha256 })}\n${body}`;
 }
 
-test('memory: what is written comes back, with dual-stack keys and without an expiry too', () => {
+test('memory: what is written comes back, with dual-stack keys and without an expiry too', async () => {
   const permanent = { ...toyLease(1), revision: '' };
   for (const each of [memory(), memory({ own: permanent, others: [] })])
-    assert.deepEqual(decodeMemory(encodeMemory(each)), each);
+    assert.deepEqual(decodeMemory(String(await encodeMemory(each))), each);
 });
 
-test('memory: damaged, cut short, of another version, of another shape, with junk for leases', () => {
-  const text = encodeMemory(memory());
+test('memory: damaged, cut short, of another version, of another shape, with junk for leases', async () => {
+  const text = String(await encodeMemory(memory()));
   const refused: [string, RegExp][] = [
     ['', /damaged: its first line/],
     ['not JSON\n{}', /damaged: its first line/],
@@ -79,11 +79,11 @@ test('memory: damaged, cut short, of another version, of another shape, with jun
   for (const [bad, why] of refused) assert.match(String(decodeMemory(bad)), why);
 });
 
-test('memory: the odd lease of another node costs only itself', () => {
+test('memory: the odd lease of another node costs only itself', async () => {
   const { others } = memory();
   const more = memory({ others: [...others, { ...toyLease(3), revision: '' }] });
   const left = { ...more, others: more.others.slice(1) };
-  const text = encodeMemory(more);
+  const text = String(await encodeMemory(more));
   for (const odd of [
     withBody(text, (body) => body.replace('"subnets":"10.244.2.0-24"', '"subnets":"0.0.0.0-0"')),
     withBody(text, (body) => body.replace(/192\.0\.2\.2/, '192.0.2.2222')),
@@ -96,7 +96,7 @@ test('memory file: one of somebody else, one that others may write, a link, a fo
   const folder = await temporaryFolder(t);
   const file = path.join(folder, MEMORY_FILE);
   assert.equal(await readMemory(file), undefined);
-  writeFileSync(file, encodeMemory(memory()), { mode: 0o600 });
+  writeFileSync(file, await encodeMemory(memory()), { mode: 0o600 });
   assert.deepEqual(await readMemory(file), memory());
   // Root gives its own file away; anybody else has none of root's.
   const isRoot = process.geteuid?.() === 0;

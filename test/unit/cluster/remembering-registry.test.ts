@@ -59,7 +59,7 @@ async function setUp(t: TestContext, changes: Partial<Memory> = {}) {
     others: [toyLease(2), toyLease(3)],
     ...changes,
   };
-  writeFileSync(file, encodeMemory(memory), { mode: 0o600 });
+  writeFileSync(file, await encodeMemory(memory), { mode: 0o600 });
   const start = (policy: MemoryPolicy = ENDING) =>
     new RememberingRegistry(toy, policy, { folder, log, clock });
   return { toy, clock, messages, file, start };
