@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { egressOf } from '../../host/egress.ts';
 import { formatAddress, parseAddress } from '../../shared/address.ts';
 import { overlayOf } from './overlay.ts';
+import { Refusals } from './refusals.ts';
 import type { PeerView, Site, StatusPage } from './site.ts';
 import { refusesOverlay } from './udp-probe.ts';
 
@@ -42,13 +43,14 @@ export async function probeOverlay(site: Site): Promise<OverlayProbe> {
   const peers = (await site.peers()).slice(0, PEERS_PROBED);
   const source = (await site.daemon()) ? await overlaySource(site) : undefined;
   const local = new Set((await site.links()).flatMap((link) => link.addr_info.map((a) => a.local)));
+  const refusals = new Refusals();
   const ask = async (peer: PeerView): Promise<PeerProbe> => {
     const [underlay, overlay] = await Promise.all([
       answers(peer.publicIp),
       // An address that this host has itself would answer from here.
       source === undefined ? undefined : !local.has(peer.overlay) && answers(peer.overlay, source),
     ]);
-    const isRefused = overlay !== true && (await refuses(site, peer));
+    const isRefused = overlay !== true && (await refuses(site, peer, refusals));
     return { peer, underlay, overlay, isRefused };
   };
   try {
@@ -64,12 +66,19 @@ export async function probeOverlay(site: Site): Promise<OverlayProbe> {
     return { peers: probes, suspects, problem: '' };
   } catch (error) {
     return { peers: [], suspects: [], problem: (error as Error).message };
+  } finally {
+    refusals.close();
   }
 }
 
-async function refuses(site: Site, { publicIp }: PeerView): Promise<boolean> {
+async function refuses(site: Site, { publicIp }: PeerView, refusals: Refusals): Promise<boolean> {
   const { port, vni } = await overlayOf(site);
-  return port !== undefined && refusesOverlay(publicIp, port, vni ?? 1);
+  if (port === undefined) return false;
+  return (
+    refusals.has(publicIp, port) ||
+    (await refusesOverlay(publicIp, port, vni ?? 1)) ||
+    refusals.has(publicIp, port)
+  );
 }
 
 /** The address of this node's overlay device: peers answer to it. */

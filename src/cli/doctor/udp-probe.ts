@@ -7,6 +7,8 @@ import { createSocket } from 'node:dgram';
 import { writeVxlan } from '../../wire/headers.ts';
 
 const WAIT_MS = 600;
+/** A shape that is eaten gets no answer in any of them, a plain datagram in each: chance alone rarely does that. */
+const ROUNDS = 3;
 /** Ports of traceroute: nobody listens there. */
 const CLOSED_PORT = 33_534;
 /** Locally administered: nobody's. */
@@ -17,6 +19,7 @@ const UNUSED_ETHERTYPE = 0x88b5;
 
 export interface UdpAnswers {
   plain: boolean;
+  /** false only where each plain datagram was answered and no shaped one */
   shaped: boolean;
 }
 
@@ -38,14 +41,14 @@ export function refusesOverlay(address: string, port: number, vni: number): Prom
 
 export async function probeUdp(address: string): Promise<UdpAnswers> {
   const plain = Buffer.alloc(68, 'weft doctor ');
-  // Two tries: kernels limit how many ICMP errors they send.
-  const twice = async (payload: Buffer, at: number): Promise<boolean> =>
-    (await isRefused(address, at, payload)) || isRefused(address, at, payload);
-  const [isPlain, isShaped] = await Promise.all([
-    twice(plain, CLOSED_PORT),
-    twice(shapedPayload(1), CLOSED_PORT + 1),
-  ]);
-  return { plain: isPlain, shaped: isShaped };
+  let answered = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    // Kernels limit how many ICMP errors they send: each kind of datagram has as many chances, the one in question the first.
+    if (await isRefused(address, CLOSED_PORT + 1, shapedPayload(1)))
+      return { plain: true, shaped: true };
+    if (await isRefused(address, CLOSED_PORT, plain)) answered++;
+  }
+  return { plain: answered > 0, shaped: answered < ROUNDS };
 }
 
 function isRefused(address: string, port: number, payload: Buffer): Promise<boolean> {

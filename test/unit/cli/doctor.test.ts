@@ -21,6 +21,7 @@ import {
   judgeStoreEvents,
 } from '../../../src/cli/doctor/program-checks.ts';
 import { echoRequest, readIcmp } from '../../../src/cli/doctor/raw-echo.ts';
+import { readRefusal } from '../../../src/cli/doctor/refusals.ts';
 import { renderDoctor } from '../../../src/cli/doctor/render.ts';
 import { CHECKS } from '../../../src/cli/doctor/run.ts';
 import { judgeFile, judgeSettings } from '../../../src/cli/doctor/settings.ts';
@@ -255,6 +256,26 @@ test('ICMP: requests have a right checksum, answers and named MTUs are read, jun
   assert.deepEqual(readIcmp(tooBig, 0x1234), { kind: 'tooBig', to: '10.0.0.9', mtu: 1400 });
   for (let length = 0; length < tooBig.length; length++)
     assert.equal(readIcmp(tooBig.subarray(0, length), 0x1234), undefined);
+});
+
+test('ICMP: "port unreachable" about UDP names the peer and its port; other errors, about other packets, and halves do not', () => {
+  const ip = Buffer.alloc(24); // with four bytes of options
+  ip[0] = 0x46;
+  const inner = Buffer.alloc(20);
+  inner[0] = 0x45;
+  inner[9] = 17;
+  inner.set([10, 0, 0, 9], 16);
+  const error = (type: number, code: number, about: Buffer): Buffer =>
+    Buffer.concat([ip, Buffer.from([type, code, 0, 0, 0, 0, 0, 0]), about]);
+  const about = Buffer.concat([inner, Buffer.from([0xc0, 0, 0x21, 0x18])]);
+  const whole = error(3, 3, about);
+  assert.deepEqual(readRefusal(whole), { to: '10.0.0.9', port: 8472 });
+  for (let length = 0; length < whole.length; length++)
+    assert.equal(readRefusal(whole.subarray(0, length)), undefined, `${length} bytes`);
+  const tcp = Buffer.from(about);
+  tcp[9] = 6;
+  for (const other of [error(3, 1, about), error(11, 3, about), error(3, 3, tcp)])
+    assert.equal(readRefusal(other), undefined);
 });
 
 test('a network is full by its own subnets; who has a lease is only warned', () => {
