@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "checksum.h"
@@ -20,6 +21,7 @@
 #include "netlink.h"
 #include "ports.h"
 #include "segment.h"
+#include "spawn.h"
 #include "sys.h"
 #include "tun.h"
 #include "udp.h"
@@ -389,6 +391,50 @@ static napi_value addon_unwatch(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* ---- commands ---- */
+
+static napi_value make_spawned(napi_env env, const struct spawned *spawned) {
+  napi_value result;
+  napi_create_object(env, &result);
+  set_property(env, result, "pid", make_int(env, spawned->pid));
+  set_property(env, result, "stdin", make_int(env, spawned->in));
+  set_property(env, result, "stdout", make_int(env, spawned->out));
+  set_property(env, result, "stderr", make_int(env, spawned->err));
+  return result;
+}
+
+static napi_value addon_spawn(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char file[PATH_MAX];
+  if (!read_text(env, values[0], "file", file, sizeof file)) return NULL;
+  char **words = read_texts(env, values[1], "words");
+  char **environment = words ? read_texts(env, values[2], "environment") : NULL;
+  napi_value result = NULL;
+  if (environment) {
+    struct spawned spawned;
+    int error = spawn_start(file, words, environment, &spawned);
+    result = error ? throw_system(env, "spawn", error) : make_spawned(env, &spawned);
+  }
+  free(environment);
+  free(words);
+  return result;
+}
+
+static napi_value addon_reap(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX], result = NULL;
+  arguments(env, info, values);
+  int pid, status;
+  if (!read_int(env, values[0], "pid", 1, INT32_MAX, &pid)) return NULL;
+  int ended = spawn_reap(pid, &status);
+  if (ended < 0) return throw_system(env, "waitpid", ended);
+  if (!ended) return NULL;
+  napi_create_object(env, &result);
+  set_property(env, result, "code", make_int(env, WIFEXITED(status) ? WEXITSTATUS(status) : 0));
+  set_property(env, result, "signal", make_int(env, WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+  return result;
+}
+
 /* ---- the rest ---- */
 
 static napi_value addon_open_wake(napi_env env, napi_callback_info info) {
@@ -563,6 +609,8 @@ static const struct {
     {"watch", addon_watch},
     {"watchAgain", addon_watch_again},
     {"unwatch", addon_unwatch},
+    {"spawn", addon_spawn},
+    {"reap", addon_reap},
     {"hardenDump", addon_harden_dump},
     {"hardenRings", addon_harden_rings},
     {"hardenFilesAbi", addon_harden_files_abi},

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /* ---- errors ---- */
 
@@ -24,7 +26,8 @@ static const struct {
     NAMED(ENAMETOOLONG),    NAMED(ENOTUNIQ),   NAMED(EBADFD),      NAMED(ENOTSOCK),      NAMED(EMSGSIZE),
     NAMED(ENOPROTOOPT),     NAMED(EOPNOTSUPP), NAMED(EADDRINUSE),  NAMED(EADDRNOTAVAIL), NAMED(EAFNOSUPPORT),
     NAMED(EPROTONOSUPPORT), NAMED(ENETDOWN),   NAMED(ENETUNREACH), NAMED(ENOBUFS),       NAMED(ECONNREFUSED),
-    NAMED(EHOSTUNREACH),    NAMED(ECONNRESET), NAMED(ESRCH),       NAMED(ENOSYS),
+    NAMED(EHOSTUNREACH),    NAMED(ECONNRESET), NAMED(ESRCH),       NAMED(ENOSYS),        NAMED(ECHILD),
+    NAMED(E2BIG),           NAMED(ENOEXEC),    NAMED(ETXTBSY),     NAMED(ENOTDIR),
 };
 
 static const char *error_name(int number, char unnamed[24]) {
@@ -117,6 +120,45 @@ bool read_text(napi_env env, napi_value value, const char *name, char *out, size
   if (length >= out_bytes) return fail_range(env, name, 0, (double)out_bytes - 1);
   napi_get_value_string_utf8(env, value, out, out_bytes, &length);
   return strlen(out) == length || fail_type(env, name, "a string without zero bytes");
+}
+
+/* Of each text in the list with its zero, in all; -1 after throwing. */
+static ssize_t list_bytes(napi_env env, napi_value list, uint32_t count, const char *name) {
+  size_t bytes = 0, length;
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value text;
+    napi_get_element(env, list, i, &text);
+    if (napi_get_value_string_utf8(env, text, NULL, 0, &length) != napi_ok) {
+      fail_type(env, name, "an array of strings");
+      return -1;
+    }
+    bytes += length + 1;
+  }
+  return (ssize_t)bytes;
+}
+
+char **read_texts(napi_env env, napi_value value, const char *name) {
+  uint32_t count;
+  if (napi_get_array_length(env, value, &count) != napi_ok) return fail_type(env, name, "an array of strings"), NULL;
+  ssize_t left = list_bytes(env, value, count, name);
+  if (left < 0) return NULL;
+  char **texts = calloc(1, (count + 1) * sizeof *texts + (size_t)left);
+  if (!texts) return throw_system(env, "calloc", -ENOMEM), NULL;
+  char *out = (char *)(texts + count + 1);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value text;
+    size_t length;
+    napi_get_element(env, value, i, &text);
+    napi_get_value_string_utf8(env, text, out, (size_t)left, &length);
+    if (strlen(out) != length) {
+      free(texts);
+      return fail_type(env, name, "an array of strings without zero bytes"), NULL;
+    }
+    texts[i] = out;
+    out += length + 1;
+    left -= (ssize_t)length + 1;
+  }
+  return texts;
 }
 
 static const char *type_name(napi_typedarray_type type) {

@@ -31,6 +31,8 @@ bool read_number(napi_env env, napi_value value, const char *name, double min, d
 bool read_int(napi_env env, napi_value value, const char *name, int min, int max, int *out);
 bool read_bool(napi_env env, napi_value value, const char *name, bool *out);
 bool read_text(napi_env env, napi_value value, const char *name, char *out, size_t out_bytes);
+/* An array of strings as a list that NULL ends, in one piece of memory: free() it. */
+char **read_texts(napi_env env, napi_value value, const char *name);
 /* Elements and their count; the memory may be shared (napi_get_typedarray_info sees through both kinds of buffer). */
 bool read_view(napi_env env, napi_value value, const char *name, napi_typedarray_type type, void **data, size_t *count);
 bool read_property(napi_env env, napi_value object, const char *name, napi_value *out);

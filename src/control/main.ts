@@ -2,6 +2,8 @@
 import os from 'node:os';
 import { createRegistry } from '../cluster/create-registry.ts';
 import { remembering } from '../cluster/remember/remembering-registry.ts';
+import { runCommandsBy } from '../host/exec.ts';
+import { nativeRunner } from '../host/native-exec.ts';
 import { makeTunNode, TUN_NODE } from '../host/tun-node.ts';
 import { loadAddon } from '../memory/addon.ts';
 import { effectiveOptions } from '../options/effective.ts';
@@ -50,6 +52,7 @@ export async function main(words: readonly string[]): Promise<number> {
  */
 async function runDaemons(parsed: Run, settings: Settings, log: Log): Promise<NodeJS.Signals> {
   const addon = loadAddon();
+  runCommandsBy(nativeRunner(addon));
   const host = hardenedOnce(thisHost);
   const fds = FdStore.fromEnvironment(addon, process.env);
   // Before it is given up to write there.

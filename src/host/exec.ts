@@ -4,12 +4,6 @@ import { promisify } from 'node:util';
 import { advisedMessageOf, EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
 
-const run = promisify(execFile);
-const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-const TIMEOUT_MS = 10_000;
-/** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
-const OUTPUT_BYTES_MAX = 16 << 20;
-
 /** Which Debian package brings a command that the daemon runs. */
 export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
@@ -24,26 +18,63 @@ export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
 /** `input` is what the command reads from standard input. */
 export type Exec = (command: string, args: readonly string[], input?: string) => Promise<string>;
 
+export interface Surroundings {
+  env: Readonly<{ PATH: string; LC_ALL: string }>;
+  /** ms until it gets SIGTERM */
+  timeout: number;
+  /** bytes of each output; with more it gets SIGTERM */
+  maxBuffer: number;
+}
+
+/** How a process is started and followed to its end: resolves and rejects as Node's execFile does, with `stderr` in the error. */
+export type Runner = (
+  command: string,
+  args: readonly string[],
+  input: string | undefined,
+  surroundings: Surroundings,
+) => Promise<string>;
+
+export const SURROUNDINGS: Surroundings = {
+  env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+  timeout: 10_000,
+  /** `ip -j` prints about 1 KiB per interface, and a busy node has thousands. */
+  maxBuffer: 16 << 20,
+};
+
 const MISSING = 'ERR_COMMAND_MISSING';
+const execute = promisify(execFile);
+
+/** By Node, which copies the page tables of this process for it: {@link runCommandsBy} is for those that are large. */
+export const runByNode: Runner = async (command, args, input, surroundings) => {
+  const running = execute(command, args, surroundings);
+  // A command that ends without reading breaks the pipe; what it says about that comes with its exit.
+  running.child.stdin?.on('error', () => undefined).end(input);
+  return (await running).stdout;
+};
+
+/** Runs commands in this way, with the errors of {@link exec}. */
+export function execBy(run: Runner, surroundings = SURROUNDINGS): Exec {
+  return async (command, args, input) => {
+    try {
+      return await run(command, args, input, surroundings);
+    } catch (error) {
+      throw commandError(command, args, error as { code?: unknown; stderr?: string });
+    }
+  };
+}
+
+let current = execBy(runByNode);
 
 /**
  * stdout. Throws WeftError ERR_COMMAND with the command line and what it said, ERR_COMMAND_MISSING when the host does not have the
  * command.
  */
-export const exec: Exec = async (command, args, input) => {
-  try {
-    const running = run(command, args, {
-      env: ENVIRONMENT,
-      timeout: TIMEOUT_MS,
-      maxBuffer: OUTPUT_BYTES_MAX,
-    });
-    // A command that ends without reading breaks the pipe; what it says about that comes with its exit.
-    running.child.stdin?.on('error', () => undefined).end(input);
-    return (await running).stdout;
-  } catch (error) {
-    throw commandError(command, args, error as { code?: unknown; stderr?: string });
-  }
-};
+export const exec: Exec = (command, args, input) => current(command, args, input);
+
+/** From now on, for the whole process. */
+export function runCommandsBy(run: Runner): void {
+  current = execBy(run);
+}
 
 function commandError(
   command: string,
@@ -53,7 +84,7 @@ function commandError(
   const isMissing = failure.code === 'ENOENT';
   const said = isMissing
     ? `command not found; install it (Debian package ${DEBIAN_PACKAGES[command] ?? command})`
-    : failure.stderr?.trim() || advisedMessageOf(failure);
+    : failure.stderr?.trim() || advisedMessageOf(failure).trim();
   const message = `${command} ${args.join(' ')}: ${printable(said, SAID_CHARACTERS_MAX)}`;
   return new WeftError(isMissing ? MISSING : 'ERR_COMMAND', EXIT.os, message, failure);
 }

@@ -58,6 +58,21 @@ export interface EchoRequest {
   payloadBytes: number;
 }
 
+export interface Spawned {
+  pid: number;
+  /** descriptors; the caller closes them */
+  stdin: number;
+  stdout: number;
+  stderr: number;
+}
+
+export interface Ended {
+  /** 0 when a signal ended it */
+  code: number;
+  /** number of the signal, or 0 */
+  signal: number;
+}
+
 export interface Addon {
   /** Every number of native/layout.h by its name there; loadAddon has compared them. */
   layout: Readonly<Record<string, number>>;
@@ -99,6 +114,13 @@ export interface Addon {
   unwatch(watch: number): void;
   /** Opens a raw socket for whole IP packets of our own. Throws EPERM without CAP_NET_RAW. */
   openIcmp(family: 4 | 6): number;
+  /**
+   * Starts a program without a copy of this process's memory: its path, argv and "NAME=value" of its environment. Its pid and our ends
+   * of its pipes. Throws like openTun.
+   */
+  spawn(file: string, words: readonly string[], environment: readonly string[]): Spawned;
+  /** How a program from spawn ended, once; undefined while it runs. Until then its pid is no other process's. */
+  reap(pid: number): Ended | undefined;
   openWake(): number;
   wake(fd: number): void;
   close(fd: number): void;
