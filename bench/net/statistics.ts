@@ -58,6 +58,20 @@ function ratiosOf(group: readonly Run[], runs: readonly Run[], metric: string): 
   });
 }
 
+/** Value that `share` of the samples do not exceed, in µs (upper bound of its class, 3 % wide), of [upper bound in ns, count]. */
+export function percentileUs(
+  histogram: readonly (readonly [number, number])[],
+  share: number,
+): number {
+  const total = histogram.reduce((sum, [, count]) => sum + count, 0);
+  let seen = 0;
+  for (const [boundNs, count] of histogram) {
+    seen += count;
+    if (seen >= total * share) return boundNs / 1000;
+  }
+  return 0;
+}
+
 /** The summary of one cell, if it was measured. */
 export function find(
   result: Pick<BenchResult, 'summaries'>,

@@ -13,7 +13,14 @@ export const PLANES: readonly Plane[] = [
   ...foreignPlanes,
 ];
 
-export const QUICK_PLANES: readonly string[] = ['kernel', 'weft', 'weft-kernel', 'kernel-weft'];
+export const QUICK_PLANES: readonly string[] = [
+  'kernel',
+  'weft',
+  'weft-fast',
+  'none',
+  'weft-kernel',
+  'kernel-weft',
+];
 
 const INSTALL_MS = 300_000;
 

@@ -67,6 +67,7 @@ export const wireguardGo: Plane = {
   label: 'wireguard-go',
   besides: 'encrypts and authenticates (ChaCha20-Poly1305)',
   commands: { 'wireguard-go': 'wireguard-go', wg: 'wireguard-tools' },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,
