@@ -8,8 +8,11 @@ import { buildTool } from '../../lab/tool.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { renderHtml } from '../report/html.ts';
+import { readResult } from '../report/schema.ts';
 import { busyWarning, isDisturbed } from './busy.ts';
+import { renderComparison } from './compare.ts';
 import { sweepGroups } from './cpu-group.ts';
+import { toCsv } from './csv.ts';
 import { LINKS } from './links.ts';
 import { availableCongestion, describeMachine, describeWeft } from './machine.ts';
 import { Watch } from './meter.ts';
@@ -135,6 +138,8 @@ const LOOK_MS = 1_000;
 async function measure(options: NetOptions): Promise<number> {
   requireRoot();
   requireCommands();
+  // Read first: a file that is no result should not be found out after hours.
+  const earlier = options.compare === undefined ? undefined : readResult(options.compare);
   const planes = plannedPlanes(options);
   const works = plannedWorks(options);
   const progress = new Progress();
@@ -171,6 +176,8 @@ async function measure(options: NetOptions): Promise<number> {
   progress.clear();
   const result = save(true);
   process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : renderTable(result));
+  if (earlier) process[options.json ? 'stderr' : 'stdout'].write(renderComparison(earlier, result));
+  if (options.csv !== undefined) writeFileSync(options.csv, toCsv(result));
   const warning = busyWarning(result);
   if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
   const report = file.replace(/(\.json)?$/, '.html');

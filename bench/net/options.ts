@@ -16,6 +16,9 @@ export interface NetOptions {
   /** TCP congestion control of the works that name none */
   congestion: string;
   json: boolean;
+  /** an earlier result */
+  compare: string | undefined;
+  csv: string | undefined;
   list: boolean;
   help: boolean;
   /** where the result goes; default bench/out/net-<time>.json and .html beside it */
@@ -37,6 +40,8 @@ round, one plane after the other, every second round in reverse order. Ratios ar
   --congestion NAME    TCP congestion control of the works that name none (default cubic)
   --out FILE           where the raw runs and summaries go (default bench/out/net-<time>.json); a report, FILE with
                        .html, is written beside it
+  --compare OLD.json   then say what is better or worse than in that result by more than chance
+  --csv FILE           write every value of every run to FILE as well
   --json               print the result as one JSON object at the end, instead of the table
   --list               show the data planes and kinds of work
   --help               this text
@@ -60,6 +65,8 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
     quick,
     congestion: congestionOf(values.congestion ?? 'cubic'),
     json: values.json ?? false,
+    compare: values.compare,
+    csv: values.csv,
     list: values.list ?? false,
     help: values.help ?? false,
     out: values.out,
@@ -82,6 +89,8 @@ function readValues(args: readonly string[]) {
         congestion: { type: 'string' },
         out: { type: 'string' },
         json: { type: 'boolean' },
+        compare: { type: 'string' },
+        csv: { type: 'string' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -46,7 +46,8 @@ function workTable(result: BenchResult, link: LinkInfo, work: WorkInfo): string[
   return [`${work.id}: ${work.label} (${units})`, align([HEAD, ...rows]), ''];
 }
 
-function align(rows: readonly string[][]): string {
+/** Columns of one width, indented. */
+export function align(rows: readonly string[][]): string {
   const widths = (rows[0] as string[]).map((_, i) =>
     Math.max(...rows.map((row) => (row[i] as string).length)),
   );

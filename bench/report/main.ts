@@ -4,6 +4,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { renderComparison } from '../net/compare.ts';
+import { toCsv } from '../net/csv.ts';
 import type { BenchResult } from '../net/result.ts';
 import { renderHtml } from './html.ts';
 import { makePlots } from './plots.ts';
@@ -15,6 +17,8 @@ const HELP = `npm run bench:report -- RESULT.json [options]
 
   --html FILE   the report; default RESULT.html beside the result
   --plots DIR   every plot as SVG and PNG
+  --csv FILE    every value of every run
+  --compare OLD.json  what is better or worse than in that result by more than chance, on standard output
   --readme      replace the figures in README.md and the plots in docs/performance/plots/
   --help        this text
 `;
@@ -49,6 +53,9 @@ function main(): number {
   const html = values.html ?? file.replace(/(\.json)?$/, '.html');
   writeFileSync(html, renderHtml(result));
   if (values.plots !== undefined) writePlots(result, values.plots);
+  if (values.csv !== undefined) writeFileSync(values.csv, toCsv(result));
+  if (values.compare !== undefined)
+    process.stdout.write(renderComparison(readResult(values.compare), result));
   if (values.readme) updateReadme(result);
   process.stdout.write(`${html}\n`);
   return 0;
@@ -61,6 +68,8 @@ function parse() {
       options: {
         html: { type: 'string' },
         plots: { type: 'string' },
+        csv: { type: 'string' },
+        compare: { type: 'string' },
         readme: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
