@@ -47,7 +47,7 @@ export interface WorkInfo {
   loss?: Quantity | undefined;
   /** what a unit of the work cost in processor time */
   cost?: Quantity | undefined;
-  /** a second value beside the main one, in the same unit: p99Us */
+  /** a second value beside the main one, in µs: p99Us */
   tail?: string | undefined;
   /** TCP congestion control of its own; absent: the session's */
   congestion?: string | undefined;

@@ -16,7 +16,7 @@ export function quantityText(summary: Summary | undefined, quantity: Quantity | 
   return found ? short(found.median) : '-';
 }
 
-const HEAD = ['plane', 'median', 'ratio to kernel [least-greatest]', 'p99', 'loss', 'CPU'];
+const HEAD = ['plane', 'median', 'ratio to kernel [least-greatest]', 'p99 µs', 'loss', 'CPU'];
 
 function row(plane: string, summary: Summary, work: WorkInfo): string[] {
   const main = summary.values[work.metric];
@@ -25,7 +25,7 @@ function row(plane: string, summary: Summary, work: WorkInfo): string[] {
     ratio && plane !== BASELINE
       ? `${ratio.median.toFixed(2)} [${ratio.min.toFixed(2)}-${ratio.max.toFixed(2)}]`
       : '-';
-  const tail = work.tail === undefined ? undefined : { metric: work.tail, unit: work.unit };
+  const tail = work.tail === undefined ? undefined : { metric: work.tail, unit: 'µs' };
   return [
     plane,
     main ? short(main.median) : summary.failed > 0 ? 'failed' : 'none came through',

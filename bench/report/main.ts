@@ -34,9 +34,13 @@ export function writePlots(result: BenchResult, folder: string): string[] {
   });
 }
 
-function updateReadme(result: BenchResult): void {
+/** The README's figures and its plots. */
+export function updateReadme(result: BenchResult): void {
   const names = writePlots(result, path.join(projectRoot(), README_FOLDER));
-  const shown = names.filter((name) => README_PLOTS.some((plot) => name.startsWith(`${plot}-`)));
+  // The underlays of other MTU and family are in the table and in the report.
+  const links = ['veth', 'wire'];
+  const wanted = links.flatMap((link) => README_PLOTS.map((plot) => `${plot}-${link}`));
+  const shown = names.filter((name) => wanted.includes(name));
   const file = path.join(projectRoot(), 'README.md');
   const svgs = shown.map((name) => `${name}.svg`);
   writeFileSync(file, replaceBlock(readFileSync(file, 'utf8'), result, README_FOLDER, svgs));
