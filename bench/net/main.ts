@@ -8,6 +8,7 @@ import { buildTool } from '../../lab/tool.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { renderHtml } from '../report/html.ts';
+import { updateReadme } from '../report/main.ts';
 import { readResult } from '../report/schema.ts';
 import { busyWarning, isDisturbed } from './busy.ts';
 import { renderComparison } from './compare.ts';
@@ -17,7 +18,7 @@ import { LINKS } from './links.ts';
 import { availableCongestion, describeMachine, describeWeft } from './machine.ts';
 import { Watch } from './meter.ts';
 import { choose, NET_HELP, type NetOptions, parseNetOptions } from './options.ts';
-import { installMissing, PLANES, QUICK_PLANES } from './planes/all.ts';
+import { installMissing, PLANES, QUICK_PLANES, withUnpacked } from './planes/all.ts';
 import type { Plane } from './planes/plane.ts';
 import type { BenchResult } from './result.ts';
 import { plannedRuns, Session, type SessionPlan } from './session.ts';
@@ -120,6 +121,12 @@ function outputFile(options: NetOptions, startedAt: string): string {
   return path.join(projectRoot(), 'bench/out', `net-${stamp}.json`);
 }
 
+function keepAsRecord(result: BenchResult): void {
+  const file = path.join(projectRoot(), 'bench/results/net.json');
+  writeFileSync(file, `${JSON.stringify(result)}\n`);
+  updateReadme(result);
+}
+
 /** Before anything is measured: there is still time to stop what disturbs. */
 async function warnWhenBusy(problem: (text: string) => void): Promise<void> {
   const watch = new Watch(() => []);
@@ -141,7 +148,6 @@ async function measure(options: NetOptions): Promise<number> {
   // Read first: a file that is no result should not be found out after hours.
   const earlier = options.compare === undefined ? undefined : readResult(options.compare);
   const planes = plannedPlanes(options);
-  const works = plannedWorks(options);
   const progress = new Progress();
   const clock = new Clock();
   const problem = (text: string): void => {
@@ -149,7 +155,10 @@ async function measure(options: NetOptions): Promise<number> {
     process.stderr.write(`${text}\n`);
   };
   sweepGroups();
-  const usable = await installMissing(planes, (text) => progress.step(text), problem);
+  const step = (text: string): void => progress.step(text);
+  const installed = await installMissing(planes, step, problem);
+  const usable = await withUnpacked(installed, step, problem);
+  const works = await withUnpacked(plannedWorks(options), step, problem);
   const { rounds, seconds, warmupSeconds, links } = options;
   const { congestion } = options;
   const context = { seconds, warmupSeconds, tool: await buildTool('traffic'), congestion };
@@ -178,6 +187,7 @@ async function measure(options: NetOptions): Promise<number> {
   process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : renderTable(result));
   if (earlier) process[options.json ? 'stderr' : 'stdout'].write(renderComparison(earlier, result));
   if (options.csv !== undefined) writeFileSync(options.csv, toCsv(result));
+  if (options.record) keepAsRecord(result);
   const warning = busyWarning(result);
   if (warning !== undefined) process.stderr.write(`warning: ${warning}\n`);
   const report = file.replace(/(\.json)?$/, '.html');

@@ -19,6 +19,7 @@ export interface NetOptions {
   /** an earlier result */
   compare: string | undefined;
   csv: string | undefined;
+  record: boolean;
   list: boolean;
   help: boolean;
   /** where the result goes; default bench/out/net-<time>.json and .html beside it */
@@ -42,6 +43,7 @@ round, one plane after the other, every second round in reverse order. Ratios ar
                        .html, is written beside it
   --compare OLD.json   then say what is better or worse than in that result by more than chance
   --csv FILE           write every value of every run to FILE as well
+  --record             then make this the result of record: bench/results/net.json, the README's figures and its plots
   --json               print the result as one JSON object at the end, instead of the table
   --list               show the data planes and kinds of work
   --help               this text
@@ -67,6 +69,7 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
     json: values.json ?? false,
     compare: values.compare,
     csv: values.csv,
+    record: values.record ?? false,
     list: values.list ?? false,
     help: values.help ?? false,
     out: values.out,
@@ -91,6 +94,7 @@ function readValues(args: readonly string[]) {
         json: { type: 'boolean' },
         compare: { type: 'string' },
         csv: { type: 'string' },
+        record: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

@@ -1,6 +1,7 @@
 /** A data plane under test, and the pair of pods that it joins. */
 import type { Namespace } from '../../../lab/namespace.ts';
 import type { Link } from '../links.ts';
+import type { Unpacked } from '../unpacked.ts';
 
 /** One end of a measurement. */
 export interface Endpoint {
@@ -28,6 +29,8 @@ export interface Plane {
   besides: string;
   /** Debian packages by the command that shows they are there: { fastd: 'fastd' } */
   commands: Readonly<Record<string, string>>;
+  /** what it needs besides, unpacked and not installed */
+  unpacked?: Unpacked;
   /** measured with every kind of work and on every link; others with the main ones */
   core: boolean;
   /** Builds the rig and returns when a pod reaches the other. Throws, with nothing left behind, when it can't. */

@@ -5,6 +5,7 @@ import { messageOf } from '../../../src/shared/errors.ts';
 import type { Meter } from '../meter.ts';
 import type { Endpoint, Rig } from '../planes/plane.ts';
 import type { Run, WorkInfo } from '../result.ts';
+import type { Unpacked } from '../unpacked.ts';
 
 export interface WorkContext {
   seconds: number;
@@ -29,8 +30,8 @@ export interface Work extends WorkInfo {
   quick: boolean;
   /** measured with every data plane, and on every link; others with the core planes on the main links */
   main: boolean;
-  /** commands that it needs from outside, see programs.ts */
-  programs?: readonly string[];
+  /** what it needs besides, unpacked and not installed */
+  unpacked?: Unpacked;
   run(stand: Stand, context: WorkContext): Promise<Measured>;
 }
 
