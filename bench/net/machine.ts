@@ -6,6 +6,8 @@ import { projectRoot } from '../../src/shared/root.ts';
 import { programVersion } from '../../src/shared/version.ts';
 import type { BenchResult, Machine } from './result.ts';
 
+const GOVERNOR = '/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor';
+
 function textOf(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : '';
 }
@@ -19,13 +21,14 @@ export function describeMachine(): Machine {
     kernel: release(),
     distribution: /^PRETTY_NAME="?([^"\n]+)/m.exec(textOf('/etc/os-release'))?.[1] ?? 'unknown',
     node: process.version,
+    governor: textOf(GOVERNOR).trim() || undefined,
     hypervisor: /^flags\s*:.*\bhypervisor\b/m.test(cpuInfo) ? 'virtual machine' : 'none',
   };
 }
 
-/** Congestion control that TCP connections start with. */
-export function hostCongestion(): string {
-  return textOf('/proc/sys/net/ipv4/tcp_congestion_control').trim() || 'unknown';
+/** Congestion controls that a socket can ask for. */
+export function availableCongestion(): string[] {
+  return textOf('/proc/sys/net/ipv4/tcp_available_congestion_control').split(/\s+/).filter(Boolean);
 }
 
 /** Version and commit of the tree that is measured; no commit outside a git checkout. */

@@ -1,6 +1,14 @@
 /** The file that a run of bench:net leaves behind and that the report is made from. Everything in it was measured in that run. */
 
-export type LinkId = 'veth' | 'wire';
+export const LINK_IDS = [
+  'veth',
+  'wire',
+  'veth-9000',
+  'wire-9000',
+  'veth-ipv6',
+  'wire-ipv6',
+] as const;
+export type LinkId = (typeof LINK_IDS)[number];
 export type Direction = 'higher' | 'lower';
 
 /** One data plane under test: how two pods on two nodes are joined. */
@@ -21,6 +29,12 @@ export interface LinkInfo {
   label: string;
 }
 
+/** A value of the runs, and the unit it is shown in. */
+export interface Quantity {
+  metric: string;
+  unit: string;
+}
+
 /** One kind of work. `metric` is the one that ratios are made of. */
 export interface WorkInfo {
   /** "tcp1", "udp64", "rr" */
@@ -29,6 +43,24 @@ export interface WorkInfo {
   metric: string;
   unit: string;
   better: Direction;
+  /** what was lost on the way; absent in results of earlier versions, like the next two */
+  loss?: Quantity | undefined;
+  /** what a unit of the work cost in processor time */
+  cost?: Quantity | undefined;
+  /** a second value beside the main one, in µs: p99Us */
+  tail?: string | undefined;
+  /** TCP congestion control of its own; absent: the session's */
+  congestion?: string | undefined;
+}
+
+/** What else the machine did during a run. */
+export interface Conditions {
+  /** load average of the minute before it */
+  load1: number;
+  /** time that the hypervisor gave to others, in % of all cores */
+  stealPct: number;
+  /** time of processes that have nothing to do with the run, in % of all cores */
+  foreignPct: number;
 }
 
 /** One measurement. A run that failed has `error` and no values. */
@@ -40,13 +72,16 @@ export interface Run {
   round: number;
   startedAt: string;
   /**
-   * tcp*: gbps, retransmits, cpuSeconds, cpuSecondsPerGb · udp*: deliveredPerSecond, sentPerSecond, lossPct, cpuSeconds,
-   * cpuSecondsPerMpackets · rr*: p50Us, p99Us, p999Us, maxUs, meanUs, perSecond, lost · connect: perSecond, p50Us, p99Us.
-   * CPU seconds are of the whole machine (both nodes, both pods, tools): user, system, softirq and irq of /proc/stat.
+   * tcp*: gbps, retransmits, retransmitsPerGb, cpuSecondsPerGb · udp*: deliveredPerSecond, sentPerSecond, lossPct,
+   * cpuSecondsPerMpackets · zero-loss*: as udp*, zeroLossPerSecond, trials · rr*, connect: p50Us, p99Us, p999Us, maxUs, meanUs,
+   * perSecond, lost, lossPct, cpuUsPerTrip. All: cpuSeconds, of which daemonCpuSeconds and toolCpuSeconds (see CpuUse in meter.ts); in
+   * results of earlier versions cpuSeconds are of the whole machine.
    */
   values?: Record<string, number>;
   /** rr*: round trips as [upper bound in µs, count], ascending, empty classes left out */
   histogram?: [number, number][];
+  /** absent in results of earlier versions */
+  conditions?: Conditions | undefined;
   error?: string;
 }
 
@@ -79,6 +114,8 @@ export interface Machine {
   node: string;
   /** the hypervisor as the kernel names it, or "none" */
   hypervisor: string;
+  /** frequency governor of the first core; absent where the machine has none */
+  governor?: string | undefined;
 }
 
 export interface BenchResult {
@@ -95,7 +132,7 @@ export interface BenchResult {
     seconds: number;
     warmupSeconds: number;
     quick: boolean;
-    /** TCP congestion control of the pods */
+    /** TCP congestion control of the works that name none */
     congestion: string;
   };
   links: LinkInfo[];

@@ -1,4 +1,5 @@
 /** From runs to summaries: medians, and ratios to kernel VXLAN made pair by pair. */
+import { medianOf } from '../significance.ts';
 import type { BenchResult, Run, Spread, Summary, WorkInfo } from './result.ts';
 
 /** The plane that ratios are made against. */
@@ -6,12 +7,12 @@ export const BASELINE = 'kernel';
 
 /** Median (mean of the middle two), least and greatest. Throws RangeError for an empty list. */
 export function spreadOf(values: readonly number[]): Spread {
-  if (values.length === 0) throw new RangeError('no values');
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (index: number): number => sorted[index] as number;
-  const half = Math.floor(sorted.length / 2);
-  const median = sorted.length % 2 === 1 ? at(half) : (at(half - 1) + at(half)) / 2;
-  return { median, min: at(0), max: at(sorted.length - 1), count: sorted.length };
+  return {
+    median: medianOf(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    count: values.length,
+  };
 }
 
 /** One summary for each link, work and plane that has runs, in the order of the runs. */
@@ -44,8 +45,8 @@ function spreads(group: readonly Run[]): Record<string, Spread> {
   return Object.fromEntries([...names].map((name) => [name, spreadOf(valuesOf(name))]));
 }
 
-/** This plane's main metric over the baseline's of the same round. */
-function ratiosOf(group: readonly Run[], runs: readonly Run[], metric: string): number[] {
+/** A plane's value over the baseline's of the same round, for each run of `group` that has such a partner in `runs`. */
+export function ratiosOf(group: readonly Run[], runs: readonly Run[], metric: string): number[] {
   return group.flatMap((run) => {
     const isPartner = (other: Run): boolean =>
       other.plane === BASELINE &&
@@ -56,6 +57,20 @@ function ratiosOf(group: readonly Run[], runs: readonly Run[], metric: string): 
     const base = runs.find(isPartner)?.values?.[metric];
     return own === undefined || base === undefined || base === 0 ? [] : [own / base];
   });
+}
+
+/** Value that `share` of the samples do not exceed, in µs (upper bound of its class, 3 % wide), of [upper bound in ns, count]. */
+export function percentileUs(
+  histogram: readonly (readonly [number, number])[],
+  share: number,
+): number {
+  const total = histogram.reduce((sum, [, count]) => sum + count, 0);
+  let seen = 0;
+  for (const [boundNs, count] of histogram) {
+    seen += count;
+    if (seen >= total * share) return boundNs / 1000;
+  }
+  return 0;
 }
 
 /** The summary of one cell, if it was measured. */

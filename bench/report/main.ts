@@ -4,6 +4,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { renderComparison } from '../net/compare.ts';
+import { toCsv } from '../net/csv.ts';
 import type { BenchResult } from '../net/result.ts';
 import { renderHtml } from './html.ts';
 import { makePlots } from './plots.ts';
@@ -15,6 +17,8 @@ const HELP = `npm run bench:report -- RESULT.json [options]
 
   --html FILE   the report; default RESULT.html beside the result
   --plots DIR   every plot as SVG and PNG
+  --csv FILE    every value of every run
+  --compare OLD.json  what is better or worse than in that result by more than chance, on standard output
   --readme      replace the figures in README.md and the plots in docs/performance/plots/
   --help        this text
 `;
@@ -30,9 +34,13 @@ export function writePlots(result: BenchResult, folder: string): string[] {
   });
 }
 
-function updateReadme(result: BenchResult): void {
+/** The README's figures and its plots. */
+export function updateReadme(result: BenchResult): void {
   const names = writePlots(result, path.join(projectRoot(), README_FOLDER));
-  const shown = names.filter((name) => README_PLOTS.some((plot) => name.startsWith(`${plot}-`)));
+  // The underlays of other MTU and family are in the table and in the report.
+  const links = ['veth', 'wire'];
+  const wanted = links.flatMap((link) => README_PLOTS.map((plot) => `${plot}-${link}`));
+  const shown = names.filter((name) => wanted.includes(name));
   const file = path.join(projectRoot(), 'README.md');
   const svgs = shown.map((name) => `${name}.svg`);
   writeFileSync(file, replaceBlock(readFileSync(file, 'utf8'), result, README_FOLDER, svgs));
@@ -49,6 +57,9 @@ function main(): number {
   const html = values.html ?? file.replace(/(\.json)?$/, '.html');
   writeFileSync(html, renderHtml(result));
   if (values.plots !== undefined) writePlots(result, values.plots);
+  if (values.csv !== undefined) writeFileSync(values.csv, toCsv(result));
+  if (values.compare !== undefined)
+    process.stdout.write(renderComparison(readResult(values.compare), result));
   if (values.readme) updateReadme(result);
   process.stdout.write(`${html}\n`);
   return 0;
@@ -61,6 +72,8 @@ function parse() {
       options: {
         html: { type: 'string' },
         plots: { type: 'string' },
+        csv: { type: 'string' },
+        compare: { type: 'string' },
         readme: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },

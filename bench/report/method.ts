@@ -13,14 +13,19 @@ without tunnel offload sees, packets really have MTU size; on both ends:</p>
 <p><strong>Work.</strong> TCP: iperf3, bytes that arrived; reverse means that the far pod sends. Floods: one socket sends datagrams of one
 size with sendmmsg, 64 a call, as fast as it can; a counter on the far pod reads them with recvmmsg; what counts is what arrived. Round
 trips: one datagram of 64 bytes outstanding, the whole way there and back, every one of them in a histogram whose classes are 3 % wide;
-also beside a TCP stream of bounded rate. Connections: connect, close with a reset, again.</p>
-<p><strong>CPU cost.</strong> User, system, interrupt and soft interrupt time of the whole machine during the run (/proc/stat, in steps of
-10 ms), divided by what arrived. Tools and warm-up are in it, for all alike. The kernel's VXLAN runs the way through both nodes on the
-sending core; a userspace data plane uses other cores too. A rate without its cost says half.</p>
+also beside full TCP streams, a flood, and a stream of bounded rate, and with 32 clients at once. Highest rate without loss (RFC 2544,
+section 26.1): bisection between nothing and what a flood offers, trials of 1 s, a rate that lost something gets one more trial. Steady
+rates: iperf3, with its jitter (RFC 3550). HTTP: nginx with one worker process, ApacheBench with 32 clients. Connections: connect, close with a reset, again.</p>
+<p><strong>CPU cost.</strong> Each data plane has two control groups, one for what runs in its nodes and one for the tools in its pods. Their
+time during the run, and that of kernel threads, divided by what arrived. Soft interrupts count with the process that they interrupt, or,
+where the kernel counts interrupts apart, from /proc/stat. Tools and warm-up are in it, for all alike. The kernel's VXLAN runs the way
+through both nodes on the sending core; a userspace data plane uses other cores too. A rate without its cost says half.</p>
+<p><strong>A busy machine.</strong> Each run records the load, the time that the hypervisor gave to others and the time of programs that have
+nothing to do with the run. Where others took more than 10 % of the cores, table and report say so, and the figures are not to rely on.</p>
 <p><strong>Limits.</strong> A virtual machine has noise of several percent. There is no network card and no distance. A flood's generator
 can be the limit, and what it sends in vain costs CPU that a delivering data plane would need. Overlays that encrypt do more work than
-the others. TCP runs with the host's congestion control unless another was asked for: one that paces its packets, such as BBR, is
-itself a limit on links this fast.</p>
+the others. TCP runs with cubic unless the row or the caller says another: one that paces its packets, such as BBR, is itself a limit
+on links this fast.</p>
 <p><strong>Again.</strong> In a checkout of the project, as root:</p>
 <pre>npm run bench:net
 npm run bench:net -- --quick

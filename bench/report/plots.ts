@@ -38,17 +38,24 @@ export function makePlots(result: BenchResult): Plot[] {
         metric: 'deliveredPerSecond',
         divisor: 1000,
       }),
+      barPlot(result, link, {
+        name: 'loss',
+        title: 'UDP, packets lost',
+        unit: '% of what was sent, median',
+        works: ['udp64', 'udp512', 'udp1400', 'udp-100m', 'udp-500m', 'udp-1000m'],
+        metric: 'lossPct',
+      }),
       latencyPlot(result, link),
       barPlot(result, link, {
         name: 'cpu-per-gb',
-        title: 'CPU cost of TCP, whole machine',
+        title: 'CPU cost of TCP, both nodes, pods and tools',
         unit: 'CPU-seconds per GB, median',
         works: ['tcp1', 'tcp4'],
         metric: 'cpuSecondsPerGb',
       }),
       barPlot(result, link, {
         name: 'cpu-per-packets',
-        title: 'CPU cost of a UDP flood, whole machine',
+        title: 'CPU cost of a UDP flood, both nodes, pods and tools',
         unit: 'CPU-seconds per million delivered packets, median',
         works: ['udp64', 'udp1400'],
         metric: 'cpuSecondsPerMpackets',
@@ -121,7 +128,7 @@ function barPlot(result: BenchResult, link: LinkInfo, spec: BarSpec): Plot | und
   );
   if (planes.length === 0) return undefined;
   const series = works.map((work, index): echarts.BarSeriesOption => {
-    const opacity = 1 - index * 0.27;
+    const opacity = 1 - index * (works.length > 3 ? 0.14 : 0.27);
     return {
       type: 'bar',
       name: work.label,
@@ -213,7 +220,7 @@ interface RatioRow {
 /** weft and mixed pairs only: overlays that do other things besides are in the tables. */
 function ratioRows(result: BenchResult, link: LinkInfo): RatioRow[] {
   const planes = result.planes.filter(({ id }) =>
-    ['weft', 'weft-kernel', 'kernel-weft'].includes(id),
+    ['weft', 'weft-fast', 'weft-kernel', 'kernel-weft', 'none'].includes(id),
   );
   return result.works.flatMap((work) =>
     planes.flatMap((plane) => {
@@ -234,6 +241,8 @@ function ratioPlot(result: BenchResult, link: LinkInfo): Plot | undefined {
     xAxis: {
       type: 'value',
       min: 0,
+      // The whiskers are drawn by hand: the axis does not know of them.
+      max: Math.ceil(Math.max(...rows.map((row) => ratioOf(row).max)) * 10.5) / 10,
       name: 'ratio (rates: more is better; rr: less is better); bar = median, line = least to greatest',
       nameLocation: 'middle',
       nameGap: 26,

@@ -1,40 +1,84 @@
 /** The README's figures: a short table and the plots, between two markers. */
 import { EXIT, WeftError } from '../../src/shared/errors.ts';
-import type { BenchResult } from '../net/result.ts';
-import { find } from '../net/statistics.ts';
-import { short } from '../net/table.ts';
+import { busyWarning } from '../net/busy.ts';
+import type { BenchResult, LinkInfo, Quantity, Summary, WorkInfo } from '../net/result.ts';
+import { BASELINE, find } from '../net/statistics.ts';
+import { quantityText, short } from '../net/table.ts';
 
 const BEGIN = '<!-- bench:begin -->';
 const END = '<!-- bench:end -->';
 /** Plots that a front page needs. */
-export const README_PLOTS = ['ratio', 'throughput', 'packet-rate', 'latency'];
+export const README_PLOTS = [
+  'ratio',
+  'throughput',
+  'cpu-per-gb',
+  'packet-rate',
+  'loss',
+  'cpu-per-packets',
+  'latency',
+];
 
-function tableMarkdown(result: BenchResult): string {
-  const planes = ['weft', 'weft-kernel', 'kernel-weft'].filter((id) =>
-    result.planes.some((plane) => plane.id === id),
-  );
-  const columns = result.links.flatMap((link) => planes.map((plane) => ({ link: link.id, plane })));
-  const head = [
-    'work',
-    ...result.links.map((link) => `kernel VXLAN, ${link.id}`),
-    ...columns.map(({ link, plane }) => `${plane}, ${link}`),
-  ];
-  const rows = result.works.map((work) => {
-    const absolute = (link: string): string => {
-      const median = find(result, link, work.id, 'kernel')?.values[work.metric]?.median;
-      return median === undefined ? '–' : `${short(median)} ${work.unit}`;
-    };
-    const ratio = (link: string, plane: string): string =>
-      find(result, link, work.id, plane)?.ratio?.median.toFixed(2) ?? '–';
+const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+const HEAD = [
+  'work',
+  'kernel VXLAN',
+  'weft',
+  'weft → kernel',
+  'kernel → weft',
+  'no overlay: the limit',
+  'lost: kernel, weft',
+  'CPU: kernel, weft',
+];
+const FAST = 'weft-fast';
+
+/** One link's table: the kernel in its own unit, the others as ratio to it, then loss and cost of the kernel and of weft. */
+function linkTable(result: BenchResult, link: LinkInfo): string {
+  const hasFast = result.planes.some(({ id }) => id === FAST);
+  const head = hasFast ? HEAD.toSpliced(3, 0, 'weft, fast path') : HEAD;
+  const rows = result.works.flatMap((work) => {
+    const of = (plane: string) => find(result, link.id, work.id, plane);
+    const kernel = of(BASELINE);
+    if (!kernel) return [];
+    const both = (quantity: Quantity | undefined): string =>
+      quantity === undefined
+        ? '–'
+        : `${quantityText(kernel, quantity)}, ${quantityText(of('weft'), quantity)} ${quantity.unit}`;
+    const main = kernel.values[work.metric];
+    const ratios = ['weft', ...(hasFast ? [FAST] : []), 'weft-kernel', 'kernel-weft', 'none'];
     return [
-      work.label,
-      ...result.links.map((link) => absolute(link.id)),
-      ...columns.map(({ link, plane }) => ratio(link, plane)),
+      [
+        work.label,
+        main ? `${short(main.median)} ${work.unit}${tailText(kernel, work)}` : '–',
+        ...ratios.map((plane) => ratioCell(of(plane), work)),
+        both(work.loss),
+        both(work.cost),
+      ],
     ];
   });
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  return [`**${link.label}**`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join(
+    '\n',
+  );
 }
+
+function tailText(summary: Summary, { tail }: WorkInfo): string {
+  const found = tail === undefined ? undefined : summary.values[tail];
+  return found ? ` (p99 ${short(found.median)} µs)` : '';
+}
+
+/** "0.78 (0.67–0.79)" */
+function ratioCell(summary: Summary | undefined, work: WorkInfo): string {
+  const ratio = summary?.ratio;
+  if (!ratio) return '–';
+  const spread = `${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)}`;
+  return `${ratio.median.toFixed(2)} (${spread})${tailText(summary, work)}`;
+}
+
+/** What flatters a userspace data plane, beside the figures that it flatters. */
+export const CAVEATS = [
+  'A round trip is short because a worker of weft spins for up to 40 µs before it sleeps, which costs the CPU time beside it.',
+  'A flood delivers more than the kernel by a second core, and loses in the queue of the TUN what the sender is not slowed down for: the',
+  'highest rate without loss is the one to plan with. Nodes, pods and tools share the cores, so CPU time is what limits each figure.',
+];
 
 /** README text with the block replaced. `plots` are file names in `folder`. Throws WeftError when the markers are missing. */
 export function replaceBlock(
@@ -50,13 +94,16 @@ export function replaceBlock(
     throw new WeftError('ERR_README', EXIT.failure, message);
   }
   const { machine, settings, weft } = result;
+  const warning = busyWarning(result);
   const text = [
-    `Medians of ${settings.rounds} rounds; kernel VXLAN in its own unit, the others as ratio to it in the same round (round trips: less is`,
-    `better). ${machine.cpu}, ${machine.cores} cores for both nodes, both pods and the tools, Linux ${machine.kernel}, Node ${machine.node},`,
-    `TCP congestion control ${settings.congestion}, weft ${weft.version} at ${weft.commit}, ${result.startedAt.slice(0, 10)}.`,
+    ...(warning === undefined ? [] : [`**Not to rely on:** ${warning}.`, '']),
+    `Medians of ${settings.rounds} rounds of ${settings.seconds} s (least–greatest); kernel VXLAN in its own unit, the others as ratio to it in the same round`,
+    `(times: less is better). ${machine.cpu}, ${machine.cores} cores for both nodes, both pods and the tools, Linux ${machine.kernel}, Node ${machine.node},`,
+    `TCP by ${settings.congestion} unless the row says another, weft ${weft.version} at ${weft.commit}, ${result.startedAt.slice(0, 10)}.`,
     '',
-    tableMarkdown(result),
+    ...CAVEATS,
     '',
+    ...result.links.flatMap((link) => [linkTable(result, link), '']),
     ...plots.map((name) => `![${name.replace('.svg', '')}](${folder}/${name})`),
   ];
   return `${readme.slice(0, begin)}${BEGIN}\n${text.join('\n')}\n${readme.slice(end)}`;

@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
-import type { BenchResult } from '../net/result.ts';
+import { type BenchResult, LINK_IDS } from '../net/result.ts';
 
 const text = z.string().max(1_000);
 const number = z.number().finite();
 const spread = z.object({ median: number, min: number, max: number, count: number });
-const link = z.enum(['veth', 'wire']);
+const link = z.enum(LINK_IDS);
+const quantity = z.object({ metric: text, unit: text }).optional();
 
 const schema = z.object({
   schemaVersion: z.literal(1),
@@ -24,6 +25,7 @@ const schema = z.object({
     distribution: text,
     node: text,
     hypervisor: text,
+    governor: text.optional(),
   }),
   settings: z.object({
     rounds: number,
@@ -43,6 +45,10 @@ const schema = z.object({
       metric: text,
       unit: text,
       better: z.enum(['higher', 'lower']),
+      loss: quantity,
+      cost: quantity,
+      tail: text.optional(),
+      congestion: text.optional(),
     }),
   ),
   runs: z.array(
@@ -54,6 +60,7 @@ const schema = z.object({
       startedAt: z.iso.datetime(),
       values: z.record(text, number).optional(),
       histogram: z.array(z.tuple([number, number])).optional(),
+      conditions: z.object({ load1: number, stealPct: number, foreignPct: number }).optional(),
       error: text.optional(),
     }),
   ),

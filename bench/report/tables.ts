@@ -1,8 +1,8 @@
 /** The tables of a result, in rows of plain text; html.ts and readme.ts put the markup around them. */
 
-import type { BenchResult, Summary } from '../net/result.ts';
+import type { BenchResult, Quantity, Summary } from '../net/result.ts';
 import { BASELINE, find } from '../net/statistics.ts';
-import { short } from '../net/table.ts';
+import { quantityText, short } from '../net/table.ts';
 
 export interface Table {
   head: string[];
@@ -17,18 +17,27 @@ export function ratioText(summary: Summary | undefined): string {
   return `${ratio.median.toFixed(2)} (${spread}, ${ratio.count} pairs)`;
 }
 
+/** "24.5 % lost" */
+function amount(summary: Summary | undefined, quantity: Quantity | undefined): string {
+  const text = quantityText(summary, quantity);
+  return text === '-' ? '–' : `${text} ${quantity?.unit}`;
+}
+
 /** Ratios of every plane but the baseline, a column for each link. */
 export function ratioTable(result: BenchResult): Table {
   const planes = result.planes.filter((plane) => plane.id !== BASELINE);
   return {
-    head: ['work', 'data plane', ...result.links.map((link) => link.id)],
+    head: ['work', 'data plane', ...result.links.flatMap(({ id }) => [id, 'loss', 'CPU'])],
     rows: result.works.flatMap((work) =>
       planes
         .filter((plane) => result.links.some((l) => find(result, l.id, work.id, plane.id)?.ratio))
         .map((plane) => [
           work.label,
           plane.label,
-          ...result.links.map((l) => ratioText(find(result, l.id, work.id, plane.id))),
+          ...result.links.flatMap((l) => {
+            const summary = find(result, l.id, work.id, plane.id);
+            return [ratioText(summary), amount(summary, work.loss), amount(summary, work.cost)];
+          }),
         ]),
     ),
   };

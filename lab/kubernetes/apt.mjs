@@ -3,19 +3,20 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The newest suite whose source package of Kubernetes has more in it than kubectl. */
-const SUITE = 'bookworm';
+/** The newest suite whose source package of Kubernetes has more in it than kubectl; for what it serves, in messages. */
+const KUBERNETES = { suite: 'bookworm', what: 'what tests need of Kubernetes' };
 
 /**
  * apt with lists and sources of its own, up to date; servers, proxies, keys and passwords are the machine's. What it downloads lands in
- * `downloads`.
+ * `downloads`. `purpose`: the suite, and what for.
  */
-export function aptIn(work, downloads) {
+export function aptIn(work, downloads, purpose = KUBERNETES) {
+  const { suite, what } = purpose;
   const folder = path.join(work, 'apt');
   for (const each of ['lists/partial', 'cache/archives/partial'])
     mkdirSync(path.join(folder, each), { recursive: true });
   const sources = path.join(folder, 'sources.list');
-  writeFileSync(sources, sourcesList());
+  writeFileSync(sources, sourcesList(purpose));
   const settings = [
     `Dir::Etc::sourcelist=${sources}`,
     'Dir::Etc::sourceparts=/dev/null',
@@ -31,9 +32,7 @@ export function aptIn(work, downloads) {
         cwd: downloads,
       });
     } catch (error) {
-      throw new Error(
-        `${failure}: what tests need of Kubernetes comes from Debian ${SUITE}; ${error.message}`,
-      );
+      throw new Error(`${failure}: ${what} comes from Debian ${suite}; ${error.message}`);
     }
   };
   apt(['update'], "its lists can't be had from where this machine's apt gets its own");
@@ -48,7 +47,7 @@ export function unpackPackages(apt, packages, downloads, root) {
 }
 
 /** Packages and sources of the suite, from where this machine gets its Debian. */
-function sourcesList() {
+function sourcesList({ suite, what }) {
   const format = '$(CREATED_BY) $(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)';
   const lines = run('apt-get', ['indextargets', '--format', format]).split('\n');
   const debian = lines
@@ -59,15 +58,15 @@ function sourcesList() {
     .map(([, , , codename, uri]) => ({ codename, uri }));
   // Updates and security have places of their own, where there is no such source.
   const main =
-    debian.find(({ codename }) => codename === SUITE) ??
+    debian.find(({ codename }) => codename === suite) ??
     debian.find(({ codename }) => !codename.includes('-'));
   if (!main)
     throw new Error(
-      `apt has no list of a Debian: what tests need of Kubernetes comes from Debian ${SUITE}; on Debian, run apt-get update`,
+      `apt has no list of a Debian: ${what} comes from Debian ${suite}; on Debian, run apt-get update`,
     );
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
   const signed = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
-  return ['deb', 'deb-src'].map((type) => `${type} ${signed}${main.uri} ${SUITE} main\n`).join('');
+  return ['deb', 'deb-src'].map((type) => `${type} ${signed}${main.uri} ${suite} main\n`).join('');
 }
 
 /** What the command printed; throws with its last words. */

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { isInstalled, run } from '../../../lab/command.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
+import type { Unpacked } from '../unpacked.ts';
 import { foreignPlanes } from './foreign.ts';
 import { labPlanes } from './lab-plane.ts';
 import type { Plane } from './plane.ts';
@@ -13,9 +14,34 @@ export const PLANES: readonly Plane[] = [
   ...foreignPlanes,
 ];
 
-export const QUICK_PLANES: readonly string[] = ['kernel', 'weft', 'weft-kernel', 'kernel-weft'];
+export const QUICK_PLANES: readonly string[] = [
+  'kernel',
+  'weft',
+  'weft-fast',
+  'none',
+  'weft-kernel',
+  'kernel-weft',
+];
 
 const INSTALL_MS = 300_000;
+
+/** Those of `all` whose unpacked packages are there, or can be had. */
+export async function withUnpacked<T extends { id: string; unpacked?: Unpacked }>(
+  all: readonly T[],
+  step: (text: string) => void,
+  problem: (text: string) => void,
+): Promise<T[]> {
+  const usable: T[] = [];
+  for (const each of all)
+    try {
+      if (each.unpacked) step(`unpacking Debian packages for ${each.id}`);
+      await each.unpacked?.fetch();
+      usable.push(each);
+    } catch (error) {
+      problem(`${each.id} is left out: ${messageOf(error)}`);
+    }
+  return usable;
+}
 
 /** Installs the Debian packages of overlays that are not there; returns the planes that can run. */
 export async function installMissing(

@@ -63,6 +63,7 @@ export const fastd: Plane = {
   label: 'fastd, method null',
   besides: 'authenticates the peer when it connects, not the packets',
   commands: { fastd: 'fastd' },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,

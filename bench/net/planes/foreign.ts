@@ -4,6 +4,13 @@ import { n2n } from './n2n.ts';
 import { nebula } from './nebula.ts';
 import { openvswitch } from './openvswitch.ts';
 import type { Plane } from './plane.ts';
-import { wireguardGo } from './wireguard-go.ts';
+import { wireguardGo, wireguardGoTrixie } from './wireguard-go.ts';
 
-export const foreignPlanes: Plane[] = [fastd, openvswitch, wireguardGo, nebula, n2n];
+export const foreignPlanes: Plane[] = [
+  fastd,
+  openvswitch,
+  wireguardGo,
+  wireguardGoTrixie,
+  nebula,
+  n2n,
+];

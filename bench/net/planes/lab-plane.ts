@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, type LabDescription } from '../../../lab/lab.ts';
+import { OPTIONS } from '../../../src/options/options.ts';
 import { programVersion } from '../../../src/shared/version.ts';
-import type { LinkId } from '../result.ts';
+import type { Link } from '../links.ts';
 import type { Plane, Rig } from './plane.ts';
 
 type LabNodes = LabDescription['nodes'];
@@ -20,6 +21,7 @@ function labPlane(
   label: string,
   nodes: LabNodes,
   more: Partial<LabDescription> = {},
+  core = false,
 ): Plane {
   const version = nodes.some((node) => node.kind === 'weft')
     ? `weft ${programVersion()}`
@@ -29,35 +31,54 @@ function labPlane(
     label,
     besides: '',
     commands: {},
+    core,
     build: (link) => buildRig({ workers: 1, ...more, nodes }, link, version),
   };
 }
 
-async function buildRig(description: LabDescription, link: LinkId, version: string): Promise<Rig> {
+async function buildRig(description: LabDescription, link: Link, version: string): Promise<Rig> {
   const lab = await Lab.build({
     ...description,
     underlayShape: 'point-to-point',
-    underlayOffloads: link === 'wire' ? 'wire' : 'on',
+    underlayOffloads: link.offloads,
+    underlayMtu: link.underlayMtu,
+    families: [link.family],
   });
   // A large store is read for some seconds after the start; that must not fall into a measurement.
   if (description.extraPeers) await sleep(SETTLE_MS);
   // The peers are programmed; a follower that goes on reading the store would take part in the measurement.
   for (const node of lab.kernelNodes) await node.stopFollowing();
-  const end = (i: number) => ({ namespace: lab.pod(i).namespace, address: lab.pod(i).address(4) });
+  const end = (i: number) => ({
+    namespace: lab.pod(i).namespace,
+    address: lab.pod(i).address(link.family),
+  });
   return {
     from: end(0),
     to: end(1),
+    nodes: lab.nodes.map((node) => node.namespace),
     podMtu: lab.pod(0).node.network.mtu,
     version,
     close: () => lab.close(),
   };
 }
 
+function hasOption(name: string): boolean {
+  return OPTIONS.some((option) => option.name === name);
+}
+
+/** The flag of an option, where this weftd has it. */
+function flagsOf(name: string, value: string): Partial<LabDescription> {
+  return hasOption(name) ? { flags: [`--${name}=${value}`] } : {};
+}
+
 /** `cores`: worker threads of the planes with several. */
 export function labPlanes(cores: number): Plane[] {
   return [
-    labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }]),
-    labPlane('weft', 'weft, VXLAN, 1 worker', WEFT),
+    labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }], {}, true),
+    labPlane('weft', 'weft, VXLAN, 1 worker', WEFT, flagsOf('fast-path', 'off'), true),
+    ...(hasOption('fast-path')
+      ? [labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, flagsOf('fast-path', 'on'), true)]
+      : []),
     labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),
     labPlane('weft-udp', 'weft, flannel-UDP, 1 worker', WEFT, { backend: 'udp' }),
     labPlane('weft-udp-n', `weft, flannel-UDP, ${cores} workers`, WEFT, {

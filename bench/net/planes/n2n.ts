@@ -44,6 +44,7 @@ export const n2n: Plane = {
   label: 'n2n',
   besides: 'compresses (LZO) and encrypts (Twofish)',
   commands: { edge: 'n2n', supernode: 'n2n' },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,

@@ -70,6 +70,7 @@ export const nebula: Plane = {
   label: 'Nebula',
   besides: 'encrypts and authenticates (AES-256-GCM), stateful firewall',
   commands: { nebula: 'nebula', 'nebula-cert': 'nebula' },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,

@@ -85,6 +85,7 @@ export const openvswitch: Plane = {
     'ovsdb-server': 'openvswitch-common',
     'ovsdb-tool': 'openvswitch-common',
   },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,

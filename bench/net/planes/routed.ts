@@ -6,11 +6,11 @@ import { LabScope, type Namespace } from '../../../lab/namespace.ts';
 import { type LabNode, mustParsePrefix } from '../../../lab/node.ts';
 import { Pod } from '../../../lab/pod.ts';
 import { ping } from '../../../lab/traffic.ts';
-import type { LinkId } from '../result.ts';
+import type { Link } from '../links.ts';
 import { kernelRelease } from './lab-plane.ts';
 import type { Plane, Rig } from './plane.ts';
 
-/** One node: underlay address 10.99.0.<i> on eth0, pods in 10.244.<i>.0/24. `far` is the other node's i. */
+/** One node: underlay address 10.99.0.<i> or fd00:99::<i> on eth0, pods in 10.244.<i>.0/24 or fd00:244:0:<i>::/64. */
 export interface RoutedNode {
   index: number;
   namespace: Namespace;
@@ -24,7 +24,7 @@ export interface RoutedNode {
 }
 
 export interface RoutedOptions {
-  link: LinkId;
+  link: Link;
   podMtu: number;
   version: string;
   /** Joins the nodes: starts daemons (namespace.spawn ends them with the rig), makes devices, routes remoteSubnet. */
@@ -50,25 +50,28 @@ async function setUp(scope: LabScope, options: RoutedOptions): Promise<Rig> {
   const spaces = [await scope.namespace('n1'), await scope.namespace('n2')] as const;
   await buildFabric(scope, spaces, {
     shape: 'point-to-point',
-    offloads: options.link === 'wire' ? 'wire' : 'on',
+    offloads: options.link.offloads,
+    mtu: options.link.underlayMtu,
   });
+  const { family } = options.link;
   const node = (i: 0 | 1): RoutedNode => ({
     index: INDICES[i],
     namespace: spaces[i],
-    local: underlayAddress(INDICES[i]).address4,
-    remote: underlayAddress(INDICES[1 - i] as number).address4,
-    remoteSubnet: `10.244.${INDICES[1 - i]}.0/24`,
+    local: underlay(INDICES[i], family),
+    remote: underlay(INDICES[1 - i] as number, family),
+    remoteSubnet: podSubnet(INDICES[1 - i] as number, family),
     folder: scope.tempDir,
   });
   const pods = [
-    await Pod.create(scope, 'p1', labNode(1, spaces[0], options.podMtu)),
-    await Pod.create(scope, 'p2', labNode(2, spaces[1], options.podMtu)),
+    await Pod.create(scope, 'p1', labNode(1, spaces[0], options)),
+    await Pod.create(scope, 'p2', labNode(2, spaces[1], options)),
   ] as const;
   await options.join([node(0), node(1)]);
-  await waitUntilReached(pods[0], pods[1], options.timeoutMs ?? 15_000);
+  await waitUntilReached(pods[0], pods[1], family, options.timeoutMs ?? 15_000);
   return {
-    from: { namespace: pods[0].namespace, address: pods[0].address(4) },
-    to: { namespace: pods[1].namespace, address: pods[1].address(4) },
+    from: { namespace: pods[0].namespace, address: pods[0].address(family) },
+    to: { namespace: pods[1].namespace, address: pods[1].address(family) },
+    nodes: spaces,
     podMtu: options.podMtu,
     version: options.version,
     close: async () => {
@@ -78,22 +81,41 @@ async function setUp(scope: LabScope, options: RoutedOptions): Promise<Rig> {
   };
 }
 
-function labNode(index: number, namespace: Namespace, mtu: number): LabNode {
+function underlay(index: number, family: 4 | 6): string {
+  const { address4, address6 } = underlayAddress(index);
+  return family === 4 ? address4 : address6;
+}
+
+function podSubnet(index: number, family: 4 | 6): string {
+  return family === 4 ? `10.244.${index}.0/24` : `fd00:244:0:${index}::/64`;
+}
+
+function labNode(
+  index: number,
+  namespace: Namespace,
+  { podMtu, link: { family } }: RoutedOptions,
+): LabNode {
+  const subnet = mustParsePrefix(podSubnet(index, family));
   return {
     name: `n${index}`,
     kind: 'other',
     namespace,
     underlay: underlayAddress(index),
-    network: { subnet4: mustParsePrefix(`10.244.${index}.0/24`), mtu },
+    network: { ...(family === 4 ? { subnet4: subnet } : { subnet6: subnet }), mtu: podMtu },
     start: async () => {},
     stop: async () => {},
   };
 }
 
-async function waitUntilReached(from: Pod, to: Pod, timeoutMs: number): Promise<void> {
+async function waitUntilReached(
+  from: Pod,
+  to: Pod,
+  family: 4 | 6,
+  timeoutMs: number,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
-    const result = await ping(from, to, { count: 1, waitMs: 500 });
+    const result = await ping(from, to, { family, count: 1, waitMs: 500 });
     if (result.received > 0) return;
     await sleep(100);
   }
@@ -106,10 +128,11 @@ export const hostGateway: Plane = {
   label: 'no overlay (host-gw routes)',
   besides: '',
   commands: {},
+  core: true,
   build: (link) =>
     buildRouted({
       link,
-      podMtu: 1500,
+      podMtu: link.underlayMtu,
       version: kernelRelease(),
       join: async (nodes) => {
         for (const { namespace, remote, remoteSubnet } of nodes)

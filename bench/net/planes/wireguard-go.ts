@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabProcess } from '../../../lab/process.ts';
 import { EXIT, WeftError } from '../../../src/shared/errors.ts';
+import { Unpacked } from '../unpacked.ts';
 import { routeInto, versionFrom, waitForDevice } from './daemon.ts';
 import type { Plane } from './plane.ts';
 import { buildRouted, type RoutedNode } from './routed.ts';
@@ -28,16 +29,21 @@ export function wireguardKeys(): KeyPair {
   return { secret: base64(d), publicKey: base64(x) };
 }
 
-async function joinNodes(nodes: readonly [RoutedNode, RoutedNode]): Promise<void> {
+async function joinNodes(program: string, nodes: readonly [RoutedNode, RoutedNode]): Promise<void> {
   const keys = [wireguardKeys(), wireguardKeys()] as const;
-  await joinNode(nodes[0], keys[0].secret, keys[1].publicKey);
-  await joinNode(nodes[1], keys[1].secret, keys[0].publicKey);
+  await joinNode(program, nodes[0], keys[0].secret, keys[1].publicKey);
+  await joinNode(program, nodes[1], keys[1].secret, keys[0].publicKey);
 }
 
-async function joinNode(node: RoutedNode, secret: string, peer: string): Promise<void> {
+async function joinNode(
+  program: string,
+  node: RoutedNode,
+  secret: string,
+  peer: string,
+): Promise<void> {
   // Named like the namespace: the control sockets of all namespaces lie in one folder, by the device's name.
   const device = node.namespace.name;
-  const daemon = node.namespace.spawn('wireguard-go', ['--foreground', device]);
+  const daemon = node.namespace.spawn(program, ['--foreground', device]);
   await waitForDevice(daemon, node, device);
   await waitForSocket(daemon, join(SOCKET_FOLDER, `${device}.sock`));
   const secretFile = join(node.folder, `wireguard-${node.index}.key`);
@@ -67,11 +73,32 @@ export const wireguardGo: Plane = {
   label: 'wireguard-go',
   besides: 'encrypts and authenticates (ChaCha20-Poly1305)',
   commands: { 'wireguard-go': 'wireguard-go', wg: 'wireguard-tools' },
+  core: false,
   build: async (link) =>
     buildRouted({
       link,
       podMtu: POD_MTU,
       version: await versionFrom('wireguard-go', ['wireguard-go', '--version'], /v([\d.]+)/),
-      join: joinNodes,
+      join: (nodes) => joinNodes('wireguard-go', nodes),
+    }),
+};
+
+/** Of Debian 13, with segmentation and coalescing at the TUN and at the socket; the one above moves one packet a system call. */
+const TRIXIE = new Unpacked('trixie', ['wireguard-go']);
+
+export const wireguardGoTrixie: Plane = {
+  id: 'wireguard-go-2023',
+  label: 'wireguard-go of Debian 13',
+  besides: 'encrypts and authenticates (ChaCha20-Poly1305)',
+  commands: { wg: 'wireguard-tools' },
+  unpacked: TRIXIE,
+  core: false,
+  build: (link) =>
+    buildRouted({
+      link,
+      podMtu: POD_MTU,
+      // What it prints about itself was not changed by its authors: the package's version says which it is.
+      version: `wireguard-go ${TRIXIE.versionOf('wireguard-go')}`,
+      join: (nodes) => joinNodes(TRIXIE.program('usr/bin/wireguard-go'), nodes),
     }),
 };

@@ -1,11 +1,13 @@
 /** The parts of bench:net that need no root: options, medians and ratios, what is read from /proc. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { busySeconds } from '../../../bench/net/cpu.ts';
+import { LINKS } from '../../../bench/net/links.ts';
 import { choose, parseNetOptions } from '../../../bench/net/options.ts';
+import { PLANES } from '../../../bench/net/planes/all.ts';
 import type { Run, WorkInfo } from '../../../bench/net/result.ts';
-import { spreadOf, summarize } from '../../../bench/net/statistics.ts';
-import { percentileUs, WORKS } from '../../../bench/net/works.ts';
+import { isPlanned, plannedRuns } from '../../../bench/net/session.ts';
+import { percentileUs, spreadOf, summarize } from '../../../bench/net/statistics.ts';
+import { WORKS } from '../../../bench/net/works/all.ts';
 
 const WORK: WorkInfo = {
   id: 'tcp1',
@@ -53,14 +55,46 @@ test('a percentile is the upper bound of the class that reaches it', () => {
   );
 });
 
-test('busy time leaves out idle, iowait and steal', () => {
-  assert.equal(busySeconds('cpu  100 20 300 4000 500 60 70 800 0 0\ncpu0 1 2 3\n'), 5.5);
+test("every kind of work says what it loses and costs, and TCP leads with the session's control", () => {
+  for (const work of WORKS) assert.ok(work.loss && work.cost, work.id);
+  assert.equal(WORKS[0]?.id, 'tcp1');
+  assert.equal(WORKS[0]?.congestion, undefined);
+  assert.equal(WORKS.find(({ id }) => id === 'tcp1-bbr')?.congestion, 'bbr');
+});
+
+test('core planes are measured with every work, others with the main ones, on other links only the core', () => {
+  const pick = <T extends { id: string }>(all: readonly T[], id: string): T => {
+    const found = all.find((each) => each.id === id);
+    assert.ok(found, id);
+    return found;
+  };
+  const [veth, jumbo] = [pick(LINKS, 'veth'), pick(LINKS, 'veth-9000')];
+  const [weft, fastd] = [pick(PLANES, 'weft'), pick(PLANES, 'fastd')];
+  const [main, other] = [pick(WORKS, 'tcp1'), pick(WORKS, 'rr32')];
+  const plan = (everything: boolean) => ({
+    links: [veth, jumbo],
+    planes: [weft, fastd],
+    works: [main, other],
+    rounds: 3,
+    everything,
+  });
+  const usual = plan(false);
+  assert.ok(isPlanned(usual, veth, weft, other) && isPlanned(usual, veth, fastd, main));
+  assert.ok(!isPlanned(usual, veth, fastd, other) && !isPlanned(usual, jumbo, weft, other));
+  assert.ok(isPlanned(plan(true), veth, fastd, other) && isPlanned(plan(true), jumbo, weft, other));
+  assert.ok(!isPlanned(plan(true), jumbo, fastd, main));
+  assert.equal(plannedRuns(usual), 4 * 3);
+  assert.equal(plannedRuns(plan(true)), 6 * 3);
 });
 
 test('options: defaults, quick, and what is refused', () => {
   assert.equal(parseNetOptions([]).rounds, 5);
   assert.equal(parseNetOptions(['--quick']).rounds, 2);
-  assert.deepEqual(parseNetOptions(['--links', 'wire']).links, ['wire']);
+  const linksOf = (...args: string[]): string[] => parseNetOptions(args).links.map(({ id }) => id);
+  assert.deepEqual(linksOf('--links', 'wire'), ['wire']);
+  assert.deepEqual(linksOf('--quick'), ['veth', 'wire']);
+  assert.equal(linksOf().length, LINKS.length);
+  assert.equal(parseNetOptions([]).congestion, 'cubic');
   for (const args of [
     ['--links', 'wifi'],
     ['--rounds', '0'],

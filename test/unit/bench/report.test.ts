@@ -119,6 +119,35 @@ test('results with gaps still make a page: one link, no kernel, one work, nothin
   assert.deepEqual(makePlots(empty), []);
 });
 
+test('the README has loss and cost of kernel and weft, and no overlay as the limit', () => {
+  const made = madeUp(['kernel', 'weft', 'none'], ['veth']);
+  (made.works[0] as { cost: object }).cost = { metric: 'cpuSecondsPerGb', unit: 'CPU-s/GB' };
+  const markers = '<!-- bench:begin -->\n<!-- bench:end -->\n';
+  const text = replaceBlock(markers, made, 'x', []);
+  // kernel 11 and 12, weft 12 and 13, none 13 and 14; each costs 1
+  assert.match(
+    text,
+    /^\| TCP, 1 stream \| 11.5 Gbit\/s \| 1.09 \(1.08–1.09\) \| – \| – \| 1.17 .* \| 1.00, 1.00 CPU-s\/GB \|$/m,
+  );
+  assert.match(text, /spins/);
+  assert.doesNotMatch(text, /Not to rely on/);
+  const [run] = made.runs;
+  (run as Run).conditions = { load1: 3, stealPct: 0, foreignPct: 60 };
+  assert.match(replaceBlock(markers, made, 'x', []), /Not to rely on:\*\* the machine was busy/);
+  assert.match(renderHtml(made), /class="warning"/);
+});
+
+test('what is lost has a plot of its own', () => {
+  const made = madeUp(['kernel', 'weft'], ['veth']);
+  const before = makePlots(made).map(({ name }) => name);
+  assert.ok(!before.includes('loss-veth'));
+  for (const run of made.runs)
+    if (run.work === 'udp64') run.values = { ...run.values, lossPct: 12.5 };
+  made.summaries = summarize(made.runs, WORKS);
+  const plot = makePlots(made).find(({ name }) => name === 'loss-veth');
+  assert.match(plot?.svg ?? '', /12\.5/);
+});
+
 test('plots become PNG', () => {
   const [plot] = makePlots(madeUp());
   const png = toPng(plot?.svg ?? '');
