@@ -147,8 +147,8 @@ static void print_histogram(uint64_t lost, uint64_t elapsed_ns) {
 
 /* ---- datagrams ---- */
 
-#define PACE_NS 50000 /* how long a paced sender sleeps when nothing is due */
-#define DEBT_MAX BATCH  /* datagrams that may be late before they are left out: to catch up would be a flood */
+#define PACE_NS 50000  /* how long a paced sender sleeps when nothing is due */
+#define DEBT_MAX BATCH /* datagrams that may be late before they are left out: to catch up would be a flood */
 
 /* How many datagrams are due now, at most a batch. `*begin` moves on by what is left out. */
 static unsigned due(double rate, uint64_t sent, uint64_t *begin) {
