@@ -15,6 +15,7 @@
 #include "coalesce.h"
 #include "echo.h"
 #include "engine.h"
+#include "fast.h"
 #include "harden.h"
 #include "icmp.h"
 #include "netlink.h"
@@ -563,6 +564,15 @@ static const struct {
     {"watch", addon_watch},
     {"watchAgain", addon_watch_again},
     {"unwatch", addon_unwatch},
+    {"openFastPath", addon_open_fast_path},
+    {"attachFastPath", addon_attach_fast_path},
+    {"openFastProbe", addon_open_fast_probe},
+    {"setFastConfig", addon_set_fast_config},
+    {"setFastPeer", addon_set_fast_peer},
+    {"removeFastPeer", addon_remove_fast_peer},
+    {"addFastCounts", addon_add_fast_counts},
+    {"removeFastCounts", addon_remove_fast_counts},
+    {"readFastCounts", addon_read_fast_counts},
     {"hardenDump", addon_harden_dump},
     {"hardenRings", addon_harden_rings},
     {"hardenFilesAbi", addon_harden_files_abi},

@@ -14,6 +14,7 @@ import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, lookAtLinks } from '../../host/external-interface.ts';
 import type { AddressedLink } from '../../host/ip-json.ts';
+import type { News } from '../../host/kernel-news.ts';
 import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
@@ -346,6 +347,10 @@ export class TunnelBackend implements Backend {
 
   learnAddresses(links: readonly AddressedLink[]): void {
     this.plane.guard(localAddresses(links));
+  }
+
+  hear(news: readonly News[]): void {
+    this.plane.hear(news);
   }
 
   async move(external: ExternalInterface): Promise<void> {
