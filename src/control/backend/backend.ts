@@ -78,6 +78,8 @@ export interface BackendStatus {
   /** the route table in force; null where there is none */
   table: TableStatus | null;
   totals: Totals;
+  /** of these, what shortcuts carried past the workers */
+  pastWorkers: Totals;
 }
 
 /** The enabled families. */

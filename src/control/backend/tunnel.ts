@@ -393,6 +393,7 @@ export class TunnelBackend implements Backend {
       workers: plane.workers(),
       table: plane.tableStatus,
       totals: plane.totals(),
+      pastWorkers: plane.carriedPastWorkers(),
     };
   }
 

@@ -273,6 +273,11 @@ export class Plane {
     return this.books.totals();
   }
 
+  /** Of {@link totals}, what went past the workers. */
+  carriedPastWorkers(): Totals {
+    return this.books.pastWorkers();
+  }
+
   workerTotals(): Totals[] {
     return this.books.workerTotals();
   }
