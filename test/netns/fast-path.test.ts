@@ -1,7 +1,9 @@
 /** The fast path in real nodes: what it carries arrives and is counted, what is odd reaches the workers, and it goes when it must. */
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { UNDERLAY_DEVICE } from '../../lab/fabric.ts';
 import { Lab, type LabDescription } from '../../lab/lab.ts';
+import { NumberedStream } from '../../lab/numbered-udp.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import type { StatusPage } from '../../src/api/status.ts';
@@ -146,6 +148,55 @@ describe('netns: fast path, what others do to it', () => {
     assert.ok((await transferHash(lab.pod(0), lab.pod(1), 1_000_000)).equal);
     assert.deepEqual(await carried(node()), before);
     await end();
+  });
+
+  it('a firewall rule, an IPsec policy and a small MTU each switch it off, and their end on', async () => {
+    const { namespace } = node();
+    const nft = (...words: string[]): Promise<unknown> => namespace.exec('nft', words);
+    await nft('add', 'table', 'inet', 'site');
+    await nft('add', 'chain', 'inet', 'site', 'in', '{ type filter hook input priority 0; }');
+    await nft('add', 'rule', 'inet', 'site', 'in', 'udp', 'dport', '{ 53, 8400-8500 }', 'accept');
+    await isOff(node(), /firewall rule/);
+    assert.ok((await transferHash(lab.pod(0), lab.pod(1), 1_000_000)).equal);
+    await nft('delete', 'table', 'inet', 'site');
+    await isOn(node());
+    const policy = ['src', '203.0.113.0/24', 'dst', '203.0.113.1/32', 'dir', 'out'];
+    await namespace.ip('xfrm', 'policy', 'add', ...policy, 'action', 'block');
+    await isOff(node(), /IPsec/);
+    await namespace.ip('xfrm', 'policy', 'delete', ...policy);
+    await isOn(node());
+    const peer = nodeOf(lab, 1).underlay.address4;
+    await namespace.ip('route', 'add', `${peer}/32`, 'dev', UNDERLAY_DEVICE, 'mtu', '1400');
+    await until('nothing more takes it', async () => {
+      const before = await carried(node());
+      await transferHash(lab.pod(0), lab.pod(1), 1_000_000);
+      return (await carried(node()))['sentBytes'] === before['sentBytes'];
+    });
+    await namespace.ip('route', 'delete', `${peer}/32`);
+  });
+
+  it('on and off ten times under 10,000 numbered packets a second and a full TCP stream: nothing lost, nothing twice', async () => {
+    const stream = await NumberedStream.start(lab.pod(0), lab.pod(1), { perSecond: 10_000 });
+    const transfers = transferHash(lab.pod(0), lab.pod(1), 20 * BYTES);
+    for (let i = 0; i < 10; i++) {
+      const end = await capture(node());
+      await end();
+    }
+    const { sent, lost, repeated } = await stream.stop();
+    assert.ok((await transfers).equal);
+    assert.deepEqual({ lost, repeated }, { lost: 0, repeated: 0 }, `of ${sent}`);
+  });
+
+  it('a daemon that is killed takes it along; the next one has it again, and books that only grow', async () => {
+    await node().kill();
+    await node().start();
+    await lab.waitForPeers();
+    await isOn(node());
+    const before = (await statusOf(node())).counters ?? {};
+    await bothWays(lab);
+    const now = (await statusOf(node())).counters ?? {};
+    for (const [name, count] of Object.entries(before)) assert.ok((now[name] ?? 0) >= count, name);
+    assert.ok(((await carried(node()))['sentBytes'] ?? 0) > BYTES / 2);
   });
 });
 

@@ -30,8 +30,8 @@ const OVERHEAD_BYTES = 50;
 /** How long a look is believed when nothing is announced: what forbids the fast path is often set up soon after the start. */
 const USABLE_MS = 30_000;
 const UNUSABLE_MS = 5_000;
-/** At most this share of the time goes into looks, however much is announced. */
-const LOOK_SHARE = 0.02;
+/** At most this share of the time goes into looks, however much is announced; half of a look is waiting for its probe. */
+const LOOK_SHARE = 0.2;
 /** So many peers behind a device are probed before it is given up: one may be away. */
 const PROBES_MAX = 3;
 
