@@ -16,6 +16,7 @@
 #include "coalesce.h"
 #include "echo.h"
 #include "engine.h"
+#include "fast.h"
 #include "harden.h"
 #include "icmp.h"
 #include "netlink.h"
@@ -611,6 +612,15 @@ static const struct {
     {"unwatch", addon_unwatch},
     {"spawn", addon_spawn},
     {"reap", addon_reap},
+    {"openFastPath", addon_open_fast_path},
+    {"attachFastPath", addon_attach_fast_path},
+    {"openFastProbe", addon_open_fast_probe},
+    {"setFastConfig", addon_set_fast_config},
+    {"setFastPeer", addon_set_fast_peer},
+    {"removeFastPeer", addon_remove_fast_peer},
+    {"addFastCounts", addon_add_fast_counts},
+    {"removeFastCounts", addon_remove_fast_counts},
+    {"readFastCounts", addon_read_fast_counts},
     {"hardenDump", addon_harden_dump},
     {"hardenRings", addon_harden_rings},
     {"hardenFilesAbi", addon_harden_files_abi},

@@ -40,7 +40,7 @@ const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
 const STATIC = ['-static-pie', '-fPIE', '-s', ...RELEASE];
 
 /** The files that need Node; the rest is the engine. */
-const FACE = ['addon.c', 'ports.c', 'values.c', 'watch.c'];
+const FACE = ['addon.c', 'fast.c', 'ports.c', 'values.c', 'watch.c'];
 /**
  * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
  * a fuzzer has to find. `isPlugin`: of the CNI plugin, not of the engine. `beside`: the files it needs of another program.
@@ -96,7 +96,7 @@ function explain(error, what, command, hint) {
 export async function buildAddon({ sanitize = false } = {}) {
   const file = path.join(here, 'build', sanitize ? 'weft-asan.node' : 'weft.node');
   const folders = sanitize ? ['.', 'test'] : ['.'];
-  if (isUpToDate(file, ...folders)) return { file, built: false };
+  if (isUpToDate(file, ...folders, 'fast-path')) return { file, built: false };
   if (!existsSync(headers)) {
     throw new Error(`cannot build the native addon: ${headers} is missing; run "npm ci" first`);
   }

@@ -79,17 +79,9 @@ int tunnel_write(const struct link *link, const struct tunnel_packet *p) {
 
 /* ---- the probe ---- */
 
-int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
-  /* Offsets from the IP header: identification of a UDP packet, or version, class 0 and flow label. */
-  struct sock_filter v4[] = {
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 3),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
-  struct sock_filter v6[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60000000u | mark, 0, 1),
-                             BPF_STMT(BPF_RET | BPF_K, 64), BPF_STMT(BPF_RET | BPF_K, 0)};
-  bool is_v4 = family == AF_INET;
-  struct sock_fprog filter = {is_v4 ? sizeof v4 / sizeof *v4 : sizeof v6 / sizeof *v6, is_v4 ? v4 : v6};
+/* A packet socket that sees what passes the filter; offsets in it count from the IP header. */
+static int watch_packets(int interface_index, struct sock_filter *code, size_t bytes) {
+  struct sock_fprog filter = {(unsigned short)(bytes / sizeof *code), code};
   struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
   /* Protocol 0: sees nothing before the filter is on. */
   int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -101,6 +93,34 @@ int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
   int error = -errno;
   close(fd);
   return error;
+}
+
+int tunnel_probe_open(int family, int interface_index, uint16_t mark) {
+  /* Identification of a UDP packet, or version, class 0 and flow label. */
+  struct sock_filter v4[] = {
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 3),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 64),         BPF_STMT(BPF_RET | BPF_K, 0)};
+  struct sock_filter v6[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60000000u | mark, 0, 1),
+                             BPF_STMT(BPF_RET | BPF_K, 64), BPF_STMT(BPF_RET | BPF_K, 0)};
+  return family == AF_INET ? watch_packets(interface_index, v4, sizeof v4)
+                           : watch_packets(interface_index, v6, sizeof v6);
+}
+
+/* IPv4, UDP, VXLAN and inner Ethernet in front of an inner IPv4 packet. */
+#define INNER_IP (IP4_HEADER + UDP_HEADER + 8 + ETH_HLEN)
+
+int tunnel_probe_open_inner(int interface_index, uint16_t source_port) {
+  struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, INNER_IP + IP4_HEADER),
+                               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, source_port, 0, 5),
+                               BPF_STMT(BPF_LD | BPF_B | BPF_ABS, INNER_IP + 9),
+                               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 3),
+                               BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 9),
+                               BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
+                               BPF_STMT(BPF_RET | BPF_K, 64),
+                               BPF_STMT(BPF_RET | BPF_K, 0)};
+  return watch_packets(interface_index, code, sizeof code);
 }
 
 bool tunnel_probe_seen(int fd) {

@@ -23,6 +23,8 @@ int tunnel_write(const struct link *link, const struct tunnel_packet *packet);
 /* A packet socket that sees what leaves through an interface with this mark: the IPv4 identification or the IPv6 flow label.
  * fd or -errno. */
 int tunnel_probe_open(int family, int interface_index, uint16_t mark);
+/* The same for VXLAN over IPv4 with TCP over IPv4 in it, by the TCP source port. */
+int tunnel_probe_open_inner(int interface_index, uint16_t source_port);
 /* True once a marked packet has left. */
 bool tunnel_probe_seen(int fd);
 

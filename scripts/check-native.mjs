@@ -1,5 +1,6 @@
 /**
- * Checks the C of native/: the format (native/.clang-format), what the compiler warns of, the linter (native/.clang-tidy).
+ * Checks the C of native/: the format (native/.clang-format), what the compiler warns of, the linter (native/.clang-tidy),
+ * and whether the byte code of the fast path is what its source compiles to.
  *   node scripts/check-native.mjs           says what is wrong and exits 1
  *   node scripts/check-native.mjs --write   formats in place first
  * Installs nothing: a tool that is missing is named with its Debian package.
@@ -10,6 +11,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { LANGUAGE, NODE_HEADERS } from '../native/build.mjs';
+import { checkPrograms } from './fast-path.mjs';
 
 const run = promisify(execFile);
 const root = path.join(import.meta.dirname, '..');
@@ -30,7 +32,8 @@ const sources = readdirSync(path.join(root, 'native'), { recursive: true })
   .filter((name) => /\.[ch]$/.test(name) && !name.startsWith('build'))
   .map((name) => path.join('native', name))
   .sort();
-const units = sources.filter((name) => name.endsWith('.c'));
+/** The kernel's programs are for another machine: they have a check of their own. */
+const units = sources.filter((name) => name.endsWith('.c') && !name.endsWith('.bpf.c'));
 
 /** What the tool said when it failed, else nothing. */
 async function complaint(tool, args) {
@@ -76,6 +79,7 @@ async function check() {
     const warned = await complaint('clang', [...FLAGS, ...WARNINGS, file]);
     complaints.push(warned || (await complaint('clang-tidy', ['--quiet', file, '--', ...FLAGS])));
   });
+  complaints.push(await checkPrograms().catch((error) => error.stderr || error.message));
   return complaints.filter((text) => text !== '');
 }
 

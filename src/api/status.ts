@@ -94,6 +94,21 @@ export const tunnelGsoShape = z.object({
 });
 export type TunnelGso = z.infer<typeof tunnelGsoShape>;
 
+/** Inner TCP over IPv4 that the kernel carries past the workers: docs/operations/fast-path.md. */
+export const fastPathShape = z.object({
+  on: z.boolean().describe('it carries what is plain; what is odd goes through the workers'),
+  why: text('why it carries nothing, "" when it is on'),
+  egress: z.array(
+    z.object({
+      device: text('network device that peers are reached through'),
+      usable: z.boolean(),
+      why: text('why not, "" when it is'),
+    }),
+  ),
+  counters: amounts('packets and bytes of counters, of this page, that it carried'),
+});
+export type FastPathState = z.infer<typeof fastPathShape>;
+
 export const workerShape = z.object({
   state: text('running, stuck (no heartbeat), restarting or stopped'),
   restarts: whole('since the start'),
@@ -124,6 +139,7 @@ export const planeShape = z.object({
   devices: z.array(deviceShape).describe('of the overlay; none where the kernel carries packets'),
   offloads: z.array(z.string()).describe('fast paths in use, by the names of --offload'),
   tunnelGso: tunnelGsoShape.nullable().describe('null: not possible here, or not wanted'),
+  fastPath: fastPathShape,
   workers: z.array(workerShape).describe('forwarding threads'),
   counters: amounts(`packets and bytes: ${COUNTER_NAMES.join(', ')}`),
   stats: amounts(`system calls and offloads: ${STAT_NAMES.join(', ')}`),

@@ -226,6 +226,7 @@ export class Daemon implements Node {
     );
     const news = host.hear(this.parts.addon, (heard) => {
       upkeep.hear(heard);
+      backend.hear?.(heard);
       this.rules?.hear(heard);
     });
     if (news.problem !== '')

@@ -9,6 +9,8 @@ export interface Egress {
   device: string;
   /** on the same link: no gateway in between */
   isDirect: boolean;
+  /** of the route, where it has one; bytes */
+  mtu?: number;
 }
 
 /** Whom packets go to, and the address of this host that they carry: rules of policy routing may look at it. */
@@ -34,8 +36,10 @@ export async function egressOf(
   const text = await run('ip', args, commands.join('')).catch(answersOf);
   await inSlices(text.split('\n'), (line) => {
     const route = parseRoute(line);
-    if (route?.dev !== undefined && route.type !== 'local')
-      found.set(route.dst, { device: route.dev, isDirect: route.gateway === undefined });
+    if (route?.dev === undefined || route.type === 'local') return;
+    const mtu = route.metrics?.find((metric) => metric.mtu !== undefined)?.mtu;
+    const isDirect = route.gateway === undefined;
+    found.set(route.dst, { device: route.dev, isDirect, ...(mtu !== undefined && { mtu }) });
   });
   return found;
 }
@@ -59,6 +63,20 @@ export async function hasTunnelOffload(device: string, run: Exec = exec): Promis
   const text = await run('ethtool', ['-k', device]);
   const isOn = (feature: string): boolean => new RegExp(`^${feature}: on`, 'm').test(text);
   return isOn('tx-udp_tnl-segmentation') && isOn('tx-udp_tnl-csum-segmentation');
+}
+
+/** What a device sends: number for the kernel, largest IP packet, and whether its frames are Ethernet's. */
+export interface DeviceFrames {
+  index: number;
+  mtu: number;
+  isEthernet: boolean;
+}
+
+/** Throws when there is none of this name. */
+export async function framesOf(device: string, run: Exec = exec): Promise<DeviceFrames> {
+  const [link] = await ipJson(LINK, ['link', 'show', 'dev', device], run);
+  if (!link) throw new Error(`no device ${device}`);
+  return { index: link.ifindex, mtu: link.mtu, isEthernet: link.link_type === 'ether' };
 }
 
 /** Kernel's number and MAC text of a device. Throws when there is none of this name. */

@@ -9,6 +9,8 @@ export const LINK = z.object({
   ifname: z.string(),
   flags: z.array(z.string()),
   mtu: z.number(),
+  /** what its frames are: ether, none, ppp, … */
+  link_type: z.string().optional(),
   /** of the other end, as its namespace counts; and that there is another namespace */
   link_index: z.number().optional(),
   link_netnsid: z.number().optional(),
@@ -61,6 +63,8 @@ export const ROUTE = z.object({
   protocol: z.string().optional(),
   /** 0 is not shown */
   metric: z.number().optional(),
+  /** of the route itself, and what was found out about the path */
+  metrics: z.array(z.object({ mtu: z.number().optional() })).optional(),
 });
 export type IpRoute = z.infer<typeof ROUTE>;
 

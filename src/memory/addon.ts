@@ -73,6 +73,16 @@ export interface Ended {
   signal: number;
 }
 
+/** Descriptors of the fast path; close each. */
+export interface FastPathFds {
+  config: number;
+  peers: number;
+  counts: number;
+  /** programs: egress of the overlay's device, ingress of the underlay's */
+  out: number;
+  in: number;
+}
+
 export interface Addon {
   /** Every number of native/layout.h by its name there; loadAddon has compared them. */
   layout: Readonly<Record<string, number>>;
@@ -149,6 +159,21 @@ export interface Addon {
   checksumName(): string;
   /** Forces an implementation; false where the CPU lacks it. */
   checksumSelect(name: string): boolean;
+  /** Creates the maps and loads the programs of the fast path (native/fast-path). Throws EPERM without CAP_BPF and CAP_NET_ADMIN. */
+  openFastPath(peersMax: number, countsMax: number): FastPathFds;
+  /** Attaches one of its programs to a device by its number (Linux 6.6; else it throws EINVAL). A link: close it to detach. */
+  attachFastPath(program: number, device: number, egress: boolean): number;
+  /** Watches for VXLAN over IPv4 that leaves a device with TCP from this port in it; ask probeSeen, close the fd. */
+  openFastProbe(device: number, sourcePort: number): number;
+  /** Entries of its maps (layout: native/fast-path/maps.h). 0 or -errno. */
+  setFastConfig(map: number, value: Uint8Array): number;
+  setFastPeer(map: number, key: Uint8Array, value: Uint8Array): number;
+  removeFastPeer(map: number, key: Uint8Array): number;
+  /** Counts of a slot begin at 0 and end with it. */
+  addFastCounts(map: number, slot: number): number;
+  removeFastCounts(map: number, slot: number): number;
+  /** Sums over CPUs into FAST_COUNT's places of fastCounts doubles. */
+  readFastCounts(map: number, slot: number, totals: Float64Array): number;
   /**
    * What is given up for good; 0 or -errno (then nothing has changed). For the process: no core file and no ptrace; no io_uring, which
    * also sets no_new_privs for every thread.

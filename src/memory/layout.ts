@@ -27,6 +27,11 @@ export const LAYOUT = {
   echoRowDoubles: 10,
   echoTokenBytes: 8,
   echoPayloadMax: 65507,
+  fastConfigBytes: 44,
+  fastPeerKeyBytes: 8,
+  fastPeerBytes: 24,
+  fastCounts: 6,
+  fastCountAll: 0x7fffffff,
 } as const;
 
 /** Columns of a row, one Int32 each; see native/layout.h for units. */
@@ -112,8 +117,51 @@ export const NEWS = { about: 0, gone: 1, device: 2, table: 3, protocol: 4, rowIn
 /** What a row is about; lost: more happened than could be told. */
 export const ABOUT = { lost: 0, link: 1, address: 2, route: 3, rule: 4, firewall: 5 } as const;
 
+/** Maps of the fast path: offsets in bytes, and flags; see native/fast-path/maps.h. */
+export const FAST_CONFIG = {
+  flags: 0,
+  local: 4,
+  subnet: 8,
+  mask: 12,
+  vni: 16,
+  mtu: 20,
+  device: 24,
+  probe: 28,
+  port: 32,
+  portFirst: 34,
+  portCount: 36,
+  mac: 38,
+} as const;
+export const FAST_FLAG = { out: 1, in: 2 } as const;
+export const FAST_PEER = { address: 0, egress: 4, flags: 8, slot: 12, mac: 16 } as const;
+export const FAST_PEER_FLAG = { out: 1, probe: 2 } as const;
+/** Index of each count of the fast path. */
+export const FAST_COUNT = {
+  sentPackets: 0,
+  sentBytes: 1,
+  receivedPackets: 2,
+  receivedBytes: 3,
+  heardNs: 4,
+  lost: 5,
+} as const;
+
 /** Tables whose names C spells with a prefix: csumStart of ROW is ROW_CSUM_START. */
-const TABLES = { '': LAYOUT, ROW, ECHO, NEWS, ABOUT, GSO, GSO_FLAG, FEATURE, STAT } as const;
+const TABLES = {
+  '': LAYOUT,
+  ROW,
+  ECHO,
+  NEWS,
+  ABOUT,
+  GSO,
+  GSO_FLAG,
+  FEATURE,
+  STAT,
+  FAST_CONFIG,
+  FAST_FLAG,
+  FAST_PEER,
+  FAST_PEER_FLAG,
+  FAST_COUNT,
+} as const;
 
 function nativeName(table: string, name: string): string {
   const words = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();

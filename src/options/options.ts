@@ -30,6 +30,8 @@ export const LOG_FORMATS = ['auto', 'text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+export const FAST_PATH_MODES = ['auto', 'on', 'off'] as const;
+export type FastPathMode = (typeof FAST_PATH_MODES)[number];
 const SOURCE_CHECKS: readonly SourceCheck[] = ['lease', 'vtep', 'off'];
 
 const PORT_MAX = 65_535;
@@ -176,6 +178,15 @@ export const OPTIONS: readonly Option[] = [
   {
     ...own('source-check', 'string', 'lease', 'what a received packet must prove'),
     choices: SOURCE_CHECKS,
+  },
+  {
+    ...own(
+      'fast-path',
+      'string',
+      'off',
+      'TCP over IPv4 past the workers, in the kernel; auto = where its conditions hold, on = the same with a warning where not',
+    ),
+    choices: FAST_PATH_MODES,
   },
   own(
     'drop-pod-encapsulation',

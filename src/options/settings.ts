@@ -13,6 +13,7 @@ import type { OptionWarning, Values } from './flags.ts';
 import { compileGoPattern } from './go-pattern.ts';
 import {
   allowedText,
+  type FastPathMode,
   type LogFormat,
   type LogLevel,
   OPTIONS,
@@ -45,6 +46,7 @@ export interface Settings {
   workers: number;
   features: number;
   sourceCheck: SourceCheck;
+  fastPath: FastPathMode;
   adminSocket: string;
   /** the web page; undefined = off */
   adminListen: ListenAddress | undefined;
@@ -99,6 +101,7 @@ export function toSettings(values: Values, environment: Environment = process.en
     workers: parseWorkers(values),
     features: parseOffload(values['offload'] as string),
     sourceCheck: choiceOf<SourceCheck>(values, 'source-check'),
+    fastPath: choiceOf<FastPathMode>(values, 'fast-path'),
     adminSocket: values['admin-socket'] as string,
     adminListen: parseAdminListen(values['admin-listen'] as string),
     stateFolder: values['state-dir'] as string,

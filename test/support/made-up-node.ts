@@ -146,6 +146,7 @@ function madeUpBackend(peers: readonly Peer[]): BackendFacts {
     ],
     table: { generation: 1, publishedAt: START.toISOString() },
     totals,
+    pastWorkers: totals,
   };
   return {
     podMtu: () => 1430,

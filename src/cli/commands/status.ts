@@ -146,7 +146,10 @@ function spread({ least, most }: { least: number; most: number }): string {
   return texts[0] === texts[1] ? `${texts[0]}` : texts.join(' to ');
 }
 
-function engineRows({ workers = [], offloads = [] }: Status, style: Style): Row[] {
+function engineRows(
+  { workers = [], offloads = [], fastPath, counters }: Status,
+  style: Style,
+): Row[] {
   if (workers.length === 0) return [];
   const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
   const states = new Map<string, number>();
@@ -158,7 +161,21 @@ function engineRows({ workers = [], offloads = [] }: Status, style: Style): Row[
   return [
     ['workers', text.join(', ')],
     ['offloads', offloads.join(' ') || style.warn('off')],
+    ...(fastPath ? [['fast path', fastPathText(fastPath, counters)] as const] : []),
   ];
+}
+
+/** Exported for the doctor. */
+export function fastPathText(
+  { on, why, counters: carried }: NonNullable<Status['fastPath']>,
+  counters: Status['counters'] = {},
+): string {
+  const share = (name: string): string => {
+    const all = counters[name] ?? 0;
+    return `${all === 0 ? 0 : Math.floor((100 * (carried[name] ?? 0)) / all)} %`;
+  };
+  const of = `${share('sentBytes')} of the bytes sent and ${share('deliveredBytes')} of those received took it`;
+  return `${on ? 'on' : `off: ${why}`}; ${of}`;
 }
 
 function trafficRows({ rates, counters: c = {}, history = [] }: Screen, style: Style): Row[] {

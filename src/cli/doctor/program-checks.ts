@@ -3,6 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import { loadAddon } from '../../memory/addon.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { fastPathText } from '../commands/status.ts';
 import { verdictOf, whyNotHealthy } from '../health-text.ts';
 import { renderAge, renderMinutes } from '../render.ts';
 import { type Check, type Finding, fail, ok, skipped, someOf, warn } from './check.ts';
@@ -162,6 +163,18 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     run: async (site) => {
       const status = await site.daemon();
       return status?.offloads ? ok(status.offloads.join(', ')) : skipped(NO_DAEMON);
+    },
+  },
+  {
+    id: 'fast-path',
+    group: 'program',
+    severity: 'info',
+    title: 'TCP past the workers',
+    run: async (site) => {
+      const status = await site.daemon();
+      if (!status) return skipped(NO_DAEMON);
+      const { fastPath, counters } = status;
+      return fastPath ? ok(fastPathText(fastPath, counters)) : skipped('this daemon does not say');
     },
   },
   {

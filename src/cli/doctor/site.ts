@@ -39,6 +39,7 @@ const siteStatusShape = statusShape
     health: true,
     devices: true,
     offloads: true,
+    fastPath: true,
     workers: true,
     hardening: true,
     counters: true,

@@ -59,6 +59,7 @@ export class AllocBackend implements Backend {
       workers: [],
       table: null,
       totals: sumBlocks([]),
+      pastWorkers: sumBlocks([]),
     };
   }
 

@@ -6,6 +6,7 @@ import type { NetworkConfig } from '../../cluster/network-config.ts';
 import type { Peer, PeerChange } from '../../cluster/peers.ts';
 import type { ExternalInterface } from '../../host/external-interface.ts';
 import type { AddressedLink } from '../../host/ip-json.ts';
+import type { News } from '../../host/kernel-news.ts';
 import type { RouteKeeper } from '../../host/routes.ts';
 import type { Addon } from '../../memory/addon.ts';
 import type { Totals } from '../../memory/counters.ts';
@@ -59,6 +60,8 @@ export interface Backend extends BackendFacts {
   heal(): Promise<string>;
   /** These are the host's addresses: no packet brings one of them as its source. Absent where the kernel carries the packets. */
   learnAddresses?(links: readonly AddressedLink[]): void;
+  /** What the kernel announces. Absent where nothing depends on it. */
+  hear?(news: readonly News[]): void;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */
@@ -75,6 +78,8 @@ export interface BackendStatus {
   /** the route table in force; null where there is none */
   table: TableStatus | null;
   totals: Totals;
+  /** of these, what shortcuts carried past the workers */
+  pastWorkers: Totals;
 }
 
 /** The enabled families. */

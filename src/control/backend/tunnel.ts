@@ -14,6 +14,7 @@ import { egressOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
 import { type ExternalInterface, lookAtLinks } from '../../host/external-interface.ts';
 import type { AddressedLink } from '../../host/ip-json.ts';
+import type { News } from '../../host/kernel-news.ts';
 import { localAddresses } from '../../host/local-addresses.ts';
 import { comesBack, ownedBySomebody } from '../../host/other-flannel.ts';
 import { checkDevices, checkTun, type Leftover } from '../../host/preflight.ts';
@@ -348,6 +349,10 @@ export class TunnelBackend implements Backend {
     this.plane.guard(localAddresses(links));
   }
 
+  hear(news: readonly News[]): void {
+    this.plane.hear(news);
+  }
+
   async move(external: ExternalInterface): Promise<void> {
     const before = this.boundTo();
     this.context.external = external;
@@ -388,6 +393,7 @@ export class TunnelBackend implements Backend {
       workers: plane.workers(),
       table: plane.tableStatus,
       totals: plane.totals(),
+      pastWorkers: plane.carriedPastWorkers(),
     };
   }
 

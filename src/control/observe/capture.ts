@@ -17,6 +17,7 @@ import {
 import type { Words } from '../../shared/address.ts';
 import { pcapHeader, pcapRecord } from '../../wire/pcap.ts';
 import { wallClock } from './monotonic.ts';
+import type { Onlookers } from './onlookers.ts';
 
 const DRAIN_MS = 20;
 
@@ -48,8 +49,11 @@ export class Captures {
   private readonly rings: readonly Ring[];
   private newest: Run | undefined;
 
+  private readonly onlookers: Pick<Onlookers, 'begin'>;
+
   /** One memory per worker. */
-  constructor(memories: readonly SharedArrayBuffer[]) {
+  constructor(memories: readonly SharedArrayBuffer[], onlookers: Pick<Onlookers, 'begin'>) {
+    this.onlookers = onlookers;
     this.rings = memories.map((memory) => new Ring(memory));
   }
 
@@ -68,6 +72,7 @@ export class Captures {
     const run = { session, captured: 0, wallMs: wallClock(), ended: new AbortController() };
     this.newest = run;
     for (const ring of this.rings) ring.order(wish, session);
+    run.ended.signal.addEventListener('abort', this.onlookers.begin(), { once: true });
     gone.addEventListener('abort', () => this.end(run), { once: true });
     // Also when its reader stands still.
     const timer = setTimeout(() => this.end(run), wish.durationMs).unref();

@@ -246,6 +246,31 @@ function counter(
   });
 }
 
+function addFastPath(registry: Registry, status: () => BackendStatus | undefined): void {
+  gauge(registry, 'weft_fast_path', '1 while the kernel carries what it may (--fast-path).', () => {
+    const found = status()?.shortcuts.find(({ name }) => name === 'fastPath');
+    return found && Number(found.why === '');
+  });
+  for (const [what, outbound, inbound] of [
+    ['packets', 'sentPackets', 'deliveredPackets'],
+    ['bytes', 'sentBytes', 'deliveredBytes'],
+  ] as const)
+    counter(
+      registry,
+      `weft_fast_path_${what}_total`,
+      `Of weft_forwarded_${what}_total, what the kernel carried past the workers.`,
+      ['direction'],
+      () => {
+        const counters = status()?.pastWorkers.counters;
+        if (!counters) return [];
+        return [
+          [{ direction: 'outbound' }, counters[outbound]],
+          [{ direction: 'inbound' }, counters[inbound]],
+        ];
+      },
+    );
+}
+
 const DIRECTIONS = ['outbound', 'inbound'] as const;
 
 function addTraffic(registry: Registry, status: () => BackendStatus | undefined): void {
@@ -264,6 +289,7 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
   const left = 'to the underlay (outbound) or the TUN (inbound)';
   add('weft_received_packets_total', `Packets ${arrived}.`, 'outPackets', 'inPackets');
   add('weft_received_bytes_total', `Bytes of packets ${arrived}.`, 'outBytes', 'inBytes');
+  addFastPath(registry, status);
   counter(
     registry,
     'weft_udp_socket_drops_total',
@@ -290,10 +316,13 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
     'Packets of a batch from the TUN (outbound) or the UDP socket (inbound); batches without any are left out.',
     BATCH_BOUNDS,
     () => {
-      const { batches, counters } = status()?.totals ?? {};
+      const { totals, pastWorkers } = status() ?? {};
+      const sumOf = (name: 'outPackets' | 'inPackets'): number | undefined =>
+        totals && totals.counters[name] - (pastWorkers?.counters[name] ?? 0);
+      const { outbound, inbound } = totals?.batches ?? {};
       return [
-        { labels: { direction: 'outbound' }, counts: batches?.outbound, sum: counters?.outPackets },
-        { labels: { direction: 'inbound' }, counts: batches?.inbound, sum: counters?.inPackets },
+        { labels: { direction: 'outbound' }, counts: outbound, sum: sumOf('outPackets') },
+        { labels: { direction: 'inbound' }, counts: inbound, sum: sumOf('inPackets') },
       ];
     },
   );

@@ -2,6 +2,7 @@
 import { createObservationMemory, type ObservationMemory } from '../../memory/worker-task.ts';
 import { Captures } from './capture.ts';
 import { DropReader } from './drop-reader.ts';
+import { Onlookers } from './onlookers.ts';
 import { PeerLedger } from './peer-ledger.ts';
 
 export class Observation {
@@ -10,12 +11,16 @@ export class Observation {
   readonly ledger: PeerLedger;
   readonly drops: DropReader;
   readonly captures: Captures;
+  readonly onlookers = new Onlookers();
 
   constructor(workers: number) {
     this.memories = Array.from({ length: workers }, createObservationMemory);
     this.ledger = new PeerLedger(this.memories.map((memory) => memory.peerCounters));
     this.drops = new DropReader(this.memories.map((memory) => memory.dropSamples));
-    this.captures = new Captures(this.memories.map((memory) => memory.capture));
+    this.captures = new Captures(
+      this.memories.map((memory) => memory.capture),
+      this.onlookers,
+    );
   }
 
   memoryOf(worker: number): ObservationMemory {

@@ -46,8 +46,13 @@ export class Books {
   }
 
   totals(): Totals {
+    return addTotals(sumBlocks(this.blocks()), this.pastWorkers());
+  }
+
+  /** What shortcuts carried past the workers, those that have ended too. */
+  pastWorkers(): Totals {
     const open = [...this.shortcuts.keys()].flatMap((shortcut) => shortcut.totals() ?? []);
-    return [this.pastShortcuts, ...open].reduce(addTotals, sumBlocks(this.blocks()));
+    return open.reduce(addTotals, this.pastShortcuts);
   }
 
   /** Of each worker; what went past them is in {@link totals} only. */

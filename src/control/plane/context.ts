@@ -10,6 +10,6 @@ export interface PlaneContext {
   log: Log;
   /** descriptors of the process before, and for the one after */
   fds: FdStore;
-  settings: Pick<Settings, 'workers' | 'features' | 'sourceCheck'>;
+  settings: Pick<Settings, 'workers' | 'features' | 'sourceCheck' | 'fastPath'>;
   tunnel: Tunnel;
 }

@@ -4,6 +4,7 @@
  * One call at a time.
  */
 import { asNew, type Peer, type PeerChange, peerId } from '../../cluster/peers.ts';
+import type { News } from '../../host/kernel-news.ts';
 import type { Totals } from '../../memory/counters.ts';
 import { TABLE_BYTES } from '../../memory/table.ts';
 import type { LinkTask } from '../../memory/worker-task.ts';
@@ -72,6 +73,7 @@ export class Plane {
   /** those in force, with the shortcuts' marks */
   private peers = new Map<string, Peer>();
   private readonly localAddresses: LocalAddressTable;
+  private hostAddresses: readonly Words[] = [];
   private shortcutCheck: NodeJS.Timeout | undefined;
 
   constructor(context: PlaneContext) {
@@ -79,6 +81,9 @@ export class Plane {
     this.context = context;
     this.localAddresses = new LocalAddressTable(log);
     this.observation = new Observation(settings.workers);
+    this.observation.onlookers.onChange((areThere) => {
+      for (const shortcut of this.shortcuts) shortcut.watch?.(areThere);
+    });
     this.books = new Books(settings.workers, this.observation.ledger);
     this.spare = new Supervisor(addon, log, settings.workers);
   }
@@ -94,7 +99,11 @@ export class Plane {
     const unfit = fds.discardRest();
     if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
     this.shortcuts = await openShortcuts(this.context);
-    for (const shortcut of this.shortcuts) this.books.openShortcut(shortcut);
+    for (const shortcut of this.shortcuts) {
+      this.books.openShortcut(shortcut);
+      shortcut.guard?.([...bindings.map(({ local }) => local), ...this.hostAddresses]);
+      shortcut.watch?.(this.observation.onlookers.areThere);
+    }
     if (this.ports.some((family) => family.workers.some(({ icmpFd }) => icmpFd < 0)))
       log.warn('no raw socket (CAP_NET_RAW): ICMP errors of the overlay do not reach senders');
     log.info({ offloads: this.offloads(), checksum: addon.checksumName() }, 'data plane opened');
@@ -186,6 +195,13 @@ export class Plane {
   /** These are the host's addresses now: what comes from the underlay must not have one of them as its source. */
   guard(addresses: readonly Words[]): void {
     this.localAddresses.setHost(addresses);
+    this.hostAddresses = addresses;
+    for (const shortcut of this.shortcuts) shortcut.guard?.(addresses);
+  }
+
+  /** What the kernel announces. */
+  hear(news: readonly News[]): void {
+    for (const shortcut of this.shortcuts) shortcut.hear?.(news);
   }
 
   private async publish(changes: readonly PeerChange[]): Promise<void> {
@@ -255,6 +271,11 @@ export class Plane {
 
   totals(): Totals {
     return this.books.totals();
+  }
+
+  /** Of {@link totals}, what went past the workers. */
+  carriedPastWorkers(): Totals {
+    return this.books.pastWorkers();
   }
 
   workerTotals(): Totals[] {
@@ -327,8 +348,8 @@ export class Plane {
     }
     this.books.closeWorkers();
     for (const shortcut of shortcuts) {
-      this.books.closeShortcut(shortcut);
       await shortcut.close();
+      this.books.closeShortcut(shortcut);
     }
     return ports;
   }

@@ -28,8 +28,8 @@ export class Publication {
   private async write(changes: readonly PeerChange[]): Promise<number> {
     await Promise.all([this.table, ...this.others].map((sink) => sink.settled()));
     const slotted = this.withSlots(changes);
-    const generation = await this.table.publish(slotted);
+    // Shortcuts first: who is gone must not get past the workers, and who is new is nobody's loss.
     for (const sink of this.others) await sink.publish(slotted);
-    return generation;
+    return this.table.publish(slotted);
   }
 }

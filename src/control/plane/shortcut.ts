@@ -7,8 +7,10 @@
  *   - its descriptors belong to the control thread, so that its death ends the shortcut, not the traffic.
  */
 import type { Peer } from '../../cluster/peers.ts';
+import type { News } from '../../host/kernel-news.ts';
 import type { Totals } from '../../memory/counters.ts';
 import type { LinkTask } from '../../memory/worker-task.ts';
+import type { Words } from '../../shared/address.ts';
 import type { PeerTotals } from '../observe/peer-ledger.ts';
 import type { TableSink } from './table-sink.ts';
 
@@ -19,6 +21,8 @@ export interface ShortcutSummary {
   device: string;
   /** devices towards peers that were looked at: may they be used, and why not */
   egress: readonly { device: string; usable: boolean; why: string }[];
+  /** why it carries nothing, '' when it carries something; absent where that is said for each device only */
+  why?: string;
 }
 
 export interface Shortcut {
@@ -38,10 +42,17 @@ export interface Shortcut {
   recall(peer: Peer): Peer;
   /** Looks at the host. Of all peers, it answers those that {@link recall} may mark otherwise from now on. */
   look(peers: readonly Peer[]): Promise<readonly Peer[]>;
+  /** The kernel announced something: what a look found may have ended. */
+  hear?(news: readonly News[]): void;
+  /** These are the host's addresses now: no peer speaks for one of them. */
+  guard?(addresses: readonly Words[]): void;
+  /** Somebody looks at packets, or no more: meanwhile all go through the workers. */
+  watch?(isWatched: boolean): void;
   /** What went past the workers since it was opened; undefined where they count its packets themselves. */
   totals(): Totals | undefined;
   /** Of these, for the peer that has this slot now. */
   perPeer?(slot: number): PeerTotals;
   summary(): ShortcutSummary;
+  /** It carries nothing any more, and can still say what it carried. */
   close(): Promise<void>;
 }

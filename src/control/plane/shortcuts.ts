@@ -1,5 +1,6 @@
 /** The shortcuts that settings and kind allow and this host can have. */
 import { FEATURE } from '../../memory/layout.ts';
+import { FastPath } from '../fast-path/fast-path.ts';
 import type { PlaneContext } from './context.ts';
 import type { Shortcut } from './shortcut.ts';
 import { TunnelGso } from './tunnel-gso.ts';
@@ -10,9 +11,17 @@ export async function openShortcuts({
   settings,
   tunnel,
 }: PlaneContext): Promise<Shortcut[]> {
-  const { workers, features } = settings;
-  const isWanted = (features & FEATURE.tunnelGso) !== 0;
-  if (tunnel.gsoVni === undefined || !isWanted) return [];
-  const tunnelGso = await TunnelGso.open(addon, log, tunnel.gsoVni, workers);
-  return tunnelGso ? [tunnelGso] : [];
+  const { workers, features, fastPath: mode, sourceCheck } = settings;
+  const vni = tunnel.gsoVni;
+  if (vni === undefined) return [];
+  const shortcuts: Shortcut[] = [];
+  if ((features & FEATURE.tunnelGso) !== 0) {
+    const tunnelGso = await TunnelGso.open(addon, log, vni, workers);
+    if (tunnelGso) shortcuts.push(tunnelGso);
+  }
+  if (mode !== 'off') {
+    const { port } = tunnel.encap;
+    shortcuts.push(new FastPath(addon, log, { mode, vni, port, sourceCheck }));
+  }
+  return shortcuts;
 }

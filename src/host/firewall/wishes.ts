@@ -61,9 +61,12 @@ export function ownPrefixes(
   return [network, subnet, ...previous];
 }
 
+/** By these words everybody knows a guard rule. */
+export const GUARD_WORDS = 'weft guard of';
+
 /** The comment on a guard rule; it names the network, because not every one of these rules matches by it. */
 export function guardComment({ network }: FirewallFamily): string {
-  return `weft guard of ${formatPrefix(network)}`;
+  return `${GUARD_WORDS} ${formatPrefix(network)}`;
 }
 
 /** Traffic that is never masqueraded on its way out. */

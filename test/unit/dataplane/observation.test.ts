@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { Captures, type CaptureWish } from '../../../src/control/observe/capture.ts';
 import { DropReader } from '../../../src/control/observe/drop-reader.ts';
+import { Onlookers } from '../../../src/control/observe/onlookers.ts';
 import { PeerLedger } from '../../../src/control/observe/peer-ledger.ts';
 import { CAPTURE_RING_BYTES, SNAP_BYTES_MAX } from '../../../src/memory/capture.ts';
 import { batchBucket } from '../../../src/memory/counters.ts';
@@ -195,7 +196,11 @@ async function capture(
   wish: Partial<CaptureWish>,
   traffic: () => void,
 ): Promise<{ packets: RawPacket[]; missed: number }> {
-  const captures = getOrMake(capturesOf, rig, () => new Captures([rig.observation.capture]));
+  const captures = getOrMake(
+    capturesOf,
+    rig,
+    () => new Captures([rig.observation.capture], new Onlookers()),
+  );
   const whole = { packetsMax: Number.POSITIVE_INFINITY, durationMs: 60_000 };
   const all: CaptureWish = { side: 'inner', ...whole, snapBytes: SNAP_BYTES_MAX, ...wish };
   const stream = captures.start(all, new AbortController().signal);

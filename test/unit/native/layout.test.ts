@@ -16,7 +16,11 @@ test('every number of the headers is exported', () => {
     ...header('layout.h').matchAll(/^(?:#define| {2}) ?([A-Z0-9_]+)(?: \d| =| \()/gm),
   ];
   const gso = [...header('gso.h').matchAll(/^ {2}(GSO_[A-Z0-9_]+) =/gm)];
-  const names = [...defined, ...gso].map((match) => match[1] as string);
+  const fast = [
+    ...header('fast-path/maps.h').matchAll(/^(?:#define| {2}) ?(FAST_[A-Z0-9_]+)(?: \d| =)/gm),
+    ...header('bpf.h').matchAll(/^#define (FAST_[A-Z0-9_]+) \d/gm),
+  ];
+  const names = [...defined, ...gso, ...fast].map((match) => match[1] as string);
   assert.deepEqual(Object.keys(layout).sort(), names.sort());
   const tables = [ROW, ECHO, FEATURE, STAT_NAMES].map((table) => Object.keys(table).length);
   assert.deepEqual(tables, [13, 7, 10, 14]);

@@ -14,6 +14,7 @@ const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: '
 
 export function dropsPage({ backend }: Node, query: URLSearchParams): DropsPage {
   const { since } = parseQuery(dropsQueryShape, query);
+  if (since > 0) backend?.observation?.onlookers.follow();
   const found = backend?.observation?.drops.since(since);
   return {
     workers: (backend?.workerTotals?.() ?? []).map(({ drops }, worker) => ({ worker, ...drops })),

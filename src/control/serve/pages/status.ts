@@ -1,5 +1,5 @@
 /** /status: this node at a glance. */
-import type { Plane, StatusPage, TunnelGso } from '../../../api/status.ts';
+import type { FastPathState, Plane, StatusPage, TunnelGso } from '../../../api/status.ts';
 import type { HeldLease, OwnObject } from '../../../cluster/registry.ts';
 import type { ExternalInterface } from '../../../host/external-interface.ts';
 import { formatAddress } from '../../../shared/address.ts';
@@ -35,7 +35,7 @@ export function statusPage(node: Node, watch: SelfWatch): StatusPage {
     rates: watch.history.recent(),
     hardening: node.hardening ?? null,
     table: plane?.table ?? null,
-    ...(plane && planeJson(plane)),
+    ...(plane && planeJson(plane, node)),
   };
 }
 
@@ -85,10 +85,29 @@ function reachJson({ reach }: Node): StatusPage['reach'] {
   return { reachable, unreachable: silent.length, unknown, rttMs: rttMs ?? null };
 }
 
-function planeJson({ devices, offloads, shortcuts, workers, totals }: BackendStatus): Plane {
+function planeJson(status: BackendStatus, node: Node): Plane {
+  const { devices, offloads, shortcuts, workers, totals } = status;
   const { counters, stats, batches, drops } = totals;
   const tunnelGso = tunnelGsoJson(shortcuts);
-  return { devices, offloads, tunnelGso, workers, counters, stats, batches, drops };
+  const fastPath = fastPathJson(status, node);
+  return { devices, offloads, tunnelGso, fastPath, workers, counters, stats, batches, drops };
+}
+
+function fastPathJson(
+  { shortcuts, pastWorkers }: BackendStatus,
+  { settings, config }: Node,
+): FastPathState {
+  const found = shortcuts.find(({ name }) => name === 'fastPath');
+  const { sentPackets, sentBytes, deliveredPackets, deliveredBytes } = pastWorkers.counters;
+  const without =
+    settings.fastPath === 'off' ? '--fast-path=off' : `backend ${config?.backend.type} has none`;
+  const why = found ? (found.why ?? '') : without;
+  return {
+    on: why === '',
+    why,
+    egress: [...(found?.egress ?? [])],
+    counters: { sentPackets, sentBytes, deliveredPackets, deliveredBytes },
+  };
 }
 
 /** null where it is off or this host can't have it. */

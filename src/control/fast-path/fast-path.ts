@@ -1,0 +1,387 @@
+/**
+ * The fast path, a shortcut: two programs in the kernel carry inner TCP over IPv4 past the workers (native/fast-path). Here is decided
+ * whether and for whom. Stages of a look: may this host have it; which device is behind each peer; may that be used, and does a probe
+ * really leave through it; then the programs are told. Whoever is left out is reached by the workers as ever.
+ */
+import type { Peer } from '../../cluster/peers.ts';
+import { peerId } from '../../cluster/peers.ts';
+import { deviceIdentity, type Egress, egressOf, framesOf } from '../../host/egress.ts';
+import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
+import type { News } from '../../host/kernel-news.ts';
+import type { Addon } from '../../memory/addon.ts';
+import { sumBlocks, type Totals } from '../../memory/counters.ts';
+import type { LinkTask, SourceCheck } from '../../memory/worker-task.ts';
+import type { FastPathMode } from '../../options/options.ts';
+import { formatAddress, type Words } from '../../shared/address.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { type PlainLog, rarely } from '../../shared/repeats.ts';
+import { VXLAN_ENCAP_BYTES } from '../../wire/vxlan.ts';
+import type { Log } from '../log/log.ts';
+import { wallClock } from '../observe/monotonic.ts';
+import type { PeerTotals } from '../observe/peer-ledger.ts';
+import type { Shortcut, ShortcutSummary } from '../plane/shortcut.ts';
+import type { TableSink } from '../plane/table-sink.ts';
+import { reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
+import { type FastCounts, FastMaps } from './maps.ts';
+import { FastTable } from './table.ts';
+
+/** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
+const OVERHEAD_BYTES = 50;
+/** How long a look is believed when nothing is announced: what forbids the fast path is often set up soon after the start. */
+const USABLE_MS = 30_000;
+const UNUSABLE_MS = 5_000;
+/** At most this share of the time goes into looks, however much is announced; half of a look is waiting for its probe. */
+const LOOK_SHARE = 0.2;
+/** So many peers behind a device are probed before it is given up: one may be away. */
+const PROBES_MAX = 3;
+
+/** What is known of a device. */
+interface Verdict {
+  index: number;
+  why: string;
+}
+
+export interface FastPathOptions {
+  mode: FastPathMode;
+  vni: number;
+  /** UDP port at which nodes listen */
+  port: number;
+  sourceCheck: SourceCheck;
+}
+
+interface Kernel {
+  maps: FastMaps;
+  table: FastTable;
+}
+
+export class FastPath implements Shortcut {
+  readonly name = 'fastPath';
+  readonly features = 0;
+  private readonly addon: Addon;
+  private readonly rare: PlainLog;
+  private readonly options: FastPathOptions;
+  /** undefined where the kernel does not have what it takes */
+  private kernel: Kernel | undefined;
+  /** why nothing takes it, '' if something may */
+  private why = 'not looked yet';
+  private readonly verdicts = new Map<string, Verdict>();
+  private link: LinkTask | undefined;
+  /** number of the overlay's device, with the link that holds the program there */
+  private device: { index: number; link: number } | undefined;
+  /** links at the devices towards peers, by their numbers */
+  private readonly ingress = new Map<number, number>();
+  private isWatched = false;
+  private isLooking = false;
+  private lookAtMs = 0;
+  /** after what was announced, not before */
+  private rested = { atMs: 0, isAwaited: false };
+  /** what the kernel had counted when it was closed */
+  private last: { all: FastCounts; bySlot: Map<number, FastCounts> } | undefined;
+
+  constructor(addon: Addon, log: Log, options: FastPathOptions) {
+    this.addon = addon;
+    this.rare = rarely(log);
+    this.options = options;
+    try {
+      const maps = new FastMaps(addon);
+      this.kernel = { maps, table: new FastTable(maps) };
+    } catch (error) {
+      this.giveUp(reasonOfKernel(error));
+    }
+  }
+
+  get table(): TableSink {
+    return {
+      settled: async () => undefined,
+      publish: async (changes) => {
+        try {
+          return (await this.kernel?.table.publish(changes)) ?? 0;
+        } catch (error) {
+          // Without a table that is right nobody may go past the workers.
+          this.giveUp(messageOf(error));
+          return 0;
+        }
+      },
+    };
+  }
+
+  /** For good. */
+  private giveUp(why: string): void {
+    this.end();
+    this.say(why);
+  }
+
+  private say(why: string): void {
+    if (why === this.why) return;
+    this.why = why;
+    const text = why === '' ? 'fast path: on' : `no fast path: ${why}`;
+    if (why !== '' && this.options.mode === 'on') this.rare.warn(text);
+    else this.rare.info(text);
+  }
+
+  begin(links: readonly LinkTask[]): void {
+    this.link = links.find(({ family }) => family === 4);
+  }
+
+  equip(link: LinkTask): LinkTask {
+    return link;
+  }
+
+  isDue(nowMs: number): boolean {
+    if (!this.kernel || this.isLooking || this.isWatched) return false;
+    return nowMs >= this.lookAtMs || (this.rested.isAwaited && nowMs >= this.rested.atMs);
+  }
+
+  /** Its marks are in its own table. */
+  recall(peer: Peer): Peer {
+    return peer;
+  }
+
+  /** Anything that is announced may end what a look found. */
+  hear(news: readonly News[]): void {
+    if (news.length > 0) this.rested.isAwaited = true;
+  }
+
+  guard(addresses: readonly Words[]): void {
+    this.kernel?.table.guard(addresses);
+  }
+
+  /** Somebody looks at packets: all of them go through the workers, who show them. */
+  watch(isWatched: boolean): void {
+    this.isWatched = isWatched;
+    if (!isWatched) this.rested.isAwaited = true;
+    this.configure();
+  }
+
+  async look(peers: readonly Peer[]): Promise<readonly Peer[]> {
+    if (!this.kernel || this.isLooking || this.isWatched) return [];
+    this.isLooking = true;
+    this.rested.isAwaited = false;
+    const startedMs = Date.now();
+    try {
+      await this.examine(
+        this.kernel,
+        peers.filter(({ family }) => family === 4),
+      );
+    } catch (error) {
+      this.stopCarrying(messageOf(error));
+    } finally {
+      const now = Date.now();
+      this.lookAtMs = now + (this.why === '' ? USABLE_MS : UNUSABLE_MS);
+      this.rested.atMs = now + (now - startedMs) / LOOK_SHARE;
+      this.isLooking = false;
+    }
+    return [];
+  }
+
+  private stopCarrying(why: string): void {
+    this.kernel?.table.take(() => 0);
+    this.say(why);
+    this.configure();
+  }
+
+  private async examine({ table }: Kernel, peers: readonly Peer[]): Promise<void> {
+    const { link, options } = this;
+    if (!link) return this.stopCarrying('no IPv4 in this overlay');
+    const against = await reasonAgainstHost(options);
+    if (against !== '') return this.stopCarrying(against);
+    await this.attachOut(link);
+    if (!this.kernel) return;
+    const from = link.underlayAddress;
+    const ways = await egressOf(peers.map(({ address: to }) => ({ to, from })));
+    await this.judgeAll(link, peers, ways);
+    const neededMtu = link.tunnelMtu + OVERHEAD_BYTES;
+    table.take(({ address, port }) => {
+      const way = ways.get(formatAddress(address));
+      const verdict = way && this.verdicts.get(way.device);
+      if (port !== options.port || !verdict || verdict.why !== '') return 0;
+      return (way.mtu ?? neededMtu) < neededMtu ? 0 : verdict.index;
+    });
+    this.say(this.reasonAgainstAll());
+  }
+
+  private reasonAgainstAll(): string {
+    const verdicts = [...this.verdicts];
+    const [first] = verdicts;
+    if (!first) return 'no peer is reached through a device';
+    if (verdicts.some(([, { why }]) => why === '')) return '';
+    return `${first[0]}: ${first[1].why}`;
+  }
+
+  /** The program at the overlay's device; a device of the same name may be another one. */
+  private async attachOut(link: LinkTask): Promise<void> {
+    const name = this.addon.tunDevice(link.tunFd);
+    const { index } = await deviceIdentity(name);
+    if (this.device?.index === index || !this.kernel) return;
+    if (this.device) this.addon.close(this.device.link);
+    this.device = undefined;
+    try {
+      this.device = { index, link: this.kernel.maps.attach('out', index) };
+    } catch (error) {
+      return this.giveUp(reasonOfKernel(error));
+    }
+    this.configure();
+  }
+
+  private async judgeAll(
+    link: LinkTask,
+    peers: readonly Peer[],
+    ways: ReadonlyMap<string, Egress>,
+  ): Promise<void> {
+    const behind = new Map<string, Peer[]>();
+    for (const peer of peers) {
+      const device = ways.get(formatAddress(peer.address))?.device;
+      if (device !== undefined) behind.set(device, [...(behind.get(device) ?? []), peer]);
+    }
+    for (const device of this.verdicts.keys())
+      if (!behind.has(device)) this.verdicts.delete(device);
+    for (const [device, its] of behind) await this.judge(link, device, its);
+    const used = new Set(
+      [...this.verdicts.values()].filter(({ why }) => why === '').map(({ index }) => index),
+    );
+    for (const [index, fd] of this.ingress) {
+      if (used.has(index)) continue;
+      this.addon.close(fd);
+      this.ingress.delete(index);
+    }
+  }
+
+  private async judge(link: LinkTask, device: string, peers: readonly Peer[]): Promise<void> {
+    const frames = await framesOf(device);
+    let why = await reasonAgainstDevice(device, frames, link.tunnelMtu + OVERHEAD_BYTES);
+    if (why === '') {
+      this.attachIn(frames.index);
+      why = await this.probeAny(link, frames.index, peers);
+    }
+    const before = this.verdicts.get(device)?.why;
+    this.verdicts.set(device, { index: frames.index, why });
+    if (why === before) return;
+    this.rare.info(
+      why === '' ? `fast path through ${device}` : `no fast path through ${device}: ${why}`,
+    );
+  }
+
+  private attachIn(index: number): void {
+    if (this.ingress.has(index) || !this.kernel) return;
+    this.ingress.set(index, this.kernel.maps.attach('in', index));
+  }
+
+  /** '' once a probe left. */
+  private async probeAny(link: LinkTask, device: number, peers: readonly Peer[]): Promise<string> {
+    const begin = Math.floor(Math.random() * peers.length);
+    for (let i = 0; i < Math.min(PROBES_MAX, peers.length); i++) {
+      const peer = peers[(begin + i) % peers.length] as Peer;
+      if (await this.probe(link, device, peer)) return '';
+    }
+    return 'a probe did not leave';
+  }
+
+  private async probe(link: LinkTask, device: number, peer: Peer): Promise<boolean> {
+    const { kernel } = this;
+    const slot = kernel?.table.probe(peerId(peer), device);
+    if (!kernel || slot === undefined) return false;
+    const sourcePort = randomProbePort();
+    this.configure(sourcePort);
+    const sent = (): number => kernel.maps.counts(slot).sentPackets;
+    const before = sent();
+    const [from, to] = [link.deviceAddress, peer.subnet.words];
+    const { left } = await probeFastPath(this.addon, { device, sourcePort, from, to });
+    this.configure();
+    return left && sent() > before;
+  }
+
+  private configure(probe = 0): void {
+    const { kernel, link, device, options } = this;
+    if (!kernel || !link || !device) return;
+    kernel.maps.configure({
+      isOn: !this.isWatched,
+      local: link.underlayAddress[3],
+      ownSubnet: link.ownSubnet,
+      vni: options.vni,
+      mtu: link.tunnelMtu,
+      device: device.index,
+      port: options.port,
+      mac: link.ownMac,
+      probe,
+    });
+  }
+
+  totals(): Totals {
+    return totalsOf(this.last?.all ?? this.kernel?.maps.counts());
+  }
+
+  perPeer(slot: number): PeerTotals {
+    return peerTotalsOf(this.last?.bySlot.get(slot) ?? this.kernel?.maps.counts(slot));
+  }
+
+  summary(): ShortcutSummary {
+    const egress = [...this.verdicts].map(([device, { why }]) => ({
+      device,
+      usable: why === '',
+      why,
+    }));
+    return {
+      name: this.name,
+      device: '',
+      egress,
+      why: this.isWatched ? 'somebody looks at packets' : this.why,
+    };
+  }
+
+  /** Nothing is carried from here on; what was can still be asked for. */
+  async close(): Promise<void> {
+    this.end();
+  }
+
+  private end(): void {
+    const { kernel } = this;
+    if (this.device) this.addon.close(this.device.link);
+    for (const fd of this.ingress.values()) this.addon.close(fd);
+    this.ingress.clear();
+    this.device = undefined;
+    this.kernel = undefined;
+    if (!kernel) return;
+    const bySlot = new Map(kernel.table.slots().map((slot) => [slot, kernel.maps.counts(slot)]));
+    this.last = { all: kernel.maps.counts(), bySlot };
+    kernel.maps.close();
+  }
+}
+
+function reasonOfKernel(error: unknown): string {
+  const { code } = error as { code?: string };
+  if (code === 'EPERM')
+    return 'no permission (it needs CAP_BPF and CAP_NET_ADMIN, and the bpf system call)';
+  if (code === 'EINVAL' || code === 'ENOSYS') return 'this kernel can not (Linux 6.6 or later can)';
+  return messageOf(error);
+}
+
+function totalsOf(counts: FastCounts | undefined): Totals {
+  const totals = sumBlocks([]);
+  if (!counts) return totals;
+  const { sentPackets, sentBytes, receivedPackets, receivedBytes, lost } = counts;
+  Object.assign(totals.counters, {
+    outPackets: sentPackets + lost,
+    outBytes: sentBytes,
+    sentPackets,
+    sentBytes,
+    inPackets: receivedPackets,
+    inBytes: receivedBytes + receivedPackets * VXLAN_ENCAP_BYTES,
+    deliveredPackets: receivedPackets,
+    deliveredBytes: receivedBytes,
+  });
+  totals.drops.outbound['outUnderlayFull'] = lost;
+  return totals;
+}
+
+function peerTotalsOf(counts: FastCounts | undefined): PeerTotals {
+  const {
+    sentPackets = 0,
+    sentBytes = 0,
+    receivedPackets = 0,
+    receivedBytes = 0,
+    heardNs = 0,
+  } = counts ?? {};
+  const word = Number(BigInt.asIntN(32, BigInt(Math.floor(heardNs / 1e6))));
+  const lastHeardAt = heardNs === 0 ? undefined : new Date(Math.min(Date.now(), wallClock()(word)));
+  return { sentPackets, sentBytes, receivedPackets, receivedBytes, lastHeardAt };
+}

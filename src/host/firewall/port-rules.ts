@@ -1,0 +1,53 @@
+/** Does a rule of this host look at a UDP port? Rules of ours do not count. */
+import { readFile } from 'node:fs/promises';
+import { type Exec, exec, isMissingCommand } from '../exec.ts';
+import { GUARD_WORDS } from './wishes.ts';
+
+/** Loads no module: kernels without the old iptables have no such file. */
+const LEGACY_IN_USE = '/proc/net/ip_tables_names';
+/** A number alone or a range, and no part of an address. */
+const PORTS = /(?<![\w.:/-])(\d{1,5})(?:[-:](\d{1,5}))?(?![\w.:/])/g;
+/** What stands in a line that is about ports of UDP, or may be. */
+const ABOUT_PORTS = /\b(dport|sport|dports|sports|ports|elements)\b|\bth\b|@th/;
+const ABOUT_TCP_ONLY = /\b(tcp|sctp|dccp) (dport|sport)\b|-p (tcp|sctp|dccp)\b/;
+
+/** The first one's text, as its tool prints it; '' if there is none. Throws when rules are there and can't be read. */
+export async function ruleAboutUdpPort(port: number, run: Exec = exec): Promise<string> {
+  const saved = await output(run, 'iptables-nft-save', []);
+  const ruleset = await output(run, 'nft', ['-n', 'list', 'ruleset']);
+  const texts = [withoutTablesOf(saved, ruleset), saved];
+  if ((await readFile(LEGACY_IN_USE, 'utf8').catch(() => '')) !== '')
+    texts.push(await output(run, 'iptables-legacy-save', []));
+  return texts.map((text) => lineAboutPort(text, port)).find((line) => line !== '') ?? '';
+}
+
+/** Of its own tables iptables shows more: comments, by which ours are known, and extensions of which nft prints the name at most. */
+function withoutTablesOf(saved: string, ruleset: string): string {
+  const own = new Set([...saved.matchAll(/^\*(\w+)/gm)].map(([, name]) => `table ip ${name} {`));
+  return ruleset
+    .split(/^(?=table )/m)
+    .filter((table) => !own.has(table.slice(0, table.indexOf('\n'))))
+    .join('');
+}
+
+/** '' where the tool is not installed. */
+async function output(run: Exec, command: string, args: readonly string[]): Promise<string> {
+  try {
+    return await run(command, args);
+  } catch (error) {
+    if (isMissingCommand(error)) return '';
+    throw error;
+  }
+}
+
+/** Exported for tests. */
+export function lineAboutPort(text: string, port: number): string {
+  for (const line of text.split('\n')) {
+    if (!ABOUT_PORTS.test(line) || ABOUT_TCP_ONLY.test(line) || line.includes(GUARD_WORDS))
+      continue;
+    const isIn = ([, first, last = first]: RegExpMatchArray): boolean =>
+      Number(first) <= port && port <= Number(last);
+    if ([...line.matchAll(PORTS)].some(isIn)) return line.trim();
+  }
+  return '';
+}
