@@ -27,9 +27,8 @@ import { FastTable } from './table.ts';
 
 /** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
 const OVERHEAD_BYTES = 50;
-/** How long a look is believed when nothing is announced: what forbids the fast path is often set up soon after the start. */
-const USABLE_MS = 30_000;
-const UNUSABLE_MS = 5_000;
+/** How long a look is believed when nothing is announced: the kernel says nothing of IPsec policies and of legacy iptables. */
+const BELIEVED_MS = 5_000;
 /** At most this share of the time goes into looks, however much is announced; half of a look is waiting for its probe. */
 const LOOK_SHARE = 0.2;
 /** So many peers behind a device are probed before it is given up: one may be away. */
@@ -167,8 +166,9 @@ export class FastPath implements Shortcut {
       this.stopCarrying(messageOf(error));
     } finally {
       const now = Date.now();
-      this.lookAtMs = now + (this.why === '' ? USABLE_MS : UNUSABLE_MS);
-      this.rested.atMs = now + (now - startedMs) / LOOK_SHARE;
+      const restMs = (now - startedMs) / LOOK_SHARE;
+      this.lookAtMs = now + Math.max(BELIEVED_MS, restMs);
+      this.rested.atMs = now + restMs;
       this.isLooking = false;
     }
     return [];

@@ -10,7 +10,9 @@ import { addressBytes, familyOf, sameWords, type Words } from '../../shared/addr
 import { messageOf } from '../../shared/errors.ts';
 import { ECHOES_PER_SECOND } from '../../shared/limits.ts';
 
-const POLL_MS = 2;
+/** The answer to an echo is looked for soon, and less and less often: most come at once or never. The kernel notes when they came. */
+const POLL_MS_MIN = 2;
+const POLL_MS_MAX = 50;
 const ROWS = 64;
 const SEQUENCES = 0x10000;
 /** The error that says "too large for the way": only with it a node on the way names an MTU. */
@@ -44,6 +46,7 @@ export class EchoSender {
   private readonly pending = new Map<number, Pending>();
   private sequence = 0;
   private nextAtMs = 0;
+  private newestAtMs = 0;
   private poll: NodeJS.Timeout | undefined;
   private isClosed = false;
 
@@ -73,9 +76,11 @@ export class EchoSender {
       const sentAtNs = this.addon.echoSend(fd, this.token, request);
       if (sentAtNs < 0) return refusal(-sentAtNs, 0);
       return await new Promise((done) => {
-        const deadlineMs = performance.now() + timeoutMs;
+        this.newestAtMs = performance.now();
+        const deadlineMs = this.newestAtMs + timeoutMs;
         this.pending.set(sequence, { address, sentAtNs, deadlineMs, done });
-        this.poll ??= setTimeout(() => this.collect(), 0);
+        clearTimeout(this.poll);
+        this.poll = setTimeout(() => this.collect(), 0);
       });
     } catch (error) {
       return { state: 'refused', why: messageOf(error), mtu: null };
@@ -125,7 +130,12 @@ export class EchoSender {
     const now = performance.now();
     for (const [sequence, { deadlineMs }] of this.pending)
       if (deadlineMs <= now) this.finish(sequence, { state: 'lost' });
-    if (this.pending.size > 0) this.poll = setTimeout(() => this.collect(), POLL_MS);
+    if (this.pending.size === 0) return;
+    const waitMs = (performance.now() - this.newestAtMs) / 2;
+    this.poll = setTimeout(
+      () => this.collect(),
+      Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, waitMs)),
+    );
   }
 
   /** A row counts only for the peer that was asked: others may have seen the token. */
