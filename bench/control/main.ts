@@ -16,7 +16,7 @@ import { measureNodes, type NodeFigures } from './nodes.ts';
 const HELP = `npm run bench:control -- [--only etcd|file|kubernetes] [--quick] [--json]
 
 Fills a store with leases, changes them at a steady rate, and measures one daemon: the first sync, how soon a new lease is in force, how
-fast /healthz answers, the share of a core that it takes, with and before the changes, and its peak memory. Stores, leases and changes per second:
+fast /healthz answers, the share of a core that it takes, with the changes and before them, and its peak memory. Stores, leases and changes per second:
   etcd, 5,000, 100 · etcd, 50,000, 1,000 · file, 10,000, 10
 Kubernetes, with a real API server: 2,000 Nodes, how long a start takes to know them, the memory for each, how soon a new one is a peer.
 --quick: 10 s and 50 followed changes each instead of 30 s and 200.
@@ -91,7 +91,8 @@ function render(results: readonly Result[]): string {
 }
 
 function renderOne({ store, leases, figures }: Result): string {
-  const { syncMs, changesPerSecond, cpuShare, idleCpuShare, peakMemoryMb } = figures;
+  const { syncMs, changesPerSecond, peakMemoryMb } = figures;
+  const { cpuShare, askedCpuShare, idleCpuShare } = figures;
   const { writeMs, inForceMs, healthMs } = figures;
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   return [
@@ -100,7 +101,7 @@ function renderOne({ store, leases, figures }: Result): string {
     `  a new lease is written after   ${spread(writeMs)}`,
     `  and in force after             ${spread(inForceMs)}`,
     `  /healthz answers after         ${spread(healthMs)}`,
-    `  of a core                      ${percent(cpuShare)}, before the changes ${percent(idleCpuShare)}`,
+    `  of a core                      ${percent(cpuShare)}, with health asked ${percent(askedCpuShare)}, before the changes ${percent(idleCpuShare)}`,
     `  peak memory                    ${peakMemoryMb} MB`,
     '',
   ].join('\n');
