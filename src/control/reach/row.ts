@@ -124,9 +124,14 @@ export class OwnRow {
   }
 
   private waitMs(): number {
+    const nowMs = this.clock();
     let atMs = this.nextAtMs;
-    for (const { dueAtMs } of this.doubts.values()) atMs = Math.min(atMs, dueAtMs);
-    return Math.min(LOOK_MS, Math.max(SPACING_MS_MIN, atMs - this.clock()));
+    for (const { dueAtMs } of this.doubts.values()) {
+      // Of many silent peers the first is due.
+      if (dueAtMs <= nowMs) return SPACING_MS_MIN;
+      atMs = Math.min(atMs, dueAtMs);
+    }
+    return Math.min(LOOK_MS, Math.max(SPACING_MS_MIN, atMs - nowMs));
   }
 
   stop(): void {
