@@ -124,7 +124,8 @@ export class Plane {
     );
     this.observation.ledger.retain(peers);
     this.peers = new Map();
-    await this.publish(asNew(peers));
+    // Recalled too: so shortcuts know whose way they have to look at.
+    await this.publish(asNew(peers.map((peer) => this.recall(peer))));
     this.localAddresses.setLinks(links.flatMap(({ ownSubnet, local }) => [ownSubnet.words, local]));
     const tasks = this.tasksOf(links);
     for (const shortcut of this.shortcuts) shortcut.begin(tasks[0] ?? []);
