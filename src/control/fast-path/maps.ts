@@ -141,10 +141,6 @@ export class FastMaps {
     return Object.fromEntries(names.map((name) => [name, totals[FAST_COUNT[name]]])) as FastCounts;
   }
 
-  closeLink(link: number): void {
-    this.addon.close(link);
-  }
-
   close(): void {
     for (const fd of Object.values(this.fds)) this.addon.close(fd);
   }
