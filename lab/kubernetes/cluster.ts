@@ -15,8 +15,10 @@ import { LabScope, type Namespace } from '../namespace.ts';
 import { Pod } from '../pod.ts';
 import { KubernetesBoard } from './board.ts';
 import { clusterImages } from './cluster-image.ts';
+import { type ClusterPod, isReady } from './cluster-pod.ts';
 import { ControlPlane } from './control-plane.ts';
 import { startControllers } from './controllers.ts';
+import { describeCluster } from './describe.ts';
 import { KubeletNode } from './kubelet-node.ts';
 
 const REGISTER_MS = 120_000;
@@ -74,7 +76,11 @@ export class Cluster {
     look: () => Promise<T | undefined | null | false>,
     timeoutMs = 180_000,
   ): Promise<T> {
-    return until(what, look, timeoutMs);
+    return until(what, look, timeoutMs).catch(async (error: unknown) => {
+      throw new Error(
+        `${messageOf(error)}\n${await describeCluster(this.plane.admin, this.scope.tempDir)}`,
+      );
+    });
   }
 
   /** What a URL answers, asked from there. */
@@ -134,23 +140,6 @@ interface Parts {
   plane: ControlPlane;
   kubelets: readonly KubeletNode[];
   kernelNodes: readonly KernelNode[];
-}
-
-/** As far as the lab looks at it. */
-export interface ClusterPod {
-  metadata: { name: string; uid: string; deletionTimestamp?: string };
-  spec: { nodeName?: string; containers: { name: string }[] };
-  status: {
-    podIP?: string;
-    phase?: string;
-    conditions?: { type: string; status: string }[];
-    containerStatuses?: { restartCount: number; imageID: string }[];
-  };
-}
-
-export function isReady({ metadata, status }: ClusterPod): boolean {
-  const ready = status.conditions?.find(({ type }) => type === 'Ready');
-  return metadata.deletionTimestamp === undefined && ready?.status === 'True';
 }
 
 async function setUp(

@@ -4,8 +4,9 @@ import type { KubernetesObject } from '../../src/cluster/kubernetes/object.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import type { OnStep } from '../lab.ts';
 import { Pod } from '../pod.ts';
-import type { Cluster, ClusterPod, Daemons } from './cluster.ts';
+import type { Cluster, Daemons } from './cluster.ts';
 import { WEFT_IMAGE } from './cluster-image.ts';
+import type { ClusterPod } from './cluster-pod.ts';
 import { readManifest, withImage } from './manifest.ts';
 import { WEB_LABEL, WEB_SERVICE, webObjects } from './web.ts';
 

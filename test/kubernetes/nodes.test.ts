@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { UNDERLAY_DEVICE } from '../../lab/fabric.ts';
 import { PREFIX } from '../../lab/kubernetes/board.ts';
-import { Cluster, type ClusterPod, isReady } from '../../lab/kubernetes/cluster.ts';
+import { Cluster } from '../../lab/kubernetes/cluster.ts';
 import { WEFT_IMAGE } from '../../lab/kubernetes/cluster-image.ts';
+import { type ClusterPod, isReady } from '../../lab/kubernetes/cluster-pod.ts';
 import { readManifest, withImage } from '../../lab/kubernetes/manifest.ts';
 import {
   attachAll,
