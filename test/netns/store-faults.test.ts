@@ -116,8 +116,11 @@ for (const [what, size, fill] of [
       await until('it says why', () => /ENOSPC|no space left/i.test(daemon.output));
       await sleep(1_000);
       assert.deepEqual(readdirSync(path.join(folder, 'subnets')).sort(), leases);
-      const drafts = readdirSync(folder).filter((name) => name.startsWith('.draft'));
-      assert.deepEqual(drafts, []);
+      // Both try again and again: the one that is being written may be there.
+      const drafts = () => readdirSync(folder).filter((name) => name.startsWith('.draft'));
+      const old = drafts();
+      await until('none stays', () => !drafts().some((name) => old.includes(name)));
+      assert.ok(old.length <= 2, `${old.length} drafts`);
       assert.equal((await statusOf(node(0))).lease.state, 'held');
       for (const file of filler) rmSync(file);
       await until('it has its lease', () => daemon.output.includes('"ready"'));
