@@ -1,5 +1,5 @@
 /** The container runtime of one machine of the lab. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunResult } from '../command.ts';
@@ -38,14 +38,15 @@ export class Containerd {
     const configFile = join(this.folder, 'config.toml');
     writeFileSync(configFile, configOf(this.folder, this.socket));
     const path = ['usr/bin', 'usr/sbin'].map((name) => join(this.programs, name)).join(':');
+    const starts = this.starts;
     this.process = this.space.spawn(join(this.programs, 'usr/bin/containerd'), ['-c', configFile], {
-      logFile: join(this.folder, 'containerd.log'),
+      logFile: this.logFile,
       environment: {
         PATH: `${path}:${process.env['PATH']}:/usr/sbin:/sbin`,
         LD_LIBRARY_PATH: join(this.programs, 'usr/lib/x86_64-linux-gnu'),
       },
     });
-    await this.waitUntilReady(this.process);
+    await this.waitUntilReady(this.process, starts);
   }
 
   /** The shims of its containers end with their containers. */
@@ -83,11 +84,20 @@ export class Containerd {
     });
   }
 
-  private async waitUntilReady(started: LabProcess): Promise<void> {
+  private get logFile(): string {
+    return join(this.folder, 'containerd.log');
+  }
+
+  /** How often it has begun to take a kubelet's calls: the last step of its start, after it has answered others for long. */
+  private get starts(): number {
+    if (!existsSync(this.logFile)) return 0;
+    return readFileSync(this.logFile, 'utf8').split('Start streaming server').length - 1;
+  }
+
+  /** A kubelet that comes too early ends for good. */
+  private async waitUntilReady(started: LabProcess, startsBefore: number): Promise<void> {
     const deadline = Date.now() + READY_MS;
-    for (;;) {
-      const answer = await this.ctr(['version']).catch(() => undefined);
-      if (answer) return;
+    while (this.starts === startsBefore) {
       if (started.exit !== undefined || Date.now() > deadline)
         throw new Error(`containerd does not get ready: ${started.lastLines(5)}`);
       await sleep(100);
