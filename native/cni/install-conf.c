@@ -1,7 +1,7 @@
 /*
- * Copies a file over another as a whole, with its mode: readers see the old one or the new one.
- *   install-conf FROM TO
- * The init container of flannel's manifest runs it to put the CNI config where the container runtime looks; the image need have no shell.
+ * Copies files over others, each as a whole, with its mode: readers see the old one or the new one.
+ *   install-conf FROM TO [FROM TO ...]
+ * In their order, and it ends at the first that fails. The init container of flannel's manifest runs it to put the CNI config where the container runtime looks; the image need have no shell.
  * Makes the folder of TO where it is missing. Exit code 0, 64 for wrong arguments, 1 with a message for all else.
  */
 #include <errno.h>
@@ -61,13 +61,19 @@ static int install(const char *target, mode_t mode, const char *text, size_t byt
   return 1;
 }
 
-int main(int count, char **words) {
-  if (count != 3) return fputs("usage: install-conf FROM TO\n", stderr), 64;
+static int copy(const char *from, const char *to) {
   struct stat about;
   size_t bytes;
-  char *text = stat(words[1], &about) == 0 ? read_file_at(AT_FDCWD, words[1], 0, &bytes) : NULL;
-  if (!text) return complain("read", words[1]);
-  int result = install(words[2], about.st_mode & 0777, text, bytes);
+  char *text = stat(from, &about) == 0 ? read_file_at(AT_FDCWD, from, 0, &bytes) : NULL;
+  if (!text) return complain("read", from);
+  int result = install(to, about.st_mode & 0777, text, bytes);
   free(text);
   return result;
+}
+
+int main(int count, char **words) {
+  if (count < 3 || count % 2 == 0) return fputs("usage: install-conf FROM TO [FROM TO ...]\n", stderr), 64;
+  for (int i = 1; i < count; i += 2)
+    if (copy(words[i], words[i + 1]) != 0) return 1;
+  return 0;
 }

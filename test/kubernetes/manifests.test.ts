@@ -406,7 +406,7 @@ describe('manifests', () => {
     const pod = podOf(made);
     assert.deepEqual(
       allContainers(pod).map(({ name, image }) => `${name} ${image}`),
-      ['install-cni-plugin registry.example/weft:1.5', 'weft registry.example/weft:1.5'],
+      ['install-cni registry.example/weft:1.5', 'weft registry.example/weft:1.5'],
     );
     const daemon = daemonOf(made);
     assert.deepEqual(daemon.args, ['--kube-subnet-mgr', '--iface=eth1']);

@@ -77,9 +77,18 @@ test('install-conf leaves what is there when it can not read or write, and says 
   assert.equal(installConf(path.dirname(to), to).status, 1);
 });
 
-test('install-conf takes two arguments', () => {
+test('install-conf copies several in their order, up to the first that fails', async (t) => {
+  const { from, to } = await folders(t);
+  const [second, third] = [`${to}.second`, `${to}.third`];
+  assert.equal(installConf(from, to, to, second).status, 0);
+  assert.equal(readFileSync(second, 'utf8'), '{"name": "cbr0"}\n');
+  assert.equal(installConf(`${from}.away`, to, from, third).status, 1);
+  assert.ok(!existsSync(third));
+});
+
+test('install-conf takes pairs of arguments', () => {
   for (const words of [[], ['one'], ['one', 'two', 'three']]) {
     const { status, stderr } = installConf(...words);
-    assert.deepEqual([status, stderr], [64, 'usage: install-conf FROM TO\n']);
+    assert.deepEqual([status, stderr], [64, 'usage: install-conf FROM TO [FROM TO ...]\n']);
   }
 });
