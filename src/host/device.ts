@@ -21,20 +21,31 @@ const ACCEPT_LOCAL_ADVICE =
   'set net.ipv4.conf.default.accept_local=0 on the host, where devices have it from, and restart weftd';
 const FORWARDING_ADVICE = 'set net.ipv6.conf.all.forwarding=1 on the host, which pods need anyway';
 const QUEUE_PACKETS_MIN = 1_000;
-const QUEUE_PACKETS_MAX = 8_000;
 const PACKET_BYTES_MAX = 65_536;
-/** At most this share of the memory may wait in queues, if all of it were super-packets. */
-const QUEUE_SHARE = 1 / 16;
 
-/** Packets that each of `queues` queues holds: seconds of a pod's traffic, for the time in which a daemon is restarted. */
-export function queuePackets(queues: number, memoryBytes = totalmem()): number {
-  const affordable = Math.floor((memoryBytes * QUEUE_SHARE) / PACKET_BYTES_MAX / queues);
-  return Math.min(QUEUE_PACKETS_MAX, Math.max(QUEUE_PACKETS_MIN, affordable));
+/** Who starts the next daemon, and so for how long nobody reads. */
+export type Restart = 'at once' | 'a new pod';
+
+/** Seconds of a pod's traffic; at most this share of the memory may wait in queues, if all of it were super-packets. */
+const QUEUE: Readonly<Record<Restart, { packetsMax: number; share: number }>> = {
+  'at once': { packetsMax: 8_000, share: 1 / 16 },
+  // A kubelet takes 8 to 17 s from the end of one pod to the start of the next.
+  'a new pod': { packetsMax: 24_000, share: 1 / 8 },
+};
+
+/**
+ * Packets that each of `queues` queues holds, for the time in which a daemon is restarted. As many from the first day: a kernel that changes
+ * a queue's length drops all that comes for up to half a second.
+ */
+export function queuePackets(queues: number, restart: Restart, memoryBytes = totalmem()): number {
+  const { packetsMax, share } = QUEUE[restart];
+  const affordable = Math.floor((memoryBytes * share) / PACKET_BYTES_MAX / queues);
+  return Math.min(packetsMax, Math.max(QUEUE_PACKETS_MIN, affordable));
 }
 
 /**
  * Configures the device, also one of an earlier run with another address. What is right already is not touched: packets may be on
- * their way, and the kernel drops some while it changes a queue. Returns warnings for what a restricted host refused and forwarding
+ * their way, and the kernel drops all that comes while it changes a queue. Returns warnings for what a restricted host refused and forwarding
  * does not need.
  */
 export async function configureDevice(

@@ -37,8 +37,8 @@ const FLANNEL = ['kube-flannel', 'app=flannel'] as const;
 const LOST_MAX = 10;
 /** A worker that is killed has as many in its hands at most: on a quiet machine one or two. */
 const BATCH = 64;
-/** For so long the queues hold them, with room for what goes before and after. */
-const QUEUES_MS = 5_000;
+/** Packets of {@link NumberedStream}. */
+const PER_MS = 1;
 const FLANNEL_MAC = '02:f1:a0:00:00:01';
 const BACKEND_DATA = `${PREFIX}backend-data`;
 const DAEMON_SET = '/apis/apps/v1/namespaces/kube-weft/daemonsets/weft';
@@ -79,8 +79,8 @@ describe('cluster: two kubelets and a stock node', () => {
       await cluster.plane.admin.call('DELETE', `/api/v1/namespaces/default/pods/${metadata.name}`);
   }
 
-  const deviceIndex = async (): Promise<string> =>
-    (await node(0).namespace.exec('cat', ['/sys/class/net/flannel.1/ifindex'])).stdout;
+  const ofDevice = async (what: 'ifindex' | 'tx_queue_len'): Promise<number> =>
+    Number((await node(0).namespace.exec('cat', [`/sys/class/net/flannel.1/${what}`])).stdout);
 
   /**
    * 1,000 packets a second between a pod of the first node and one of the stock node, both ways. The device stays, and no more is lost than
@@ -92,7 +92,9 @@ describe('cluster: two kubelets and a stock node', () => {
     happen: () => Promise<void>,
   ): Promise<void> {
     const [first, , third] = pods as [Pod, Pod, Pod];
-    const index = await deviceIndex();
+    const index = await ofDevice('ifindex');
+    // With room for what goes before and after.
+    const queuesMs = ((await ofDevice('tx_queue_len')) * 0.75) / PER_MS;
     const streams = {
       out: await NumberedStream.start(first, third),
       in: await NumberedStream.start(third, first),
@@ -102,10 +104,10 @@ describe('cluster: two kubelets and a stock node', () => {
       const { sent, lost, longestGapMs } = await stream.stop();
       const gap = `longest gap ${longestGapMs.toFixed(0)} ms`;
       console.log(`${what}, ${way}: ${lost} of ${sent} lost, ${gap}`);
-      const allowed = Math.max(lostMax, longestGapMs - QUEUES_MS);
+      const allowed = Math.max(lostMax, (longestGapMs - queuesMs) * PER_MS);
       assert.ok(lost <= allowed, `${what}, ${way}: ${lost} lost, ${gap}`);
     }
-    assert.equal(await deviceIndex(), index, 'the device stayed');
+    assert.equal(await ofDevice('ifindex'), index, 'the device stayed');
   }
 
   it('the DaemonSet makes every node ready, and every pod reaches every pod', async () => {

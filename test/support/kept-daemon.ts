@@ -31,6 +31,8 @@ export interface KeptOptions {
 }
 
 export class KeptDaemon {
+  /** between an end and the next start */
+  gapMs: number;
   private readonly node: WeftNode;
   private readonly options: KeptOptions;
   private readonly file: (name: string) => string;
@@ -44,6 +46,7 @@ export class KeptDaemon {
   private constructor(lab: Lab, node: WeftNode, options: KeptOptions) {
     this.node = node;
     this.options = options;
+    this.gapMs = options.gapMs ?? 0;
     this.file = (name) => path.join(lab.scope.tempDir, `${node.name}.${name}`);
     this.onStart = (stop) => lab.scope.cleanup.defer(`no next start on ${node.name}`, stop);
     // An earlier keeper's lines would be taken for this one's.
@@ -92,7 +95,7 @@ export class KeptDaemon {
     await process.waitForEnd(FOR_EVER_MS);
     clearInterval(this.watchdog);
     this.say(`end ${process.exit}`);
-    await sleep(this.options.gapMs ?? 0);
+    await sleep(this.gapMs);
     if (!this.isStopping) this.startOnce();
   }
 

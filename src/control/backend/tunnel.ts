@@ -221,12 +221,16 @@ export class TunnelBackend implements Backend {
   // ---- devices and routes ----
 
   private setUpOf(family: 4 | 6): DeviceSetup {
+    const { settings, fds } = this.context;
     return {
       name: this.deviceName(family),
       family,
       address: this.ownSubnet(family).words,
       mtu: this.deviceMtu(family),
-      queuePackets: queuePackets(this.context.settings.workers),
+      queuePackets: queuePackets(
+        settings.workers,
+        fds.outlivesUs && !fds.startsUsAgain ? 'a new pod' : 'at once',
+      ),
     };
   }
 

@@ -323,9 +323,12 @@ test('a device that is right is not touched; of another only what is wrong is ch
 
 test('queues are long where there is memory for it', () => {
   const GB = 2 ** 30;
-  assert.equal(queuePackets(1, GB / 2), 1000);
-  assert.equal(queuePackets(2, 8 * GB), 4096);
-  assert.equal(queuePackets(2, 64 * GB), 8000);
+  assert.equal(queuePackets(1, 'at once', GB / 2), 1000);
+  assert.equal(queuePackets(2, 'at once', 8 * GB), 4096);
+  assert.equal(queuePackets(2, 'at once', 64 * GB), 8000);
+  assert.equal(queuePackets(1, 'a new pod', GB / 2), 1024);
+  assert.equal(queuePackets(2, 'a new pod', 16 * GB), 16_384);
+  assert.equal(queuePackets(2, 'a new pod', 64 * GB), 24_000);
 });
 
 test('a command that the host does not have is told from one that fails, and its package is named', async () => {
