@@ -1,5 +1,6 @@
 /** Asks the daemon for what weft cluster check shows. */
 import type { ReachNode, ReachPage } from '../../api/reach.ts';
+import { WeftError } from '../../shared/errors.ts';
 import { packetBytes } from '../link-test/path-mtu.ts';
 import { peersShape, upShape } from '../pages.ts';
 import { fetchEcho, fetchReach } from '../ping/page.ts';
@@ -37,11 +38,19 @@ async function tryLargest(
   const rest = nodes.filter(({ key }) => answers.has(key));
   const found = new Map<string, boolean>();
   const work = async (): Promise<void> => {
-    for (let node = rest.shift(); node !== undefined; node = rest.shift())
-      found.set(node.key, await crosses(socket, node, Math.min(ownMtu, node.mtu ?? ownMtu)));
+    for (let node = rest.shift(); node !== undefined; node = rest.shift()) {
+      const mtu = Math.min(ownMtu, node.mtu ?? ownMtu);
+      const comesBack = await crosses(socket, node, mtu).catch(ifItLeft);
+      if (comesBack !== undefined) found.set(node.key, comesBack);
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return found;
+}
+
+/** What the daemon refuses says nothing of the others: a node may leave meanwhile. */
+function ifItLeft(error: unknown): undefined {
+  if (!(error instanceof WeftError) || error.code !== 'ERR_ANSWER') throw error;
 }
 
 async function crosses(socket: string, { key, subnet }: ReachNode, mtu: number): Promise<boolean> {

@@ -85,7 +85,15 @@ function stateOf(
   return cutFrom.length > 0 ? 'cut' : 'ok';
 }
 
-/** Whether pods of some nodes do not reach pods of others. */
-export function isBroken({ nodes }: ClusterAnswer): boolean {
-  return nodes.some(({ state }) => state !== 'ok' && state !== 'unknown');
+/** Whether pods of some nodes do not reach pods of others, or nothing is known of any other node. */
+export function isBroken(answer: ClusterAnswer): boolean {
+  return (
+    isUntried(answer) || answer.nodes.some(({ state }) => state !== 'ok' && state !== 'unknown')
+  );
+}
+
+/** There are other nodes, and no answer from any of them was waited for. */
+export function isUntried({ nodes }: ClusterAnswer): boolean {
+  const others = nodes.filter(({ self }) => !self);
+  return others.length > 0 && others.every(({ state }) => state === 'unknown');
 }

@@ -2,12 +2,13 @@
 import { renderMs } from '../ping/echoes.ts';
 import { renderTable } from '../render.ts';
 import type { Style } from '../style.ts';
-import type { ClusterAnswer, ClusterNode } from './model.ts';
+import { type ClusterAnswer, type ClusterNode, isUntried } from './model.ts';
 
 /** Nodes that are named in one line. */
 const NAMES_MAX = 4;
 
-export function renderCluster({ nodes }: ClusterAnswer, style: Style): string {
+export function renderCluster(answer: ClusterAnswer, style: Style): string {
+  const { nodes } = answer;
   const hasNames = nodes.some(({ nodeName }) => nodeName != null);
   const named = <T>(name: T, rest: T[]): T[] => (hasNames ? [name, ...rest] : rest);
   const nameOf = new Map(nodes.map((node) => [node.key, nameIn(node)]));
@@ -23,7 +24,7 @@ export function renderCluster({ nodes }: ClusterAnswer, style: Style): string {
       stateText(node, nameOf, style),
     ]),
   );
-  return `${renderTable(named('NAME', head), rows)}\n\n${summaryOf(nodes, style)}`;
+  return `${renderTable(named('NAME', head), rows)}\n\n${summaryOf(answer, style)}`;
 }
 
 /** What people call a node. */
@@ -55,7 +56,12 @@ function stateText(
   }
 }
 
-function summaryOf(nodes: readonly ClusterNode[], style: Style): string {
+function summaryOf(answer: ClusterAnswer, style: Style): string {
+  const { nodes } = answer;
+  if (isUntried(answer))
+    return style.bad(
+      `${nodes.length} nodes, no other one could be tried yet: weft status says why`,
+    );
   const bad = nodes.filter(({ state }) => state !== 'ok' && state !== 'unknown').length;
   const unknown = nodes.filter(({ state }) => state === 'unknown').length;
   const rest = unknown > 0 ? style.dim(`, ${unknown} unknown`) : '';

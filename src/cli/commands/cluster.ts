@@ -6,7 +6,8 @@ import { renderCluster } from '../cluster/render.ts';
 import { addShow, type OnExit } from '../show.ts';
 
 const HELP = `Echoes go to every node: a small one, and one as large as pods may send. Version and MTU are what each weft says of itself.
-Exit code 1 when a node is unreachable from here or from another node, loses large packets, or has a lease that can't be used.`;
+Exit code 1 when a node is unreachable from here or from another node, loses large packets, or has a lease that can't be used,
+and when no other node could be tried.`;
 
 export function addCluster(program: Command, onExit: OnExit): void {
   const cluster = program.command('cluster').description('all nodes of the cluster').exitOverride();

@@ -63,6 +63,16 @@ test('unreachable, large packets lost, cut off from others, a lease that is not 
   assert.match(text, /^6 nodes, 4 with trouble, 1 unknown$/m);
 });
 
+test('nobody could be tried: no good news', () => {
+  const answer = check({ reach: reach([]) });
+  assert.deepEqual(states(answer), ['ok', 'unknown', 'unknown']);
+  assert.equal(isBroken(answer), true);
+  assert.match(renderCluster(answer, PLAIN), /^3 nodes, no other one could be tried yet/m);
+  const alone = check({ reach: reach([], [node(1)]) });
+  assert.equal(isBroken(alone), false);
+  assert.match(renderCluster(alone, PLAIN), /^1 node, all that are known are well$/m);
+});
+
 test('with other stores there is no column of names', () => {
   const nodes = [node(1, { nodeName: null }), node(2, { nodeName: null })];
   const text = renderCluster(check({ reach: reach([cell(1, 2, 'lost')], nodes) }), PLAIN);
