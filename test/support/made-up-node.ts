@@ -172,7 +172,16 @@ function writeDrop(memory: SharedArrayBuffer): void {
 /** Every echo is answered at once. */
 function answeringAddon(): EchoAddon {
   const sent: number[][] = [];
+  let look = (): void => undefined;
   return {
+    watch: (_fds, call) => {
+      look = call;
+      return 0;
+    },
+    watchAgain: () => {
+      if (sent.length > 0) setImmediate(look);
+    },
+    unwatch: () => undefined,
     openEcho: () => ({ fd: 1, raw: true }),
     echoSend: (_fd, _token, { sequence, payloadBytes, address }) => {
       const row: number[] = [];
@@ -186,6 +195,7 @@ function answeringAddon(): EchoAddon {
         row[ECHO.address + i] = word;
       });
       sent.push(row);
+      setImmediate(look);
       return 1_000_000;
     },
     echoReceive: (_fd, _token, rows) => {

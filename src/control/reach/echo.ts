@@ -10,9 +10,8 @@ import { addressBytes, familyOf, sameWords, type Words } from '../../shared/addr
 import { messageOf } from '../../shared/errors.ts';
 import { ECHOES_PER_SECOND } from '../../shared/limits.ts';
 
-/** The answer to an echo is looked for soon, and less and less often: most come at once or never. The kernel notes when they came. */
-const POLL_MS_MIN = 2;
-const POLL_MS_MAX = 50;
+/** Between two looks at a socket: what others send to this host comes there too, and must not keep us busy. The kernel notes when it came. */
+const LOOKS_MS = 2;
 const ROWS = 64;
 const SEQUENCES = 0x10000;
 /** The error that says "too large for the way": only with it a node on the way names an MTU. */
@@ -25,13 +24,24 @@ export interface EchoOptions {
 }
 
 /** What echoes need of the addon; tests of others replace it. */
-export type EchoAddon = Pick<Addon, 'openEcho' | 'echoSend' | 'echoReceive' | 'close'>;
+export type EchoAddon = Pick<
+  Addon,
+  'openEcho' | 'echoSend' | 'echoReceive' | 'watch' | 'watchAgain' | 'unwatch' | 'close'
+>;
 
 interface Pending {
   address: Words;
   sentAtNs: number;
-  deadlineMs: number;
+  deadline: NodeJS.Timeout;
   done: (result: Echo) => void;
+}
+
+/** A socket, and what says that something came there. */
+interface Ear {
+  fd: number;
+  watch: number;
+  /** something came: the socket is not watched until it is looked at */
+  next: NodeJS.Timeout | undefined;
 }
 
 /** Sends from the given addresses, each socket opened at its first use. Echoes of all callers share one pace. */
@@ -42,12 +52,10 @@ export class EchoSender {
   private readonly token = new Uint8Array(randomBytes(LAYOUT.echoTokenBytes));
   private readonly identifier = randomInt(SEQUENCES);
   private readonly rows = new Float64Array(ROWS * LAYOUT.echoRowDoubles);
-  private readonly fds = new Map<4 | 6, number>();
+  private readonly ears = new Map<4 | 6, Ear>();
   private readonly pending = new Map<number, Pending>();
   private sequence = 0;
   private nextAtMs = 0;
-  private newestAtMs = 0;
-  private poll: NodeJS.Timeout | undefined;
   private isClosed = false;
 
   /** `deviceWith`: the device of this host that has an address, if one has it. */
@@ -69,18 +77,15 @@ export class EchoSender {
     // The answer would come from here.
     if (device !== undefined) return { state: 'refused', why: taken(device), mtu: null };
     try {
-      const fd = this.open(familyOf(address));
+      const ear = this.open(familyOf(address));
       const sequence = this.freeSequence();
       const { identifier } = this;
       const request = { address: addressBytes(address), identifier, sequence, payloadBytes };
-      const sentAtNs = this.addon.echoSend(fd, this.token, request);
+      const sentAtNs = this.addon.echoSend(ear.fd, this.token, request);
       if (sentAtNs < 0) return refusal(-sentAtNs, 0);
       return await new Promise((done) => {
-        this.newestAtMs = performance.now();
-        const deadlineMs = this.newestAtMs + timeoutMs;
-        this.pending.set(sequence, { address, sentAtNs, deadlineMs, done });
-        clearTimeout(this.poll);
-        this.poll = setTimeout(() => this.collect(), 0);
+        const deadline = setTimeout(() => this.giveUp(ear, sequence), timeoutMs);
+        this.pending.set(sequence, { address, sentAtNs, deadline, done });
       });
     } catch (error) {
       return { state: 'refused', why: messageOf(error), mtu: null };
@@ -90,11 +95,13 @@ export class EchoSender {
   /** Ends all that is pending as lost. */
   close(): void {
     this.isClosed = true;
-    clearTimeout(this.poll);
-    for (const { done } of this.pending.values()) done({ state: 'lost' });
-    this.pending.clear();
-    for (const fd of this.fds.values()) this.addon.close(fd);
-    this.fds.clear();
+    for (const sequence of [...this.pending.keys()]) this.finish(sequence, { state: 'lost' });
+    for (const { fd, watch, next } of this.ears.values()) {
+      clearTimeout(next);
+      this.addon.unwatch(watch);
+      this.addon.close(fd);
+    }
+    this.ears.clear();
   }
 
   private async turn(): Promise<void> {
@@ -105,14 +112,16 @@ export class EchoSender {
   }
 
   /** The socket stays right when the device is made anew: it is bound to the address, which the lease gives. */
-  private open(family: 4 | 6): number {
-    const known = this.fds.get(family);
+  private open(family: 4 | 6): Ear {
+    const known = this.ears.get(family);
     if (known !== undefined) return known;
     const source = this.sources[family];
     if (!source) throw new Error(`this node has no IPv${family} in the overlay`);
     const { fd } = this.addon.openEcho(family, addressBytes(source));
-    this.fds.set(family, fd);
-    return fd;
+    const watch = this.addon.watch(Int32Array.of(fd), () => this.hear(ear));
+    const ear: Ear = { fd, watch, next: undefined };
+    this.ears.set(family, ear);
+    return ear;
   }
 
   private freeSequence(): number {
@@ -121,21 +130,22 @@ export class EchoSender {
     return this.sequence;
   }
 
-  private collect(): void {
-    this.poll = undefined;
-    for (const fd of this.fds.values()) {
-      const count = this.addon.echoReceive(fd, this.token, this.rows);
-      for (let i = 0; i < count; i++) this.take(i * LAYOUT.echoRowDoubles);
-    }
-    const now = performance.now();
-    for (const [sequence, { deadlineMs }] of this.pending)
-      if (deadlineMs <= now) this.finish(sequence, { state: 'lost' });
-    if (this.pending.size === 0) return;
-    const waitMs = (performance.now() - this.newestAtMs) / 2;
-    this.poll = setTimeout(
-      () => this.collect(),
-      Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, waitMs)),
-    );
+  /** What came is taken at once, and what comes then a moment later. */
+  private hear(ear: Ear): void {
+    if (this.isClosed) return;
+    this.collect(ear);
+    ear.next = setTimeout(() => this.addon.watchAgain(ear.watch), LOOKS_MS);
+  }
+
+  /** It may have come, and not been looked at yet. */
+  private giveUp(ear: Ear, sequence: number): void {
+    this.collect(ear);
+    this.finish(sequence, { state: 'lost' });
+  }
+
+  private collect({ fd }: Ear): void {
+    const count = this.addon.echoReceive(fd, this.token, this.rows);
+    for (let i = 0; i < count; i++) this.take(i * LAYOUT.echoRowDoubles);
   }
 
   /** A row counts only for the peer that was asked: others may have seen the token. */
@@ -158,8 +168,10 @@ export class EchoSender {
   }
 
   private finish(sequence: number, result: Echo): void {
-    this.pending.get(sequence)?.done(result);
+    const pending = this.pending.get(sequence);
     this.pending.delete(sequence);
+    clearTimeout(pending?.deadline);
+    pending?.done(result);
   }
 }
 

@@ -66,7 +66,10 @@ test("an address that somebody gave to our device is named with the manager; the
 
 test('an echo to an address that this host has is not sent, and does not count as answered', async () => {
   const never = (): never => assert.fail('nothing is sent');
-  const addon = { openEcho: never, echoSend: never, echoReceive: never, close: never };
+  const addon = {
+    ...{ openEcho: never, echoSend: never, echoReceive: never, close: never },
+    ...{ watch: never, watchAgain: never, unwatch: never },
+  };
   const sender = new EchoSender(addon, { 4: words('10.244.1.0') }, () => 'flannel0');
   const echo = await sender.send(words('10.244.2.0'), { payloadBytes: 56, timeoutMs: 100 });
   assert.equal(echo.state, 'refused');
