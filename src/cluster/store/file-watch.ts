@@ -17,7 +17,7 @@ const SETTLE_MS = 5;
 /** Looks that follow each other in a stream of names. */
 const GAP_MS = 100;
 /** Each tick goes on with the round through all files for so long: many files cost a small share of the time, and take many ticks. */
-const SLOW_MS = 5;
+const SLOW_MS = 1;
 const FAST_MS = 20;
 /** Names that are remembered until the next look; more are a reason to look at all files. */
 const NAMES_MAX = 4_096;

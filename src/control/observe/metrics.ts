@@ -7,6 +7,9 @@ import type { Node } from '../node.ts';
 import { KeptHistogram } from './kept-histogram.ts';
 import type { SelfWatch } from './self-watch.ts';
 
+/** How often the control thread's lag is looked at: each look wakes it. */
+const LAG_STEP_MS = 50;
+
 /** What a scrape gets. */
 export interface Exposition {
   contentType: string;
@@ -16,7 +19,7 @@ export interface Exposition {
 /** The node's metrics; each call is one scrape. */
 export function metricsOf(node: Node, watch: SelfWatch): () => Promise<Exposition> {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_STEP_MS });
   addState(registry, node);
   addReach(registry, node);
   gauge(registry, 'weft_healthy', '1 when weft status says healthy.', () =>
