@@ -56,9 +56,10 @@ export class LeasePlaces {
   /** By the files' clock; undefined for a permanent lease. What can't be read as a time ends a day after it was written. */
   async endOf(key: string): Promise<number | undefined> {
     const file = this.expiry(key);
+    const endsAtMs = parseExpiry((await readSmall(file)) ?? '');
+    if (endsAtMs !== undefined) return endsAtMs;
     const found = await lstat(file).catch(ignoreMissing);
-    if (!found) return undefined;
-    return parseExpiry((await readSmall(file)) ?? '') ?? found.mtimeMs + LEASE_TTL_MS;
+    return found && found.mtimeMs + LEASE_TTL_MS;
   }
 
   async stampOf(key: string): Promise<string> {
