@@ -102,22 +102,21 @@ napi_value addon_remove_fast_peer(napi_env env, napi_callback_info info) {
   return make_int(env, bpf_remove_peer(map, key));
 }
 
-napi_value addon_add_fast_counts(napi_env env, napi_callback_info info) {
+static napi_value change_counts(napi_env env, napi_callback_info info, int (*change)(int map, uint32_t slot)) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
   int map;
   uint32_t slot;
   if (!read_map(env, values, &map) || !read_slot(env, values[1], &slot)) return NULL;
-  return make_int(env, bpf_add_counts(map, slot));
+  return make_int(env, change(map, slot));
+}
+
+napi_value addon_add_fast_counts(napi_env env, napi_callback_info info) {
+  return change_counts(env, info, bpf_add_counts);
 }
 
 napi_value addon_remove_fast_counts(napi_env env, napi_callback_info info) {
-  napi_value values[ARGUMENTS_MAX];
-  arguments(env, info, values);
-  int map;
-  uint32_t slot;
-  if (!read_map(env, values, &map) || !read_slot(env, values[1], &slot)) return NULL;
-  return make_int(env, bpf_remove_counts(map, slot));
+  return change_counts(env, info, bpf_remove_counts);
 }
 
 napi_value addon_read_fast_counts(napi_env env, napi_callback_info info) {

@@ -107,6 +107,7 @@ export class FastTable implements TableSink {
       if (wanted.has(text)) continue;
       this.maps.remove(prefix);
       this.guards.delete(text);
+      this.writeAgain(text);
     }
     for (const [text, words] of wanted) {
       if (this.guards.has(text)) continue;
@@ -114,5 +115,11 @@ export class FastTable implements TableSink {
       this.maps.setGuard(prefix);
       this.guards.set(text, prefix);
     }
+  }
+
+  /** The peer whose whole subnet a guard stood for, if there is one. */
+  private writeAgain(subnet: string): void {
+    for (const entry of this.entries.values())
+      if (formatPrefix(entry.peer.subnet) === subnet) this.write(entry);
   }
 }
