@@ -44,6 +44,11 @@ async function bothWays(lab: Lab): Promise<void> {
 
 const pairs: { name: string; lab: LabDescription; fast: number[] }[] = [
   { name: 'both ends', lab: { nodes: [WEFT, WEFT], ...ON }, fast: [0, 1] },
+  {
+    name: 'both ends, two workers',
+    lab: { nodes: [WEFT, WEFT], workers: 2, ...ON },
+    fast: [0, 1],
+  },
   { name: 'one end, workers at the other', lab: { nodes: [WEFT, WEFT] }, fast: [0] },
   { name: 'one end, kernel VXLAN at the other', lab: { nodes: [WEFT, KERNEL], ...ON }, fast: [0] },
 ];
