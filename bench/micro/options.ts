@@ -20,7 +20,7 @@ Micro benchmarks of the data plane: no root and no network device needed.
 
   --quick    short samples: under half a minute, for a first look
   --json     the result as one JSON object instead of the table
-  --save     keep the result as bench/results/micro-<version>.json
+  --save     keep the result in bench/results, one file for each version and class of machine
   --compare  fail unless there is a saved result to compare with
   --help     this text
 

@@ -1,15 +1,16 @@
-/** Saved results: one file for each version of the program. */
+/** Saved results: one file for each version of the program and class of machine. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
-import type { MicroResult } from './result.ts';
+import type { MicroMachine, MicroResult } from './result.ts';
 
 export function resultsFolder(): string {
   return path.join(projectRoot(), 'bench/results');
 }
 
-export function fileNameOf(version: string): string {
+/** Machines with the same model and number of processors are one class. */
+export function fileNameOf(version: string, { cpu, cores }: MicroMachine): string {
   if (!/^[0-9A-Za-z][0-9A-Za-z.+-]*$/.test(version)) {
     throw new WeftError(
       'ERR_BENCH_VERSION',
@@ -17,13 +18,14 @@ export function fileNameOf(version: string): string {
       `package.json: version ${JSON.stringify(version)} can't be part of a file name`,
     );
   }
-  return `micro-${version}.json`;
+  const model = cpu.toLowerCase().replace(/[^0-9a-z]+/g, '-');
+  return `micro-${version}-${model.replace(/^-|-$/g, '')}-${cores}.json`;
 }
 
-/** Writes the file of the result's version, over an earlier one. Returns its path. */
+/** Writes the file of the result's version and machine, over an earlier one. Returns its path. */
 export function saveResult(folder: string, result: MicroResult): string {
   mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, fileNameOf(result.weft.version));
+  const file = path.join(folder, fileNameOf(result.weft.version, result.machine));
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
   return file;
 }

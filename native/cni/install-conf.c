@@ -1,7 +1,8 @@
 /*
  * Copies files over others, each as a whole, with its mode: readers see the old one or the new one.
  *   install-conf FROM TO [FROM TO ...]
- * In their order, and it ends at the first that fails. The init container of flannel's manifest runs it to put the CNI config where the container runtime looks; the image need have no shell.
+ * In their order, and it ends at the first that fails. The init container of flannel's manifest runs it to put the CNI config where the
+ * container runtime looks; the image need have no shell.
  * Makes the folder of TO where it is missing. Exit code 0, 64 for wrong arguments, 1 with a message for all else.
  */
 #include <errno.h>

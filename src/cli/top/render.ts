@@ -2,6 +2,7 @@
 
 import type { Sample } from '../../api/history.ts';
 import { DROP_REASONS, type DropName } from '../../memory/drops.ts';
+import { fastPathText } from '../commands/status.ts';
 import { renderVerdict } from '../health-text.ts';
 import { type Status, subnetsOf, uptimeMsOf } from '../pages.ts';
 import {
@@ -33,6 +34,7 @@ export function renderTop(view: View, size: Size, style: Style): string {
   const tail = [
     ...(size.rows >= 30 ? [''] : []),
     workerLine(view, style),
+    ...fastPathLine(view, style),
     ...dropLines(view, style),
   ];
   const foot = footLine(view, style);
@@ -162,6 +164,11 @@ function workerLine({ workers }: View, style: Style): string {
     return `${i} ${paint(full)}${style.dim(rest)} ${`${Math.round(busy * 100)} %`.padStart(5)}${again}`;
   });
   return `${style.bold('workers  ')}${texts.join('   ')}`;
+}
+
+/** Where it is not on, nothing is new about that: weft status says why. */
+function fastPathLine({ status: { fastPath, counters } }: View, style: Style): string[] {
+  return fastPath?.on ? [`${style.bold('fast path')} ${fastPathText(fastPath, counters)}`] : [];
 }
 
 function dropLines({ drops }: View, style: Style): string[] {

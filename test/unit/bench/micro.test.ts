@@ -145,10 +145,23 @@ describe('table', () => {
 });
 
 describe('saved results', () => {
-  it('have the version in their name', () => {
-    assert.equal(fileNameOf('1.2.3-rc.1'), 'micro-1.2.3-rc.1.json');
+  it('have version and class of machine in their name', () => {
+    const machine = { ...MACHINE, cpu: 'Intel(R) Xeon(R) ../CPU @ 2.20GHz', cores: 8 };
+    const name = 'micro-1.2.3-rc.1-intel-r-xeon-r-cpu-2-20ghz-8.json';
+    assert.equal(fileNameOf('1.2.3-rc.1', machine), name);
     for (const version of ['', '../1', '1/2', '.hidden']) {
-      assert.throws(() => fileNameOf(version), isWeftError(1, 'package.json'));
+      assert.throws(() => fileNameOf(version, MACHINE), isWeftError(1, 'package.json'));
+    }
+  });
+
+  it('of two classes of machine stand beside each other', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'weft-bench-'));
+    try {
+      saveResult(folder, result());
+      saveResult(folder, result({ machine: { ...MACHINE, cores: 64 } }));
+      assert.equal(loadResults(folder).length, 2);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 
@@ -161,7 +174,7 @@ describe('saved results', () => {
         startedAt: '2026-05-01T00:00:00.000Z',
         weft: { version: '0.0.9', commit: 'b', dirty: false },
       });
-      assert.equal(saveResult(folder, older), path.join(folder, 'micro-0.1.0.json'));
+      assert.equal(saveResult(folder, older), path.join(folder, 'micro-0.1.0-cpu-a-2.json'));
       saveResult(folder, newer);
       writeFileSync(path.join(folder, 'net-0.1.0.json'), '{}');
       assert.deepEqual(loadResults(folder), [newer, older]);

@@ -108,6 +108,18 @@ test('paused: the picture stays, history can be scrolled and is complete afterwa
   assert.deepEqual([shown(model).samples.length, shown(model).isPaused], [31, false]);
 });
 
+test('the fast path has a line where it is on', () => {
+  const model = new TopModel();
+  const fastPath = { on: true, why: '', egress: [], counters: { sentBytes: 930 } };
+  const counters = { sentBytes: 1000, deliveredBytes: 0 };
+  model.add(poll(1, { status: { ...status, fastPath, counters } }));
+  const size = { columns: 120, rows: 30 };
+  const line = /^fast path on; 93 % of the bytes sent and 0 % of those received took it/m;
+  assert.match(renderTop(shown(model), size, PLAIN), line);
+  model.add(poll(2, { status: { ...status, fastPath: { ...fastPath, on: false }, counters } }));
+  assert.doesNotMatch(renderTop(shown(model), size, PLAIN), /fast path/);
+});
+
 test('samples that were seen before are not taken twice', () => {
   const model = new TopModel();
   model.add(poll(3, { samples: [1, 2, 3].map((second) => sample(second)) }));

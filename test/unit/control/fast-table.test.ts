@@ -24,7 +24,8 @@ const peer = (i: number, more: Partial<Peer> = {}): Peer =>
 function kernel() {
   const peers = new Map<string, { address: string; egress: number; flags: number; slot: number }>();
   const counts = new Set<number>();
-  const textOf = (bytes: Uint8Array, at: number): string => [...bytes.subarray(at, at + 4)].join('.');
+  const textOf = (bytes: Uint8Array, at: number): string =>
+    [...bytes.subarray(at, at + 4)].join('.');
   const keyOf = (key: Uint8Array): string =>
     `${textOf(key, 4)}/${new DataView(key.buffer, key.byteOffset).getUint32(0, true)}`;
   const addon = {
@@ -76,10 +77,7 @@ test('a peer that comes is reached by the workers until there is a way, and leav
 test('one that comes later goes by the ways that are known', async () => {
   const { peers, table } = kernel();
   table.take(({ key }) => (key === 'k2' ? 5 : 0));
-  await table.publish([
-    change('a', undefined, peer(1), 1),
-    change('b', undefined, peer(2), 2),
-  ]);
+  await table.publish([change('a', undefined, peer(1), 1), change('b', undefined, peer(2), 2)]);
   assert.equal(peers.get('10.244.1.0/24')?.egress, 0);
   assert.equal(peers.get('10.244.2.0/24')?.egress, 5);
 });
@@ -87,15 +85,9 @@ test('one that comes later goes by the ways that are known', async () => {
 test('a subnet that changes hands in one step is the new peer’s, whatever the order', async () => {
   const { peers, counts, table } = kernel();
   const [first, second] = [peer(1), peer(2)];
-  await table.publish([
-    change('a', undefined, first, 1),
-    change('b', undefined, second, 2),
-  ]);
+  await table.publish([change('a', undefined, first, 1), change('b', undefined, second, 2)]);
   const moved = { ...second, subnet: first.subnet };
-  await table.publish([
-    change('b', second, moved, 2),
-    change('a', first, undefined, 1),
-  ]);
+  await table.publish([change('b', second, moved, 2), change('a', first, undefined, 1)]);
   assert.deepEqual([...peers.keys()], ['10.244.1.0/24']);
   assert.equal(peers.get('10.244.1.0/24')?.address, '10.99.0.2');
   assert.deepEqual([...counts], [2]);

@@ -1,9 +1,9 @@
 /** Which lines of nftables and iptables are about the overlay's UDP port. The texts are those of the tools. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WeftError } from '../../../src/shared/errors.ts';
 import { lineAboutPort, ruleAboutUdpPort } from '../../../src/host/firewall/port-rules.ts';
 import { GUARD_WORDS } from '../../../src/host/firewall/wishes.ts';
+import { WeftError } from '../../../src/shared/errors.ts';
 
 const PORT = 8472;
 

@@ -55,7 +55,8 @@ function storeNote({ ok, message, lastEventAt, rememberedAt }, nowMs) {
 
 /** {name, value, note, state} for each tile; what the daemon does not tell has none. */
 function tiles(status, nowMs) {
-  const { lease, store, workers, peers, mtu, devices, firewall, table } = status;
+  const { lease, store, workers, peers, mtu, devices, firewall, table, fastPath, counters } =
+    status;
   const expiry = lease?.expiresAt
     ? `ends in ${span(Date.parse(lease.expiresAt) - nowMs)}`
     : 'reservation';
@@ -83,6 +84,12 @@ function tiles(status, nowMs) {
       note: restarts === 0 ? 'no restarts' : `${restarts} restarts`,
       state: running === workers.length ? 'good' : 'bad',
     },
+    fastPath?.on && {
+      name: 'Fast path',
+      value: 'on',
+      note: `${shareOf(fastPath, counters, 'sentBytes')} of bytes sent, ${shareOf(fastPath, counters, 'deliveredBytes')} of those received`,
+      state: 'good',
+    },
     {
       name: 'Route table',
       value: `${count(peers.total)} peer${peers.total === 1 ? '' : 's'}`,
@@ -97,6 +104,12 @@ function tiles(status, nowMs) {
       state: firewall.ok ? 'good' : 'bad',
     },
   ].filter(Boolean);
+}
+
+/** Of all that a counter counts. */
+function shareOf(fastPath, counters, name) {
+  const all = counters?.[name] ?? 0;
+  return `${all === 0 ? 0 : Math.floor((100 * (fastPath.counters[name] ?? 0)) / all)} %`;
 }
 
 function tableNote(table, nowMs) {
