@@ -53,6 +53,6 @@ export function renderCommits(changes: readonly CaseChange[]): string {
     row('case', 'ns then', 'ns now', 'ratio', 'chance', ''),
     ...rows,
     '',
-    `${changes.length} cases: ${count('worse')} slower, ${count('better')} faster (medians that differ by ${LEAST_CHANGE * 100} % or more, with less than ${CHANCE * 100} % chance)`,
+    `${changes.length} case${changes.length === 1 ? '' : 's'}: ${count('worse')} slower, ${count('better')} faster (medians that differ by ${LEAST_CHANGE * 100} % or more, with less than ${CHANCE * 100} % chance)`,
   ].join('\n');
 }
