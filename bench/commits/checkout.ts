@@ -1,6 +1,7 @@
 /** A commit in a folder of its own, built. */
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Cleanup } from '../../lab/cleanup.ts';
 import { run } from '../../lab/command.ts';
 import { EXIT, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
@@ -18,10 +19,13 @@ export class Checkout {
     this.folder = folder;
   }
 
-  /** Below `parent`. Throws WeftError when git does not know the commit, or when it can't be built. */
-  static async make(name: string, parent: string): Promise<Checkout> {
-    const commit = await commitOf(name);
+  /**
+   * Below `parent`; `cleanup` removes it. Throws WeftError when it can't be built.
+   * @param commit as {@link commitOf} gives it
+   */
+  static async make(commit: string, parent: string, cleanup: Cleanup): Promise<Checkout> {
     const folder = path.join(parent, commit);
+    cleanup.defer(`worktree ${folder}`, () => removeWorktree(folder));
     await git('worktree', 'add', '--detach', folder, commit);
     takePackages(folder);
     const words = [
@@ -40,13 +44,10 @@ export class Checkout {
     const { stdout } = await run(process.execPath, words, { timeoutMs: BENCH_MS_MAX });
     return JSON.parse(stdout) as MicroResult;
   }
-
-  async remove(): Promise<void> {
-    await git('worktree', 'remove', '--force', this.folder);
-  }
 }
 
-async function commitOf(name: string): Promise<string> {
+/** Its whole name. Throws WeftError when git does not know it. */
+export async function commitOf(name: string): Promise<string> {
   try {
     return (await git('rev-parse', '--verify', '--end-of-options', `${name}^{commit}`)).trim();
   } catch {
@@ -56,6 +57,10 @@ async function commitOf(name: string): Promise<string> {
       `${JSON.stringify(name)} is no commit of this repository`,
     );
   }
+}
+
+async function removeWorktree(folder: string): Promise<void> {
+  if (existsSync(folder)) await git('worktree', 'remove', '--force', folder);
 }
 
 /** Those of this checkout where the commit wants the same: installing them takes longest. */

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Cleanup } from '../../lab/cleanup.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import type { MicroResult } from '../micro/result.ts';
-import { Checkout } from './checkout.ts';
+import { Checkout, commitOf } from './checkout.ts';
 import { compareCommits, renderCommits } from './compare.ts';
 import { COMMITS_HELP, type CommitsOptions, parseCommitsOptions } from './options.ts';
 
@@ -17,18 +18,31 @@ async function main(): Promise<void> {
     process.stdout.write(COMMITS_HELP);
     return;
   }
-  const parent = mkdtempSync(path.join(tmpdir(), 'weft-bench-'));
-  const checkouts: Checkout[] = [];
+  const commits = [await commitOf(options.before), await commitOf(options.after)] as const;
+  if (commits[0] === commits[1])
+    throw new WeftError('ERR_USAGE', EXIT.usage, `both are commit ${commits[0]}`);
+  const cleanup = new Cleanup();
+  cleanup.closeOnSignals();
   try {
-    for (const name of [options.before, options.after]) {
-      process.stderr.write(`building ${name}\n`);
-      checkouts.push(await Checkout.make(name, parent));
-    }
-    report(options, checkouts, await measure(options, checkouts as Pair<Checkout>));
+    await compare(options, commits, cleanup);
   } finally {
-    for (const checkout of checkouts) await checkout.remove();
-    rmSync(parent, { recursive: true });
+    await cleanup.close();
   }
+}
+
+async function compare(
+  options: CommitsOptions,
+  commits: readonly [string, string],
+  cleanup: Cleanup,
+): Promise<void> {
+  const parent = mkdtempSync(path.join(tmpdir(), 'weft-bench-'));
+  cleanup.defer(parent, () => rmSync(parent, { recursive: true, force: true }));
+  const checkouts: Checkout[] = [];
+  for (const commit of commits) {
+    process.stderr.write(`building ${commit}\n`);
+    checkouts.push(await Checkout.make(commit, parent, cleanup));
+  }
+  report(options, checkouts, await measure(options, checkouts as Pair<Checkout>));
 }
 
 async function measure(

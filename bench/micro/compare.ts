@@ -13,12 +13,13 @@ export interface Comparison {
   isUnsure: boolean;
 }
 
-/** The newest result of this CPU model, from results that come newest first. */
+/** The newest result of this class of machine, else of its CPU model, from results that come newest first. */
 export function pickBaseline(
   results: readonly MicroResult[],
   machine: MicroMachine,
 ): MicroResult | undefined {
-  return results.find((result) => result.machine.cpu === machine.cpu);
+  const same = results.filter((result) => result.machine.cpu === machine.cpu);
+  return same.find((result) => result.machine.cores === machine.cores) ?? same[0];
 }
 
 /** One comparison for each case that both have. */

@@ -20,7 +20,7 @@ interface ClusterEvent {
 interface ClusterNode {
   metadata: { name: string };
   spec?: { taints?: { key: string }[] };
-  status?: { conditions?: { type: string; status: string; reason?: string }[] };
+  status?: { conditions?: { type: string; status: string }[] };
 }
 
 /** Nodes, pods, the last events and the last warnings of the logs below `folder`, a line each. Never throws. */
@@ -38,7 +38,7 @@ export async function describeCluster(admin: KubernetesAdmin, folder: string): P
     } catch (error) {
       lines.push(messageOf(error));
     }
-  return lines.map((line) => line.slice(0, LINE_CHARS_MAX)).join('\n');
+  return lines.map((line) => line.replaceAll('\n', ' ').slice(0, LINE_CHARS_MAX)).join('\n');
 }
 
 async function list<T>(admin: KubernetesAdmin, kind: string): Promise<T[]> {

@@ -186,11 +186,15 @@ describe('netns: fast path, what others do to it', () => {
     const transfers = (async () => {
       while (!isOver) assert.ok((await transferHash(lab.pod(0), lab.pod(1), BYTES)).equal);
     })();
-    for (let i = 0; i < 10; i++) {
-      const end = await capture(node());
-      await end();
+    transfers.catch(() => undefined); // whoever waits for it hears of it
+    try {
+      for (let i = 0; i < 10; i++) {
+        const end = await capture(node());
+        await end();
+      }
+    } finally {
+      isOver = true;
     }
-    isOver = true;
     await transfers;
     const { sent, lost, repeated } = await stream.stop();
     assert.deepEqual({ lost, repeated }, { lost: 0, repeated: 0 }, `of ${sent}`);

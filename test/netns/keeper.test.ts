@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab } from '../../lab/lab.ts';
 import { NumberedStream } from '../../lab/numbered-udp.ts';
+import { queuePackets } from '../../src/host/device.ts';
 import { LINK, type Link, parseIpJson } from '../../src/host/ip-json.ts';
 import { KeptDaemon } from '../support/kept-daemon.ts';
 import { needs } from '../support/needs.ts';
@@ -13,6 +14,7 @@ import { until } from '../support/until.ts';
 
 const { after, before, describe, it } = needs('root');
 
+const WORKERS = 2;
 const PER_SECOND = 1_000;
 /** 10 ms worth of packets. */
 const LOST_MAX = PER_SECOND / 100;
@@ -43,7 +45,7 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
   };
 
   before(async () => {
-    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: 2 });
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: WORKERS });
     const [node] = lab.weftNodes;
     assert.ok(node);
     await node.stop();
@@ -87,6 +89,7 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
     underTraffic('upgrade', () => daemon.restart()));
 
   it('so does one whose replacement takes as long as a kubelet may take', async () => {
+    assert.equal((await device()).txqlen, queuePackets(WORKERS, 'a new pod'));
     daemon.gapMs = LONG_GAP_MS;
     await underTraffic('a long gap', () => daemon.restart()).finally(() => {
       daemon.gapMs = GAP_MS;

@@ -25,32 +25,34 @@ export async function gatherCluster(socket: string): Promise<ClusterAnswer> {
   return clusterOf({ backend, reach, skipped, largest });
 }
 
-/** By key of nodes that answer small packets: whether a packet that pods of both ends may send comes back. */
+/**
+ * By key of nodes that answer small packets: whether a packet that pods of both ends may send comes back. null: the daemon refused to send
+ * it, as to a node that has left meanwhile; that says nothing of the others.
+ */
 async function tryLargest(
   socket: string,
   { nodes, cells }: ReachPage,
   ownMtu: number,
-): Promise<Map<string, boolean>> {
+): Promise<Map<string, boolean | null>> {
   const self = nodes.find((node) => node.self)?.key;
   const answers = new Set(
     cells.flatMap(({ from, to, state }) => (from === self && state === 'ok' ? to : [])),
   );
   const rest = nodes.filter(({ key }) => answers.has(key));
-  const found = new Map<string, boolean>();
+  const found = new Map<string, boolean | null>();
   const work = async (): Promise<void> => {
     for (let node = rest.shift(); node !== undefined; node = rest.shift()) {
       const mtu = Math.min(ownMtu, node.mtu ?? ownMtu);
-      const comesBack = await crosses(socket, node, mtu).catch(ifItLeft);
-      if (comesBack !== undefined) found.set(node.key, comesBack);
+      found.set(node.key, await crosses(socket, node, mtu).catch(nullIfRefused));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return found;
 }
 
-/** What the daemon refuses says nothing of the others: a node may leave meanwhile. */
-function ifItLeft(error: unknown): undefined {
-  if (!(error instanceof WeftError) || error.code !== 'ERR_ANSWER') throw error;
+function nullIfRefused(error: unknown): null {
+  if (error instanceof WeftError && error.code === 'ERR_ANSWER') return null;
+  throw error;
 }
 
 async function crosses(socket: string, { key, subnet }: ReachNode, mtu: number): Promise<boolean> {

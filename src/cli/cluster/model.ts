@@ -40,8 +40,8 @@ export interface ClusterFacts {
   reach: ReachPage;
   /** of the leases that are no peers */
   skipped: NonNullable<PeersPage['skipped']>;
-  /** by key: whether a packet of the largest size came back */
-  largest: ReadonlyMap<string, boolean>;
+  /** by key: whether a packet of the largest size came back; null: the daemon would not send one */
+  largest: ReadonlyMap<string, boolean | null>;
 }
 
 export function clusterOf({ backend, reach, skipped, largest }: ClusterFacts): ClusterAnswer {
@@ -54,10 +54,12 @@ export function clusterOf({ backend, reach, skipped, largest }: ClusterFacts): C
       .filter(({ from, to, state }) => to === key && from !== self && state === 'lost')
       .map(({ from }) => from);
     const facts = { largest: largest.get(key) ?? null, cutFrom };
+    const seen = node.self ? 'ok' : (own?.state ?? 'unknown');
     return {
       ...{ key, nodeName: name, subnets, publicIps, self: node.self, backend, version, mtu },
       ...{ rttMs: own?.rttMs ?? null, ...facts },
-      state: stateOf(node.self ? 'ok' : (own?.state ?? 'unknown'), facts),
+      // A node that left meanwhile is no good news either.
+      state: largest.get(key) === null ? 'unknown' : stateOf(seen, facts),
       why: '',
     };
   });

@@ -165,7 +165,7 @@ function engineRows(
   ];
 }
 
-/** Exported for the doctor. */
+/** Exported for the doctor and weft top. */
 export function fastPathText(
   { on, why, counters: carried }: NonNullable<Status['fastPath']>,
   counters: Status['counters'] = {},

@@ -10,6 +10,9 @@ import {
 import type { TableChange, TableSink } from '../plane/table-sink.ts';
 import type { FastMaps } from './maps.ts';
 
+/** Of a prefix that is a single address, IPv4 as well: they are mapped. */
+const HOST_BITS = 128;
+
 interface Entry {
   peer: Peer;
   slot: number;
@@ -103,23 +106,27 @@ export class FastTable implements TableSink {
         .filter((words) => familyOf(words) === 4)
         .map((words) => [`${formatAddress(words)}/32`, words]),
     );
+    const gone = new Set<string>();
     for (const [text, prefix] of this.guards) {
       if (wanted.has(text)) continue;
       this.maps.remove(prefix);
       this.guards.delete(text);
-      this.writeAgain(text);
+      gone.add(text);
     }
+    if (gone.size > 0) this.writeAgain(gone);
     for (const [text, words] of wanted) {
       if (this.guards.has(text)) continue;
-      const prefix = { words, bits: 128 };
+      const prefix = { words, bits: HOST_BITS };
       this.maps.setGuard(prefix);
       this.guards.set(text, prefix);
     }
   }
 
-  /** The peer whose whole subnet a guard stood for, if there is one. */
-  private writeAgain(subnet: string): void {
-    for (const entry of this.entries.values())
-      if (formatPrefix(entry.peer.subnet) === subnet) this.write(entry);
+  /** Peers whose whole subnets guards stood for. */
+  private writeAgain(subnets: ReadonlySet<string>): void {
+    for (const entry of this.entries.values()) {
+      const { subnet } = entry.peer;
+      if (subnet.bits === HOST_BITS && subnets.has(formatPrefix(subnet))) this.write(entry);
+    }
   }
 }

@@ -118,10 +118,15 @@ export class EchoSender {
     const source = this.sources[family];
     if (!source) throw new Error(`this node has no IPv${family} in the overlay`);
     const { fd } = this.addon.openEcho(family, addressBytes(source));
-    const watch = this.addon.watch(Int32Array.of(fd), () => this.hear(ear));
-    const ear: Ear = { fd, watch, next: undefined };
-    this.ears.set(family, ear);
-    return ear;
+    try {
+      const watch = this.addon.watch(Int32Array.of(fd), () => this.hear(ear));
+      const ear: Ear = { fd, watch, next: undefined };
+      this.ears.set(family, ear);
+      return ear;
+    } catch (error) {
+      this.addon.close(fd);
+      throw error;
+    }
   }
 
   private freeSequence(): number {

@@ -102,6 +102,9 @@ describe('comparison', () => {
     const newer = result({ weft: { version: '0.2.0', commit: 'b', dirty: false } });
     assert.equal(pickBaseline([other, newer, result()], MACHINE), newer);
     assert.equal(pickBaseline([other], MACHINE), undefined);
+    const large = result({ machine: { ...MACHINE, cores: 64 } });
+    assert.equal(pickBaseline([large, newer], MACHINE), newer);
+    assert.equal(pickBaseline([large], MACHINE), large);
     assert.equal(pickBaseline([], MACHINE), undefined);
   });
 

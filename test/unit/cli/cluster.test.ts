@@ -63,6 +63,24 @@ test('unreachable, large packets lost, cut off from others, a lease that is not 
   assert.match(text, /^6 nodes, 4 with trouble, 1 unknown$/m);
 });
 
+test('a node to which the daemon sends nothing large any more is not known to be well', () => {
+  const answer = check({
+    largest: new Map([
+      ['k2', true],
+      ['k3', null],
+    ]),
+  });
+  assert.deepEqual(states(answer), ['ok', 'ok', 'unknown']);
+  assert.equal(isBroken(answer), false);
+  const nobody = check({
+    largest: new Map([
+      ['k2', null],
+      ['k3', null],
+    ]),
+  });
+  assert.equal(isBroken(nobody), true);
+});
+
 test('nobody could be tried: no good news', () => {
   const answer = check({ reach: reach([]) });
   assert.deepEqual(states(answer), ['ok', 'unknown', 'unknown']);

@@ -59,6 +59,23 @@ test('what comes is looked at at once, and the next only after a pause: a flood 
   sender.close();
 });
 
+test('a socket that can not be watched is closed, and the next echo tries again', async () => {
+  const { addon, counts } = silentAddon();
+  const { watch } = addon;
+  addon.watch = () => {
+    throw new Error('watch: EAGAIN');
+  };
+  const sender = senderOf(addon);
+  for (const closed of [1, 2]) {
+    const echo = await sender.send(words('10.244.2.9'), OPTIONS);
+    assert.deepEqual(echo, { state: 'refused', why: 'watch: EAGAIN', mtu: null });
+    assert.equal(counts.closed, closed);
+  }
+  addon.watch = watch;
+  assert.deepEqual(await sender.send(words('10.244.2.9'), OPTIONS), { state: 'lost' });
+  sender.close();
+});
+
 test('after the end nothing is watched, looked at or sent', async () => {
   const { addon, counts, kernel } = silentAddon();
   const sender = senderOf(addon);
