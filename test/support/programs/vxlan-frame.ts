@@ -1,6 +1,6 @@
 /**
  * Sends one VXLAN datagram with TCP in it, or one that is odd in one way:
- * node vxlan-frame.js FROM TO MAC INNER-FROM INNER-TO plain|vni|flags|mac|type|cut|ce|destination|source|from=ADDRESS|padded|udp
+ * node vxlan-frame.js FROM TO MAC INNER-FROM INNER-TO plain|vni|flags|mac|type|cut|ce|destination|source|from=ADDRESS|padded|udp [COUNT]
  */
 import { parseAddress, parseMac, type Words } from '../../../src/shared/address.ts';
 import { writeIp, writeUdp, writeVxlan } from '../../../src/wire/headers.ts';
@@ -8,7 +8,7 @@ import { PROTOCOL } from '../../../src/wire/ip.ts';
 import { ETHERTYPE, VXLAN } from '../../../src/wire/vxlan.ts';
 import { RawSender } from '../raw-sender.ts';
 
-const [from = '', to = '', mac = '', innerFrom = '', innerTo = '', what = ''] =
+const [from = '', to = '', mac = '', innerFrom = '', innerTo = '', what = '', count = '1'] =
   process.argv.slice(2);
 const PORT = 8472;
 const OUTER_UDP = 20;
@@ -58,6 +58,8 @@ writeIp(view, 0, {
 });
 if (what === 'ce') view.setUint8(1, 3); // whoever sends a whole packet has its checksum made
 const sender = new RawSender();
-const result = sender.send(bytes);
+for (let i = 0; i < Number(count); i++) {
+  const result = sender.send(bytes);
+  if (result !== 0) throw new Error(`not sent: ${result}`);
+}
 sender.close();
-if (result !== 0) throw new Error(`not sent: ${result}`);
