@@ -284,6 +284,11 @@ for (const { flavour, backend, families, port, backendOptions } of CASES) {
           ? (await namespace.exec('iptables', ['-t', 'mangle', '-S'])).stdout
           : (await namespace.exec('nft', ['list', 'table', 'ip', 'flannel-ipv4'])).stdout;
       await until('it is back', async () => /weft guard of 10\.244\.0\.0\/16/.test(await text()));
+      // iptables takes the chain first, and then what leads there.
+      if (flavour === 'iptables')
+        await until('packets go there', async () =>
+          /-A FORWARD.* -j WEFT-GUARD/.test(await text()),
+        );
       assert.equal(await arriving(4), 0);
     });
 
