@@ -44,6 +44,12 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
     return Number(answer?.stdout);
   };
 
+  /** Of the overlay's sockets, bytes. */
+  const receiveBuffers = async (): Promise<string[]> => {
+    const answer = await lab.nodes[0]?.namespace.exec('ss', ['-ulnmH', 'sport = :8472']);
+    return [...(answer?.stdout ?? '').matchAll(/\brb(\d+)/g)].map(([, bytes = '']) => bytes);
+  };
+
   before(async () => {
     lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], workers: WORKERS });
     const [node] = lab.weftNodes;
@@ -90,10 +96,14 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
 
   it('so does one whose replacement takes as long as a kubelet may take', async () => {
     assert.equal((await device()).txqlen, queuePackets(WORKERS, 'a new pod'));
+    const usual = await receiveBuffers();
+    assert.equal(usual.length, WORKERS);
     daemon.gapMs = LONG_GAP_MS;
     await underTraffic('a long gap', () => daemon.restart()).finally(() => {
       daemon.gapMs = GAP_MS;
     });
+    // Wider until it was read.
+    await until('sockets are as ever', async () => `${await receiveBuffers()}` === `${usual}`);
   });
 
   it('so does SIGKILL', () => underTraffic('SIGKILL', () => daemon.kill()));

@@ -19,6 +19,7 @@ import {
   closePorts,
   type FamilyPorts,
   giveBackPorts,
+  narrowSockets,
   openPorts,
   persistDevices,
   widenSockets,
@@ -173,6 +174,7 @@ export class Plane {
   /** Says once that devices and routes are there: a look at shortcuts now, and again whenever one is due. */
   async settle(): Promise<void> {
     persistDevices(this.context.addon, this.ports, true);
+    narrowSockets(this.context.addon, this.ports);
     await this.markAndPublish();
     this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
   }

@@ -101,7 +101,8 @@ class Opener {
     const { family, device, features: wanted, tunnel } = this.wishes;
     const receiver = this.kept(
       storeName('udp', family, worker),
-      (fd) => this.addon.adoptUdp(fd, this.receiverOptions()),
+      // What waits in it may be more than it holds otherwise: until it is read there must be room for what still comes.
+      (fd) => this.addon.adoptUdp(fd, { ...this.receiverOptions(), bufferBytes: HANDOVER_BYTES }),
       () => this.addon.openUdp(this.receiverOptions()),
     );
     const tun = this.kept(
@@ -231,7 +232,16 @@ export function persistDevices(
 
 /** Makes room for what arrives until the next process reads. */
 export function widenSockets(addon: Addon, ports: readonly FamilyPorts[]): void {
+  resizeSockets(addon, ports, HANDOVER_BYTES);
+}
+
+/** Once it reads. */
+export function narrowSockets(addon: Addon, ports: readonly FamilyPorts[]): void {
+  resizeSockets(addon, ports, RECEIVE_BYTES);
+}
+
+function resizeSockets(addon: Addon, ports: readonly FamilyPorts[], bytes: number): void {
   for (const { workers } of ports) {
-    for (const { udpFd } of workers) addon.receiveBuffer(udpFd, HANDOVER_BYTES);
+    for (const { udpFd } of workers) addon.receiveBuffer(udpFd, bytes);
   }
 }
