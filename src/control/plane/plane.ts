@@ -31,6 +31,8 @@ import { openShortcuts } from './shortcuts.ts';
 import { Supervisor, type WorkerFault, type WorkerStatus } from './supervisor.ts';
 
 const SHORTCUT_CHECK_MS = 1_000;
+/** From the start of forwarding until sockets that were taken over are as large as ever. */
+const NARROW_MS = 10_000;
 
 /** What a family's device and sockets are bound to. */
 export interface Binding {
@@ -76,6 +78,7 @@ export class Plane {
   private readonly localAddresses: LocalAddressTable;
   private hostAddresses: readonly Words[] = [];
   private shortcutCheck: NodeJS.Timeout | undefined;
+  private narrowing: NodeJS.Timeout | undefined;
 
   constructor(context: PlaneContext) {
     const { addon, log, settings } = context;
@@ -174,9 +177,16 @@ export class Plane {
   /** Says once that devices and routes are there: a look at shortcuts now, and again whenever one is due. */
   async settle(): Promise<void> {
     persistDevices(this.context.addon, this.ports, true);
-    narrowSockets(this.context.addon, this.ports);
+    clearTimeout(this.narrowing);
+    this.narrowing = setTimeout(() => this.narrow(), NARROW_MS).unref();
     await this.markAndPublish();
     this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
+  }
+
+  /** Threads may take seconds to load their program on a busy machine, and then read what waits. */
+  private narrow(): void {
+    if (this.isForwarding()) narrowSockets(this.context.addon, this.ports);
+    else this.narrowing = setTimeout(() => this.narrow(), NARROW_MS).unref();
   }
 
   /** Peers come, change or go. */
@@ -327,6 +337,7 @@ export class Plane {
   async close(): Promise<void> {
     const { addon, fds } = this.context;
     clearInterval(this.shortcutCheck);
+    clearTimeout(this.narrowing);
     this.observation.captures.close();
     if (fds.outlivesUs) widenSockets(addon, this.ports);
     // Of a start that was cut short the devices are still those of the run before.
