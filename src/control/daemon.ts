@@ -231,8 +231,9 @@ export class Daemon implements Node {
     });
     if (news.problem !== '')
       log.warn(`the kernel's news of ${news.problem} can't be heard: looking every few seconds`);
+    else this.rules?.listen();
     this.news = news;
-    upkeep.start();
+    upkeep.start(news.problem === '');
     return upkeep;
   }
 

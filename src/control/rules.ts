@@ -15,6 +15,9 @@ import { type PlainLog, rarely } from '../shared/repeats.ts';
 import type { Log } from './log/log.ts';
 import { Pacer } from './pacer.ts';
 
+/** After this they are looked at although the kernel announced nothing. Each look starts up to a dozen programs. */
+const QUIET_MS_MAX = 30_000;
+
 export class RuleKeeper {
   /** Why the rules are not in place, '' when they are. */
   problem = 'firewall rules are not installed yet';
@@ -26,6 +29,9 @@ export class RuleKeeper {
   private readonly pacer: Pacer;
   private timer: Timer | undefined;
   private stopped = false;
+  private hearsAll = false;
+  /** when the last look began */
+  private lookedAtMs = Number.NEGATIVE_INFINITY;
   private last: Promise<void> = Promise.resolve();
 
   /** `masquerades`: without the rules nobody would do it, because plugins are told not to. */
@@ -44,13 +50,26 @@ export class RuleKeeper {
   }
 
   /**
-   * Installs the rules; they are looked at again every `resyncMs`, and when nftables changed. A host that refuses them is an alarm, not
-   * an end.
+   * Installs the rules; they are looked at again when nftables changed, and every `resyncMs` where that would not be heard of. A host that
+   * refuses them is an alarm, not an end.
    */
   async start(resyncMs: number): Promise<void> {
     await this.look('installed');
     if (this.stopped) return;
-    this.timer = this.clock.every(resyncMs, () => void this.look('healed'));
+    this.timer = this.clock.every(resyncMs, () => {
+      if (this.isDue()) void this.look('healed');
+    });
+  }
+
+  private isDue(): boolean {
+    const isFine = this.hearsAll && this.firewall.isAnnounced && this.problem === '';
+    return !isFine || this.clock.monotonicMs() - this.lookedAtMs >= QUIET_MS_MAX;
+  }
+
+  /** From now on the kernel's news reach {@link hear}. Whatever changed before is found by a look. */
+  listen(): void {
+    this.hearsAll = true;
+    this.pacer.hear();
   }
 
   /** What the kernel announces. Changes by iptables-legacy it does not: they wait for the next look. */
@@ -71,6 +90,7 @@ export class RuleKeeper {
   }
 
   private async ensure(verb: string): Promise<void> {
+    this.lookedAtMs = this.clock.monotonicMs();
     try {
       const changed = await this.firewall.ensure();
       this.problem = '';

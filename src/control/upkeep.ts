@@ -1,6 +1,6 @@
 /**
  * What others do to the host while the daemon runs: the underlay's address or MTU, devices, routes. Looked at when the kernel announces
- * a change, and every few seconds besides. Each step of a look stands alone: what one can't put right keeps no other from its work.
+ * a change, and now and then besides. Each step of a look stands alone: what one can't put right keeps no other from its work.
  */
 import type { Peer } from '../cluster/peers.ts';
 import {
@@ -22,8 +22,10 @@ import type { Log } from './log/log.ts';
 import { GAP_MS_MAX, Pacer } from './pacer.ts';
 import type { Turn } from './turn.ts';
 
-/** How often the host is compared with what should be there, if nothing is announced. */
+/** How often the host is compared with what should be there, where changes are not announced or the last look found what it can't mend. */
 const PERIOD_MS = GAP_MS_MAX;
+/** And where they are: news can be missing in a way nobody thought of. Each look starts three programs. */
+const QUIET_MS_MAX = 30_000;
 /** As many are named; the rest is a number. */
 const SHADOWS_MAX = 3;
 /** The kernel's number of the table in which plain routes are (linux/rtnetlink.h RT_TABLE_MAIN). */
@@ -69,6 +71,9 @@ export class Upkeep {
   /** numbers of our devices and of the underlay's */
   private devices: ReadonlySet<number> = new Set();
   private timer: Timer | undefined;
+  private hearsAll = false;
+  /** when the last look began */
+  private lookedAtMs = Number.NEGATIVE_INFINITY;
 
   /** What a look puts right takes its turn with other work on the backend, step by step: changes of peers don't wait for a whole look. */
   constructor(context: UpkeepContext, turn: Turn) {
@@ -81,10 +86,19 @@ export class Upkeep {
     this.others = new Pacer(clock, () => this.lookNext());
   }
 
-  /** The first look, by which it learns what news to heed; and then again and again. */
-  start(): void {
+  /** The first look, by which it learns what news to heed; and then again and again. `hearsAll`: the kernel's news reach {@link hear}. */
+  start(hearsAll: boolean): void {
+    this.hearsAll = hearsAll;
     void this.lookNext();
-    this.timer = this.context.clock.every(PERIOD_MS, () => void this.lookNext());
+    this.timer = this.context.clock.every(PERIOD_MS, () => {
+      if (this.isDue()) void this.lookNext();
+    });
+  }
+
+  private isDue(): boolean {
+    const { routes, clock } = this.context;
+    const isFine = this.hearsAll && this.problem === '' && routes.problem === '';
+    return !isFine || clock.monotonicMs() - this.lookedAtMs >= QUIET_MS_MAX;
   }
 
   stop(): void {
@@ -117,7 +131,8 @@ export class Upkeep {
 
   /** One look, and what it finds is put right. */
   private async look(): Promise<void> {
-    const { backend, routes, log } = this.context;
+    const { backend, routes, log, clock } = this.context;
+    this.lookedAtMs = clock.monotonicMs();
     // What is gone is put back before anything is asked that can wait.
     const healed = await this.step('devices', () => backend.heal());
     const routed = await this.step('routes', () => routes.sync());

@@ -127,7 +127,11 @@ export class MadeUpHost implements HostParts {
 
   startRules: HostParts['startRules'] = async (_config, _lease, _previous, _settings, log) => {
     this.calls.push('startRules');
-    const rules = new RuleKeeper({ flavour: 'iptables', ensure: async () => '' }, false, log);
+    const rules = new RuleKeeper(
+      { flavour: 'iptables', isAnnounced: false, ensure: async () => '' },
+      false,
+      log,
+    );
     await rules.start(60_000);
     return rules;
   };

@@ -18,8 +18,10 @@ const FRESH_MS = 3_000;
 const RECENT = 10;
 /** Peers that a round looks at: five seconds' worth of echoes. */
 export const ROUND_PEERS_MAX = 1_000;
-/** Background echoes of one node are at least this far apart, however many peers there are and however many of them are silent. */
+/** Background echoes of one node are on average at least this far apart, however many peers there are and however many of them are silent. */
 export const SPACING_MS_MIN = 50;
+/** Echoes that are due leave together: to wake up for each would cost more than to send it. */
+const GROUP = 4;
 /** After a lost echo the next one is due this early; but a peer that answers none of {@link RECENT} waits for its turn like everybody. */
 const AGAIN_MS = 500;
 /** How late a new peer may be noticed. */
@@ -88,30 +90,40 @@ export class OwnRow {
     this.clock = clock;
   }
 
-  /** One echo to each peer every `periodMs`, evenly spread, with many peers less often; sooner where there is doubt. */
+  /** One echo to each peer every `periodMs`, spread evenly, with many peers less often; sooner where there is doubt. */
   keepProbing(periodMs: number): void {
     const step = (): void => {
-      if (this.round === undefined) this.probeNext(periodMs);
-      this.timer = setTimeout(step, this.waitMs()).unref();
+      let sent = 0;
+      while (sent < GROUP && this.round === undefined && this.probeNext(periodMs)) sent++;
+      const waitMs = Math.max(sent * SPACING_MS_MIN, this.waitMs());
+      this.timer = setTimeout(step, waitMs).unref();
     };
     step();
   }
 
-  /** At most one echo. Doubts and turns alternate where both are due: many silent peers do not keep the others waiting. */
-  probeNext(periodMs: number): void {
+  /**
+   * At most one echo; false when none is due. Doubts and turns alternate where both are due: many silent peers do not keep the others
+   * waiting.
+   */
+  probeNext(periodMs: number): boolean {
     this.learn();
     const nowMs = this.clock();
     const isTurn = nowMs >= this.nextAtMs;
     const doubted = isTurn && this.wasDoubt ? undefined : this.takeDoubt(nowMs);
     this.wasDoubt = doubted !== undefined;
-    if (doubted) return void this.probe(doubted, PATIENT_TIMEOUT_MS);
-    if (!isTurn) return;
+    if (doubted) {
+      void this.probe(doubted, PATIENT_TIMEOUT_MS);
+      return true;
+    }
+    if (!isTurn) return false;
     const peers = this.known ?? [];
     const count = Math.max(1, peers.length);
     const peer = peers[this.next % count];
     this.next = (this.next + 1) % count;
     this.nextAtMs = nowMs + periodMs / count;
-    if (peer) void this.probe(peer, PATIENT_TIMEOUT_MS);
+    if (!peer) return false;
+    void this.probe(peer, PATIENT_TIMEOUT_MS);
+    return true;
   }
 
   private takeDoubt(nowMs: number): Peer | undefined {

@@ -47,6 +47,10 @@ export class HostFirewall implements Firewall {
     return this.chosen?.flavour;
   }
 
+  get isAnnounced(): boolean {
+    return this.chosen?.isAnnounced ?? false;
+  }
+
   async ensure(): Promise<string> {
     this.chosen ??= await this.choose();
     try {

@@ -79,6 +79,8 @@ interface Found {
 
 export class IptablesFirewall implements Firewall {
   readonly flavour = 'iptables';
+  /** the nf_tables kind is; of the legacy kind the kernel says nothing */
+  isAnnounced = false;
   private readonly wishes: FirewallWishes;
   private readonly run: Exec;
   /** what each place looked like after we wrote it */
@@ -104,7 +106,15 @@ export class IptablesFirewall implements Firewall {
       }
     }
     if (failures.length > 0) throw failures[0];
+    // Asked again after each change: packages may be exchanged.
+    if (changed.length > 0) this.isAnnounced = await this.areAllNftables();
     return changed.join(', ');
+  }
+
+  private async areAllNftables(): Promise<boolean> {
+    for (const { family } of this.wishes.families)
+      if (!(await this.run(TOOL[family], ['--version'])).includes('nf_tables')) return false;
+    return true;
   }
 
   private async ensurePlace(family: FirewallFamily, place: Place): Promise<boolean> {

@@ -33,6 +33,7 @@ const CHAINS: readonly ChainName[] = ['guard', 'forward', 'postrtg'];
 
 export class NftablesFirewall implements Firewall {
   readonly flavour = 'nftables';
+  readonly isAnnounced = true;
   private readonly wishes: FirewallWishes;
   private readonly run: Exec;
   /** our rules in each table after we wrote them */

@@ -37,6 +37,8 @@ export type Flavour = 'iptables' | 'nftables';
 export interface Firewall {
   /** Which tool writes the rules; undefined until one was found. */
   readonly flavour: Flavour | undefined;
+  /** Whether the kernel announces it when somebody changes these rules, as far as the last ensure knows. */
+  readonly isAnnounced: boolean;
   /**
    * Installs the rules or heals them, order included; changes nothing when all is in place. Returns what it changed, '' if nothing.
    * Throws WeftError ERR_COMMAND or ERR_COMMAND_MISSING with what is missing.

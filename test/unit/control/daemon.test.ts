@@ -19,7 +19,7 @@ import { ToyRegistry, toyLease } from '../../support/toy-registry.ts';
 import { until } from '../../support/until.ts';
 
 const CONFIG = '{"Network":"10.244.0.0/16","Backend":{"Type":"host-gw"}}';
-const UPKEEP_MS = 5_000;
+const UPKEEP_MS = 30_000;
 const SETTLE_MS = 3_000;
 const GRACE_MS = 600_000;
 
