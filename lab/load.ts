@@ -7,18 +7,22 @@ export interface Load {
   to: number;
   /** iperf3's --bitrate, such as 8M */
   rate: string;
+  /** congestion control; default the host's */
+  congestion?: string;
 }
 
 const SECONDS = 600;
 
 /** Starts TCP streams that go on until the lab is closed. */
 export async function startLoads(lab: Lab, loads: readonly Load[]): Promise<void> {
-  for (const [i, { from, to, rate }] of loads.entries()) {
+  for (const [i, { from, to, rate, congestion }] of loads.entries()) {
     const port = String(6100 + i);
     const server = lab.pod(to).namespace.spawn('iperf3', ['-s', '-p', port, '--forceflush']);
     await server.waitForOutput(/listening/, 10_000);
     const target = ['-c', lab.pod(to).address(4), '-p', port];
-    lab.pod(from).namespace.spawn('iperf3', [...target, '-b', rate, '-t', String(SECONDS)]);
+    const how = congestion === undefined ? [] : ['-C', congestion];
+    const load = ['-b', rate, '-t', String(SECONDS), ...how];
+    lab.pod(from).namespace.spawn('iperf3', [...target, ...load]);
   }
 }
 

@@ -22,6 +22,9 @@
 #define POOL_SLOTS (TUN_IN_ROWS + UDP_IN_ROWS + SCRATCH_SLOTS)
 #define TUN_OUT_ROWS 1024
 
+/* A receive ends behind so many bytes: small enough to be sent on while they are in the cache, large enough for full messages. */
+#define BATCH_BYTES (256 * 1024)
+
 /* One row: 16 int32, one cache line. */
 enum weft_row {
   ROW_OFFSET = 0,     /* first byte of the packet, from the start of the pool */
@@ -57,7 +60,8 @@ enum weft_feature {
   FEATURE_TUN_TSO = 64,      /* TUN_F_CSUM | TSO4 | TSO6: super-packets from the kernel */
   FEATURE_TUN_USO = 128,     /* TUN_F_USO4 | USO6 */
   FEATURE_TUNNEL_GSO = 256,  /* encapsulated super-packets leave through the TAP */
-  FEATURE_SPIN = 512         /* look for more for some microseconds before sleeping */
+  FEATURE_SPIN = 512,        /* look for more for some microseconds before sleeping */
+  FEATURE_AQM = 1024         /* bulk TCP does not keep queues full (TypeScript's) */
 };
 
 /* Statistics that C adds to, doubles in the worker's counter block (exact to 2^53). */

@@ -16,9 +16,6 @@
 
 _Static_assert(sizeof(struct virtio_net_hdr) <= SLOT_HEADROOM, "the vnet header is read into the headroom");
 
-/* Small enough to be sent while it is in the cache and before the next stage runs dry, large enough for full messages. */
-#define BATCH_BYTES (256 * 1024)
-
 /* Asks for the most that is wanted, then for less. The FEATURE_TUN_* bits granted, or -errno. */
 static int set_offloads(int fd, uint32_t wanted) {
   const unsigned long tso = OFFLOAD_TSO;

@@ -293,7 +293,6 @@ void udp_count_drops(struct engine *e) {
 
 /* ---- datagrams in ---- */
 
-#define RECEIVE_BYTES (256 * 1024) /* a batch should stay in the cache */
 #define RECEIVE_FIRST 4            /* messages of the first call: 4 full UDP_GRO messages are the budget */
 #define RECEIVE_ERRORS_MAX 8       /* queued ICMP errors skipped per batch */
 #define RECEIVE_CONTROL 64         /* TOS and UDP_GRO take 48 */
@@ -381,9 +380,9 @@ int udp_receive(struct engine *e, int link) {
   int limit = e->links[link].features & FEATURE_BATCH ? UDP_IN_ROWS : 1;
   struct seal *seal = e->links[link].seal;
   int filled = 0, bytes = 0, errors = 0, error = 0;
-  while (filled < limit && bytes < RECEIVE_BYTES && errors < RECEIVE_ERRORS_MAX) {
+  while (filled < limit && bytes < BATCH_BYTES && errors < RECEIVE_ERRORS_MAX) {
     /* As many as the budget holds if they are as long as the ones so far. */
-    int want = filled ? (RECEIVE_BYTES - bytes) / (bytes / filled + 1) + 1 : RECEIVE_FIRST;
+    int want = filled ? (BATCH_BYTES - bytes) / (bytes / filled + 1) + 1 : RECEIVE_FIRST;
     if (want > limit - filled) want = limit - filled;
     int got = receive_chunk(e, link, filled, want);
     if (got == -EAGAIN) break;

@@ -6,10 +6,10 @@ import type { Addon } from '../memory/addon.ts';
 import { SIDE } from '../memory/capture.ts';
 import { BATCHES_IN_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
-import { LAYOUT, ROW } from '../memory/layout.ts';
+import { FEATURE, LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
 import { type LinkTask, type SourceCheck, WORD } from '../memory/worker-task.ts';
-import { markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
+import { knowsEcn, markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
 import { TIME_EXCEEDED } from '../wire/icmp.ts';
 import { hasOddSource, IpHeader, lowerTtl, parseIp } from '../wire/ip.ts';
 import type { Capture } from './capture.ts';
@@ -22,6 +22,7 @@ import { OffloadState } from './offload-state.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
+import { StandingQueue } from './standing-queue.ts';
 import type { TunOut } from './tun-out.ts';
 
 export class Inbound {
@@ -44,8 +45,10 @@ export class Inbound {
   private readonly checksSender: boolean;
   private readonly checksLease: boolean;
   private readonly header = new IpHeader();
+  private readonly queue: StandingQueue | undefined;
   /** packets of the batch in hand */
   private packets = 0;
+  private messageBytes = 0;
   /** what the encapsulation said of the message in hand: the peer that sent it, or -1 - DROP reason */
   private peer = -1;
 
@@ -77,6 +80,7 @@ export class Inbound {
     this.drops = drops;
     this.checksSender = sourceCheck !== 'off';
     this.checksLease = sourceCheck === 'lease';
+    this.queue = (link.features & FEATURE.aqm) !== 0 ? new StandingQueue(control) : undefined;
   }
 
   /** One batch from the socket to the TUN. Returns the number of kernel messages read. */
@@ -85,7 +89,9 @@ export class Inbound {
     if (count <= 0) return 0;
     if (this.capture.refresh() !== SIDE.off) this.captureAll(count);
     this.packets = 0;
+    this.messageBytes = 0;
     for (let i = 0; i < count; i++) this.message(i * LAYOUT.rowInts);
+    this.queue?.read(count < LAYOUT.udpInRows && this.messageBytes < LAYOUT.batchBytes);
     this.tunOut.flush();
     add(this.counters, BATCHES_IN_AT + batchBucket(this.packets), 1);
     return count;
@@ -111,6 +117,7 @@ export class Inbound {
     const reason = this.senderReason(row);
     const stride = this.strideOf(row);
     let from = 0;
+    this.messageBytes += length;
     let taken = 0;
     let takenBytes = 0;
     do {
@@ -196,7 +203,31 @@ export class Inbound {
     const outerTos = this.pool.udpIn[row + ROW.tos] as number;
     if (mustDrop(outerTos, header.tos)) return DROP.inEcn;
     if (mustMark(outerTos, header.tos)) markCongestion(view, innerAt);
+    if (this.queue?.wants(header)) {
+      const reason = this.slowDown(this.queue, innerAt);
+      if (reason !== FORWARD) return reason;
+    }
+    this.queue?.meet(view, innerAt, header);
     return this.offload.queue(innerAt, header, this.pool.udpIn[row + ROW.gsoSize] as number);
+  }
+
+  /** Tells the sender of a bulk flow, as {@link Outbound} does. */
+  private slowDown(queue: StandingQueue, at: number): number {
+    const view = this.pool.view;
+    const header = this.header;
+    if (knowsEcn(header.tos)) {
+      markCongestion(view, at);
+      add(this.counters, COUNTER.congestionMarks, 1);
+    } else if (header.totalBytes <= this.link.tunnelMtu) {
+      queue.signed();
+      return DROP.inStandingQueue;
+    } else {
+      if (!this.offload.cutLastSegment(at, header)) return FORWARD;
+      add(this.counters, COUNTER.inPackets, 1);
+      this.drops.count(DROP.inStandingQueue, at, header.totalBytes);
+    }
+    queue.signed();
+    return FORWARD;
   }
 
   private isForUs(): boolean {

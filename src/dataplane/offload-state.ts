@@ -7,6 +7,7 @@ import { GSO, GSO_FLAG } from '../memory/layout.ts';
 import type { LinkTask } from '../memory/worker-task.ts';
 import { hasTransport, type IpHeader, PROTOCOL, pseudoHeaderSum } from '../wire/ip.ts';
 import {
+  cutLastSegment,
   TCP_CHECKSUM_AT,
   TCP_HEADER_BYTES_MIN,
   tcpHeaderBytes,
@@ -40,6 +41,13 @@ export class OffloadState {
     return h.protocol === PROTOCOL.tcp
       ? this.queueTcpSuperPacket(at, h, csumOffset)
       : this.queueUdpSuperPacket(at, h, csumOffset, segmentBytes);
+  }
+
+  /** Takes the last segment off a TCP super-packet, see wire/transport.ts; false where it must stay whole. */
+  cutLastSegment(at: number, h: IpHeader): boolean {
+    if (h.protocol !== PROTOCOL.tcp || this.partialChecksumAt(at, h) === 0) return false;
+    const segment = this.link.podMtu - h.transport - tcpHeaderBytes(this.view, at + h.transport);
+    return cutLastSegment(this.view, at, h, segment) > 0;
   }
 
   /** Offset of the checksum field when it holds the bare pseudo-header sum, else 0. */

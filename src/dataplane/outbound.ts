@@ -6,10 +6,10 @@ import type { Addon } from '../memory/addon.ts';
 import { SIDE } from '../memory/capture.ts';
 import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
-import { LAYOUT, ROW } from '../memory/layout.ts';
+import { FEATURE, GSO, LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
 import type { LinkTask } from '../memory/worker-task.ts';
-import { outerTos } from '../wire/ecn.ts';
+import { knowsEcn, markCongestion, outerTos } from '../wire/ecn.ts';
 import { TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
 import {
   hasOddDestination,
@@ -20,7 +20,7 @@ import {
   parseIp,
   symmetricFlowHash,
 } from '../wire/ip.ts';
-import { destinationPort } from '../wire/transport.ts';
+import { cutLastSegment, destinationPort } from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops, FORWARD, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -30,6 +30,7 @@ import type { IcmpReply } from './icmp-reply.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
+import { StandingQueue } from './standing-queue.ts';
 
 export class Outbound {
   private readonly addon: Addon;
@@ -47,9 +48,10 @@ export class Outbound {
   private readonly header = new IpHeader();
   private readonly socketCount: number;
   private readonly outer: OuterHeaders | undefined;
+  private readonly queue: StandingQueue | undefined;
 
   constructor(
-    { addon, engine, pool, table, counters, peerCounters, drops }: Gear,
+    { addon, engine, pool, table, control, counters, peerCounters, drops }: Gear,
     linkIndex: number,
     link: LinkTask,
     encap: Encap,
@@ -70,6 +72,7 @@ export class Outbound {
     this.drops = drops;
     this.socketCount = link.sendFds.length;
     this.outer = link.tapFd >= 0 ? new OuterHeaders(link) : undefined;
+    this.queue = (link.features & FEATURE.aqm) !== 0 ? new StandingQueue(control) : undefined;
   }
 
   /** One batch from the TUN to the sockets. Returns the number of packets read. */
@@ -81,6 +84,7 @@ export class Outbound {
     const rows = this.pool.tunIn;
     let kept = 0;
     let keptBytes = 0;
+    let readBytes = 0;
     // Packets to one peer come in runs: counted for it once a run.
     let peer = -1;
     let before = 0;
@@ -88,7 +92,7 @@ export class Outbound {
     for (let i = 0; i < count; i++) {
       const row = i * LAYOUT.rowInts;
       const bytes = rows[row + ROW.length] as number;
-      add(this.counters, COUNTER.outBytes, bytes);
+      readBytes += bytes;
       const reason = this.decide(row);
       if (reason !== FORWARD) {
         this.drops.count(reason, rows[row + ROW.offset] as number, bytes);
@@ -105,7 +109,9 @@ export class Outbound {
       keptBytes += this.header.totalBytes;
     }
     if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
+    this.queue?.read(count < LAYOUT.tunInRows && readBytes < LAYOUT.batchBytes);
     add(this.counters, COUNTER.outPackets, count);
+    add(this.counters, COUNTER.outBytes, readBytes);
     add(this.counters, BATCHES_OUT_AT + batchBucket(count), 1);
     if (side === SIDE.outer) this.capture.sending(count);
     if (kept > 0) this.send(count, kept, keptBytes);
@@ -130,7 +136,33 @@ export class Outbound {
       }
       lowerTtl(view, at, header);
     }
+    if (this.queue?.wants(header)) {
+      const reason = this.slowDown(this.queue, row, at);
+      if (reason !== FORWARD) return reason;
+    }
+    this.queue?.meet(view, at, header);
     this.encapsulate(row, at, peer);
+    return FORWARD;
+  }
+
+  /** Tells the sender of a bulk flow: by a mark where it knows marks, else by the loss of one segment. Nothing else in hand is lost. */
+  private slowDown(queue: StandingQueue, row: number, at: number): number {
+    const { view, tunIn: rows } = this.pool;
+    const header = this.header;
+    if (knowsEcn(header.tos)) {
+      markCongestion(view, at);
+      header.tos = (view.getUint16(at) >>> (header.version === 4 ? 0 : 4)) & 0xff;
+      add(this.counters, COUNTER.congestionMarks, 1);
+    } else if (((rows[row + ROW.gso] as number) & 0xff) === GSO.none) {
+      queue.signed();
+      return DROP.outStandingQueue;
+    } else {
+      if (cutLastSegment(view, at, header, rows[row + ROW.gsoSize] as number) === 0) return FORWARD;
+      // As if the kernel had handed that segment over by itself.
+      add(this.counters, COUNTER.outPackets, 1);
+      this.drops.count(DROP.outStandingQueue, at, header.totalBytes);
+    }
+    queue.signed();
     return FORWARD;
   }
 

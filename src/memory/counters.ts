@@ -25,6 +25,8 @@ export const COUNTER_NAMES = [
   /** ICMP errors written to the TUN, and those withheld by the rate limit */
   'icmpSent',
   'icmpLimited',
+  /** packets whose congestion mark says that a queue here stands; what does not know marks is among the drops */
+  'congestionMarks',
 ] as const;
 export type CounterName = (typeof COUNTER_NAMES)[number];
 

@@ -67,6 +67,12 @@ const reasons = {
     text: 'the kernel refused to send',
     advice: 'no route to the peer or a firewall rule in OUTPUT',
   },
+  outStandingQueue: {
+    direction: 'outbound',
+    text: 'one segment of a bulk TCP flow, so that its queue does not stand in the way of others',
+    advice:
+      'harmless and rare: TCP sends it again; --offload=auto,-aqm for the highest rate at any delay',
+  },
   inTruncated: {
     direction: 'inbound',
     text: 'datagram too short for its headers, or cut',
@@ -137,6 +143,12 @@ const reasons = {
     direction: 'inbound',
     text: 'larger than the tunnel MTU and no super-packet',
     advice: 'the sender uses a larger MTU; make the nodes agree',
+  },
+  inStandingQueue: {
+    direction: 'inbound',
+    text: 'one segment of a bulk TCP flow, so that its queue does not stand in the way of others',
+    advice:
+      'harmless and rare: TCP sends it again; --offload=auto,-aqm for the highest rate at any delay',
   },
   inTunRefused: {
     direction: 'inbound',

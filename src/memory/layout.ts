@@ -12,6 +12,7 @@ export const LAYOUT = {
   scratchSlots: 16,
   poolSlots: 64 + 128 + 16,
   tunOutRows: 1024,
+  batchBytes: 256 * 1024,
   rowInts: 16,
   rowBad: 4095,
   rowGsoTunnel: 0x10000,
@@ -87,6 +88,7 @@ export const FEATURE = {
   tunUso: 128,
   tunnelGso: 256,
   spin: 512,
+  aqm: 1024,
 } as const;
 export type FeatureName = keyof typeof FEATURE;
 export const FEATURES_ALL = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);

@@ -20,6 +20,11 @@ export function mustMark(outer: number, innerTos: number): boolean {
   return (outer & ECN_MASK) === CE && (innerTos & ECN_MASK) !== CE;
 }
 
+/** Whether the sender understands marks, by the inner TOS byte. */
+export function knowsEcn(tos: number): boolean {
+  return (tos & ECN_MASK) !== 0;
+}
+
 /** Sets CE in the IP header at `at` and mends the IPv4 header checksum. */
 export function markCongestion(view: DataView, at: number): void {
   if (view.getUint8(at) >>> 4 === 6) {

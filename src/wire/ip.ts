@@ -140,6 +140,21 @@ export function lowerTtl(view: DataView, at: number, header: IpHeader): void {
   view.setUint16(at + 10, sum >= 0xffff ? sum - 0xffff : sum);
 }
 
+/** Shortens a packet to `bytes`: its length field, and the IPv4 header checksum (RFC 1624). */
+export function setTotalBytes(view: DataView, at: number, header: IpHeader, bytes: number): void {
+  header.totalBytes = bytes;
+  if (header.version === 6) {
+    view.setUint16(at + 4, bytes - IPV6_HEADER_BYTES);
+    return;
+  }
+  const before = view.getUint16(at + 2);
+  view.setUint16(at + 2, bytes);
+  let sum = (~view.getUint16(at + 10) & 0xffff) + (~before & 0xffff) + bytes;
+  sum = (sum >>> 16) + (sum & 0xffff);
+  sum = (sum >>> 16) + (sum & 0xffff);
+  view.setUint16(at + 10, ~sum & 0xffff);
+}
+
 /** One's complement sum of a transport's pseudo header, folded, not complemented: what a partial checksum field holds. */
 export function pseudoHeaderSum(header: IpHeader): number {
   let sum =

@@ -79,6 +79,10 @@ export function labPlanes(cores: number): Plane[] {
     ...(hasOption('fast-path')
       ? [labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, flagsOf('fast-path', 'on'), true)]
       : []),
+    labPlane('weft-deep', 'weft, VXLAN, 1 worker, queues may stand', WEFT, {
+      ...flagsOf('fast-path', 'off'),
+      offload: 'auto,-aqm',
+    }),
     labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),
     labPlane('weft-udp', 'weft, flannel-UDP, 1 worker', WEFT, { backend: 'udp' }),
     labPlane('weft-udp-n', `weft, flannel-UDP, ${cores} workers`, WEFT, {

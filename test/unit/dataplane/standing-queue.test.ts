@@ -1,0 +1,245 @@
+/** When bulk TCP is told to slow down, and how, through a whole worker (TUN: socketpair, underlay: loopback UDP). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StandingQueue } from '../../../src/dataplane/standing-queue.ts';
+import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG, LAYOUT } from '../../../src/memory/layout.ts';
+import { CONTROL_WORDS, WORD } from '../../../src/memory/worker-task.ts';
+import { IpHeader, parseIp } from '../../../src/wire/ip.ts';
+import {
+  hasGoodChecksum,
+  pattern,
+  slowChecksum,
+  tcpPacket,
+  udpPacket,
+} from '../../support/packets.ts';
+import { Rig } from '../../support/rig.ts';
+
+const FLAGS = { fin: 0x11, ack: 0x10, push: 0x18 };
+const INTERVAL_MS = 20;
+
+/** A queue, a clock that the test moves, and packets that it meets. */
+class Scene {
+  readonly control = new Int32Array(CONTROL_WORDS);
+  readonly queue = new StandingQueue(this.control);
+  private readonly header = new IpHeader();
+
+  at(ms: number): void {
+    this.control[WORD.clockMs] = ms | 0;
+  }
+
+  meet(packet: Uint8Array): void {
+    const view = new DataView(packet.buffer);
+    assert.ok(parseIp(view, 0, packet.length, this.header));
+    this.queue.meet(view, 0, this.header);
+  }
+
+  wants(packet: Uint8Array): boolean {
+    assert.ok(parseIp(new DataView(packet.buffer), 0, packet.length, this.header));
+    return this.queue.wants(this.header);
+  }
+
+  /** Times of signs while the queue stands from `fromMs` to `toMs`, with somebody else's packets every 10 ms. */
+  signs(fromMs: number, toMs: number, other: Uint8Array | null = small): number[] {
+    const times: number[] = [];
+    for (let ms = fromMs; ms < toMs; ms++) {
+      this.at(ms);
+      if (other && ms % 10 === 0) this.meet(other);
+      if (this.wants(bulk)) {
+        times.push(ms - fromMs);
+        this.queue.signed();
+      }
+      this.queue.read(false);
+    }
+    return times;
+  }
+}
+
+const flow = { source: '10.244.1.2', destination: '10.244.2.2' };
+const small = udpPacket({ ...flow, payload: pattern(60) });
+const bulk = tcpPacket({ ...flow, payload: pattern(1400) });
+const ack = tcpPacket(flow);
+/** Somebody was there before: the first window is full. */
+const meetMany = (scene: Scene, packet: Uint8Array): void => {
+  for (let i = 0; i < 10; i++) scene.meet(packet);
+};
+
+test('a queue that is read empty now and then owes nothing; one that stands does, sooner and sooner', () => {
+  const scene = new Scene();
+  scene.at(5_000);
+  meetMany(scene, small);
+  for (let ms = 5_000; ms < 6_000; ms++) {
+    scene.at(ms);
+    assert.ok(!scene.wants(bulk));
+    if (ms % 10 === 0) scene.meet(small);
+    scene.queue.read(ms % (INTERVAL_MS - 1) === 0);
+  }
+  scene.queue.read(true);
+  const times = scene.signs(6_000, 6_500);
+  assert.ok((times[0] as number) >= INTERVAL_MS, `${times}`);
+  const gaps = times.slice(1).map((ms, i) => ms - (times[i] as number));
+  assert.ok(gaps.length > 20);
+  assert.ok((gaps[0] as number) > (gaps.at(-1) as number), `${gaps}`);
+  scene.queue.read(true);
+  assert.ok(!scene.wants(bulk), 'empty once: nothing is owed');
+});
+
+test('bulk flows among themselves, their ends and acknowledgements do not make a queue short', () => {
+  const end = tcpPacket({ ...flow, payload: pattern(200), flags: FLAGS.push });
+  for (const other of [null, ack, bulk, end]) {
+    const scene = new Scene();
+    scene.queue.read(false);
+    scene.meet(bulk);
+    assert.deepEqual(scene.signs(1, 900, other), []);
+  }
+  const scene = new Scene();
+  assert.ok(scene.signs(1_000, 3_000, tcpPacket({ ...flow, payload: pattern(20) })).length > 0);
+  assert.deepEqual(scene.signs(5_000, 6_000, null), [], 'they left two seconds ago');
+});
+
+test('only TCP of some length is told', () => {
+  const scene = new Scene();
+  scene.signs(1_000, 1_900);
+  scene.at(2_000);
+  scene.queue.read(false);
+  assert.ok(scene.wants(bulk));
+  for (const packet of [small, ack, udpPacket({ ...flow, payload: pattern(1400) })])
+    assert.ok(!scene.wants(packet));
+});
+
+test('the clock may wrap', () => {
+  const scene = new Scene();
+  const times = scene.signs(2 ** 31 - 300, 2 ** 31 + 300);
+  assert.ok(times.length > 10);
+  assert.ok(times.some((ms) => ms > 350) && times.every((ms) => ms >= INTERVAL_MS));
+});
+
+const addresses = {
+  4: { source: '10.244.1.2', destination: '10.244.2.2', headers: 40 },
+  6: { source: 'fd00:244:0:1::2', destination: 'fd00:244:0:2::2', headers: 60 },
+} as const;
+
+/** 63 small packets of others and one of the bulk flow: as many as a batch holds, so that it says nothing of what is behind it. */
+function fullBatch(rig: Rig, family: 4 | 6, packet: Uint8Array, isSuper: boolean): void {
+  const { headers, ...way } = addresses[family];
+  const others = LAYOUT.tunInRows - 1;
+  for (let i = 0; i < others; i++)
+    rig.stageTun(i, udpPacket({ ...way, sourcePort: 6000 + i, payload: pattern(8) }));
+  const type = family === 4 ? GSO.tcp4 : GSO.tcp6;
+  if (isSuper)
+    rig.stageTun(others, packet, type | GSO_FLAG.needsCsum, 1450 - headers, headers - 20, 16);
+  else rig.stageTun(others, packet);
+  rig.addon.tunSend(rig.farEngine, 0, LAYOUT.tunInRows);
+  rig.forwarder.breath.take();
+}
+
+/** The bulk flow's packets of the batch in which the first sign is owed. */
+async function told(
+  family: 4 | 6,
+  packet: Uint8Array,
+  isSuper: boolean,
+  features = FEATURES_ALL,
+): Promise<{ rig: Rig; segments: Uint8Array[] }> {
+  const rig = new Rig({ family, features });
+  let segments: Uint8Array[] = [];
+  for (let batch = 0; batch < 3; batch++) {
+    fullBatch(rig, family, packet, isSuper);
+    const protocolAt = family === 4 ? 9 : 6;
+    segments = [];
+    for (let some = rig.takeUdp(); some.length > 0; some = rig.takeUdp())
+      segments.push(...some.map(({ payload }) => payload.subarray(22)));
+    segments = segments.filter((each) => each[protocolAt] === 6);
+    await sleep(INTERVAL_MS + 5);
+  }
+  assert.ok(rig.isBalanced());
+  return { rig, segments };
+}
+
+for (const family of [4, 6] as const) {
+  const { headers, ...way } = addresses[family];
+  const size = 1450 - headers;
+  const payload = pattern(8_000);
+  const joined = (segments: readonly Uint8Array[]): Uint8Array =>
+    new Uint8Array(Buffer.concat(segments.map((each) => each.subarray(headers))));
+
+  test(`of a super-packet the last segment is lost, and nothing else, IPv${family}`, async () => {
+    const whole = tcpPacket({ ...way, payload, flags: FLAGS.push });
+    const { rig, segments } = await told(family, whole, true);
+    const left = payload.length - (payload.length % size);
+    assert.deepEqual(joined(segments), payload.subarray(0, left));
+    assert.ok(segments.every(hasGoodChecksum));
+    if (family === 4) assert.ok(segments.every((each) => slowChecksum(each.subarray(0, 20)) === 0));
+    assert.equal(rig.drops('outStandingQueue'), 1);
+    assert.equal(rig.count('outPackets'), 3 * LAYOUT.tunInRows + 1, 'the lost segment is a packet');
+    rig.close();
+  });
+
+  test(`a sender that knows ECN gets a mark instead, IPv${family}`, async () => {
+    const whole = tcpPacket({ ...way, payload, flags: FLAGS.push, tos: 2 });
+    const { rig, segments } = await told(family, whole, true);
+    assert.deepEqual(joined(segments), payload);
+    const tosOf = (each: Uint8Array): number =>
+      family === 4 ? (each[1] as number) : ((each[1] as number) >> 4) & 0xf;
+    assert.ok(segments.every((each) => (tosOf(each) & 3) === 3 && hasGoodChecksum(each)));
+    assert.equal(rig.count('congestionMarks'), 1);
+    assert.equal(rig.drops('outStandingQueue'), 0);
+    rig.close();
+  });
+}
+
+test('a segment that ends the connection is never taken off, a single packet is lost as a whole', async () => {
+  const { headers, ...way } = addresses[4];
+  const last = tcpPacket({ ...way, payload: pattern(8_000), flags: FLAGS.fin });
+  const kept = await told(4, last, true);
+  assert.equal(kept.rig.drops('outStandingQueue'), 0);
+  kept.rig.close();
+  const single = tcpPacket({ ...way, payload: pattern(1450 - headers) });
+  const lost = await told(4, single, false);
+  assert.deepEqual(lost.segments, []);
+  assert.equal(lost.rig.drops('outStandingQueue'), 1);
+  lost.rig.close();
+});
+
+test('--offload=auto,-aqm: queues may stand', async () => {
+  const whole = tcpPacket({ ...addresses[4], payload: pattern(8_000), flags: FLAGS.ack });
+  const { rig, segments } = await told(4, whole, true, FEATURES_ALL & ~FEATURE.aqm);
+  assert.equal(segments.length, Math.ceil(8_000 / 1410));
+  assert.equal(rig.drops('outStandingQueue'), 0);
+  rig.close();
+});
+
+/** More bytes than one receive takes, with small packets of somebody else in front. */
+async function inboundSigns(tos: number): Promise<Rig> {
+  const rig = new Rig();
+  const frame = (packet: Uint8Array): Uint8Array => {
+    const bytes = new Uint8Array(22 + packet.length);
+    bytes.set([8, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
+    bytes.set(packet, 22);
+    return bytes;
+  };
+  const way = { source: '10.244.2.2', destination: '10.244.1.2' };
+  const one = frame(tcpPacket({ ...way, payload: pattern(1410), tos }));
+  for (let batch = 0; batch < 3; batch++) {
+    for (let i = 0; i < 10; i++)
+      rig.stageUdp(i, frame(udpPacket({ ...way, payload: pattern(10 + i) })));
+    assert.equal(rig.addon.udpSend(rig.farEngine, 0, 10), 0);
+    for (let i = 0; i < LAYOUT.tunInRows; i++) rig.stageUdp(i, one, tos & 3);
+    for (let sent = 0; sent < LAYOUT.batchBytes; sent += LAYOUT.tunInRows * one.length)
+      assert.equal(rig.addon.udpSend(rig.farEngine, 0, LAYOUT.tunInRows), 0);
+    rig.forwarder.breath.take();
+    while (rig.takeTun().length > 0);
+    await sleep(INTERVAL_MS + 5);
+  }
+  assert.ok(rig.isBalanced());
+  return rig;
+}
+
+test('what stands in the socket is told of by a loss or a mark, too', async () => {
+  const lost = await inboundSigns(0);
+  assert.equal(lost.drops('inStandingQueue'), 1);
+  lost.close();
+  const marked = await inboundSigns(2);
+  assert.equal(marked.count('congestionMarks'), 1);
+  assert.equal(marked.drops('inStandingQueue'), 0);
+  marked.close();
+});
