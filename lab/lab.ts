@@ -302,6 +302,9 @@ export function podCidrs(index: number, families: readonly (4 | 6)[]): NodeWish 
   return { podCIDR: podCIDRs[0] as string, podCIDRs };
 }
 
+/** The whole overlay, by family. */
+export const NETWORKS = { 4: '10.244.0.0/16', 6: 'fd00:244::/48' } as const;
+
 /** The network config that the lab puts into the store. */
 export function networkConfig(
   backend: BackendType,
@@ -309,8 +312,8 @@ export function networkConfig(
   backendOptions: object = {},
 ): object {
   return {
-    ...(families.includes(4) ? { Network: '10.244.0.0/16' } : { EnableIPv4: false }),
-    ...(families.includes(6) && { EnableIPv6: true, IPv6Network: 'fd00:244::/48' }),
+    ...(families.includes(4) ? { Network: NETWORKS[4] } : { EnableIPv4: false }),
+    ...(families.includes(6) && { EnableIPv6: true, IPv6Network: NETWORKS[6] }),
     Backend: { Type: backend, ...backendOptions },
   };
 }

@@ -12,7 +12,9 @@ function textOf(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : '';
 }
 
-export function describeMachine(): Machine {
+/** `costs`: the program native/tools/costs.c. */
+export function describeMachine(costs: string): Machine {
+  const measured = JSON.parse(execFileSync(costs, [], { encoding: 'utf8' })) as Partial<Machine>;
   const cpuInfo = textOf('/proc/cpuinfo');
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -23,7 +25,18 @@ export function describeMachine(): Machine {
     node: process.version,
     governor: textOf(GOVERNOR).trim() || undefined,
     hypervisor: /^flags\s*:.*\bhypervisor\b/m.test(cpuInfo) ? 'virtual machine' : 'none',
+    systemCallNs: measured.systemCallNs,
+    switchNs: measured.switchNs,
   };
+}
+
+/** A line in words; none for results that do not have it. */
+export function describeCosts({ systemCallNs, switchNs }: Machine): string[] {
+  if (systemCallNs === undefined || switchNs === undefined) return [];
+  const us = (ns: number): string => (ns / 1000).toPrecision(2);
+  return [
+    `On this machine a system call takes ${us(systemCallNs)} µs, a switch between processes ${us(switchNs)} µs`,
+  ];
 }
 
 /** Congestion controls that a socket can ask for. */

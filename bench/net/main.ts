@@ -20,7 +20,7 @@ import { Watch } from './meter.ts';
 import { choose, NET_HELP, type NetOptions, parseNetOptions } from './options.ts';
 import { installMissing, PLANES, QUICK_PLANES, withUnpacked } from './planes/all.ts';
 import type { Plane } from './planes/plane.ts';
-import type { BenchResult } from './result.ts';
+import type { BenchResult, Machine } from './result.ts';
 import { plannedRuns, Session, type SessionPlan } from './session.ts';
 import { summarize } from './statistics.ts';
 import { renderTable } from './table.ts';
@@ -77,6 +77,7 @@ function resultOf(
   plan: SessionPlan,
   options: NetOptions,
   startedAt: string,
+  machine: Machine,
   complete: boolean,
 ): BenchResult {
   const works = plan.works.map(
@@ -99,7 +100,7 @@ function resultOf(
     finishedAt: new Date().toISOString(),
     complete,
     weft: describeWeft(),
-    machine: describeMachine(),
+    machine,
     settings: {
       rounds: plan.rounds,
       seconds: plan.context.seconds,
@@ -164,6 +165,8 @@ async function measure(options: NetOptions): Promise<number> {
   const context = { seconds, warmupSeconds, tool: await buildTool('traffic'), congestion };
   const everything = options.works.length > 0;
   const plan: SessionPlan = { links, planes: usable, works, rounds, everything, context };
+  // Before anything is measured: it takes both cores for a moment.
+  const machine = describeMachine(await buildTool('costs'));
   const session = new Session(plan, {
     step: (text) => progress.step(clock.text + text),
     run: (left) => clock.run(left),
@@ -174,7 +177,7 @@ async function measure(options: NetOptions): Promise<number> {
   const startedAt = new Date().toISOString();
   const file = outputFile(options, startedAt);
   const save = (complete: boolean): BenchResult => {
-    const result = resultOf(session, plan, options, startedAt, complete);
+    const result = resultOf(session, plan, options, startedAt, machine, complete);
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, `${JSON.stringify(result)}\n`);
     return result;

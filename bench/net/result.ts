@@ -116,6 +116,9 @@ export interface Machine {
   hypervisor: string;
   /** frequency governor of the first core; absent where the machine has none */
   governor?: string | undefined;
+  /** what a system call, and a switch between two processes on one CPU, take; absent in results of earlier versions */
+  systemCallNs?: number | undefined;
+  switchNs?: number | undefined;
 }
 
 export interface BenchResult {

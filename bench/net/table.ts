@@ -1,5 +1,6 @@
 /** The result as text: a table for each kind of work, a row for each data plane. */
 import { busyWarning } from './busy.ts';
+import { describeCosts } from './machine.ts';
 import type { BenchResult, LinkInfo, Quantity, Summary, WorkInfo } from './result.ts';
 import { BASELINE, find } from './statistics.ts';
 
@@ -63,6 +64,7 @@ export function renderTable(result: BenchResult): string {
   const warning = busyWarning(result);
   const head = [
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; weft ${weft.version} ${weft.commit}${weft.dirty ? ' with changes' : ''}`,
+    ...describeCosts(machine),
     `${settings.rounds} rounds of ${settings.seconds} s, TCP by ${settings.congestion}; medians, ratio to kernel VXLAN of the same round`,
     ...(warning === undefined ? [] : [`WARNING: ${warning}`]),
   ];

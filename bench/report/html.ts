@@ -1,5 +1,6 @@
 /** The report: one HTML file that needs nothing else. */
 import { busyWarning } from '../net/busy.ts';
+import { describeCosts } from '../net/machine.ts';
 import type { BenchResult } from '../net/result.ts';
 import { METHOD } from './method.ts';
 import { makePlots, type Plot } from './plots.ts';
@@ -78,6 +79,7 @@ function headHtml(result: BenchResult): string {
   const lines = [
     `weft ${weft.version} (${weft.commit}${weft.dirty ? ', with uncommitted changes' : ''}) beside kernel VXLAN and other overlays`,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGib} GiB, ${machine.hypervisor}; ${machine.distribution}, Linux ${machine.kernel}, Node ${machine.node}`,
+    ...describeCosts(machine),
     `${result.startedAt} to ${result.finishedAt}; ${settings.rounds} rounds of ${settings.seconds} s (TCP: ${settings.warmupSeconds} s of warm-up before); TCP congestion control ${settings.congestion} unless a work names another${machine.governor ? `; governor ${machine.governor}` : ''}`,
   ];
   const state = result.complete

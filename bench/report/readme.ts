@@ -1,6 +1,7 @@
 /** The README's figures: a short table and the plots, between two markers. */
 import { EXIT, WeftError } from '../../src/shared/errors.ts';
 import { busyWarning } from '../net/busy.ts';
+import { describeCosts } from '../net/machine.ts';
 import type { BenchResult, LinkInfo, Quantity, Summary, WorkInfo } from '../net/result.ts';
 import { BASELINE, find } from '../net/statistics.ts';
 import { quantityText, short } from '../net/table.ts';
@@ -100,6 +101,7 @@ export function replaceBlock(
     `Medians of ${settings.rounds} rounds of ${settings.seconds} s (least–greatest); kernel VXLAN in its own unit, the others as ratio to it in the same round`,
     `(times: less is better). ${machine.cpu}, ${machine.cores} cores for both nodes, both pods and the tools, Linux ${machine.kernel}, Node ${machine.node},`,
     `TCP by ${settings.congestion} unless the row says another, weft ${weft.version} at ${weft.commit}, ${result.startedAt.slice(0, 10)}.`,
+    ...describeCosts(machine).map((line) => `${line}.`),
     '',
     ...CAVEATS,
     '',

@@ -26,6 +26,8 @@ const schema = z.object({
     node: text,
     hypervisor: text,
     governor: text.optional(),
+    systemCallNs: number.optional(),
+    switchNs: number.optional(),
   }),
   settings: z.object({
     rounds: number,

@@ -1,7 +1,10 @@
 /** Planes that the project's own lab builds: weft, kernel VXLAN, and one of each as peers. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Lab, type LabDescription } from '../../../lab/lab.ts';
+import { Lab, type LabDescription, NETWORKS } from '../../../lab/lab.ts';
+import { type LabNode, mustParsePrefix } from '../../../lab/node.ts';
+import type { Exec } from '../../../src/host/exec.ts';
+import { createFirewall } from '../../../src/host/firewall/firewall.ts';
 import { OPTIONS } from '../../../src/options/options.ts';
 import { programVersion } from '../../../src/shared/version.ts';
 import type { Link } from '../links.ts';
@@ -47,7 +50,10 @@ async function buildRig(description: LabDescription, link: Link, version: string
   // A large store is read for some seconds after the start; that must not fall into a measurement.
   if (description.extraPeers) await sleep(SETTLE_MS);
   // The peers are programmed; a follower that goes on reading the store would take part in the measurement.
-  for (const node of lab.kernelNodes) await node.stopFollowing();
+  for (const node of lab.kernelNodes) {
+    await node.stopFollowing();
+    await addForwardRules(node);
+  }
   const end = (i: number) => ({
     namespace: lab.pod(i).namespace,
     address: lab.pod(i).address(link.family),
@@ -60,6 +66,18 @@ async function buildRig(description: LabDescription, link: Link, version: string
     version,
     close: () => lab.close(),
   };
+}
+
+/** As stock flanneld does where nothing else is said, and weftd too: every packet between pods passes these rules. */
+async function addForwardRules({ namespace, network }: LabNode): Promise<void> {
+  const run: Exec = async (command, args, input) =>
+    (await namespace.exec(command, args, input === undefined ? {} : { input })).stdout;
+  const families = ([4, 6] as const).flatMap((family) => {
+    const subnet = family === 4 ? network.subnet4 : network.subnet6;
+    return subnet ? [{ family, network: mustParsePrefix(NETWORKS[family]), subnet }] : [];
+  });
+  const nothingElse = { masquerade: false, fullyRandom: false, guarded: [] };
+  await createFirewall('iptables', { families, forward: true, ...nothingElse }, run).ensure();
 }
 
 function hasOption(name: string): boolean {
