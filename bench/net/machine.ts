@@ -33,7 +33,7 @@ export function describeMachine(costs: string): Machine {
 /** A line in words; none for results that do not have it. */
 export function describeCosts({ systemCallNs, switchNs }: Machine): string[] {
   if (systemCallNs === undefined || switchNs === undefined) return [];
-  const us = (ns: number): string => (ns / 1000).toPrecision(2);
+  const us = (ns: number): string => (ns / 1000).toFixed(1);
   return [
     `On this machine a system call takes ${us(systemCallNs)} µs, a switch between processes ${us(switchNs)} µs`,
   ];

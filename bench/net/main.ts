@@ -165,7 +165,7 @@ async function measure(options: NetOptions): Promise<number> {
   const context = { seconds, warmupSeconds, tool: await buildTool('traffic'), congestion };
   const everything = options.works.length > 0;
   const plan: SessionPlan = { links, planes: usable, works, rounds, everything, context };
-  // Before anything is measured: it takes both cores for a moment.
+  // Before anything is measured: it takes a core for a moment.
   const machine = describeMachine(await buildTool('costs'));
   const session = new Session(plan, {
     step: (text) => progress.step(clock.text + text),

@@ -10,8 +10,8 @@ runs of the same round; the figure is the median of these ratios, the spread the
 reference. Kernel VXLAN never segments and never sums there, which makes it the hardest baseline. <em>wire</em> is what a network card
 without tunnel offload sees, packets really have MTU size; on both ends:</p>
 <pre>ethtool -K eth0 tso off gso off tx-udp_tnl-segmentation off tx-udp_tnl-csum-segmentation off tx-udp-segmentation off gro on</pre>
-<p><strong>Rules.</strong> Nodes with kernel VXLAN have flannel's two FORWARD rules, which every packet passes, as stock flanneld writes them; weft
-writes the same and its own guard. Routing without an overlay has none: it is a limit.</p>
+<p><strong>Rules.</strong> Nodes with kernel VXLAN have flannel's two FORWARD rules, as stock flanneld writes them; weft writes the
+same and its own guard, and every packet of a pod passes them. Routing without an overlay has none: it is a limit.</p>
 <p><strong>Work.</strong> TCP: iperf3, bytes that arrived; reverse means that the far pod sends. Floods: one socket sends datagrams of one
 size with sendmmsg, 64 a call, as fast as it can; a counter on the far pod reads them with recvmmsg; what counts is what arrived. Round
 trips: one datagram of 64 bytes outstanding, the whole way there and back, every one of them in a histogram whose classes are 3 % wide;

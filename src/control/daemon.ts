@@ -212,6 +212,7 @@ export class Daemon implements Node {
         podSubnets,
         external,
         lookAtLinks: () => this.lookAtLinks(backend, own.lease, networksOf(config)),
+        awaits: () => this.bridge.stale,
         follow: (inUse, links) =>
           host.followInterface({ settings, config, podSubnets }, inUse, links),
         announce: async (what) => {

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../shared/clock.ts';
 /** News come in bursts; the rest of this one is awaited. */
 const BURST_MS = 5;
 const GAP_MS_MIN = 20;
-/** No rarer than the look that needs no news. */
+/** News that never end delay a look by no more. */
 export const GAP_MS_MAX = 5_000;
 
 export class Pacer {

@@ -50,8 +50,8 @@ export class RuleKeeper {
   }
 
   /**
-   * Installs the rules; they are looked at again when nftables changed, and every `resyncMs` where that would not be heard of. A host that
-   * refuses them is an alarm, not an end.
+   * Installs the rules; they are looked at again when nftables changed, or every `resyncMs` where nobody would hear of it. A host
+   * that refuses them is an alarm, not an end.
    */
   async start(resyncMs: number): Promise<void> {
     await this.look('installed');

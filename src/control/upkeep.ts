@@ -42,6 +42,8 @@ export interface UpkeepContext {
   external: ExternalInterface;
   /** all links of the host, with their addresses */
   lookAtLinks: () => Promise<readonly AddressedLink[]>;
+  /** what comes right without an announcement, '' if nothing */
+  awaits: () => string;
   /** the underlay as it is now */
   follow: (inUse: ExternalInterface, links: readonly AddressedLink[]) => Promise<FollowedInterface>;
   /** Lets the cluster and CNI plugins know of a new address or MTU, `what` in words. Called even when the backend could not follow. */
@@ -68,8 +70,8 @@ export class Upkeep {
   private readonly others: Pacer;
   /** why a step failed at the last look, by step */
   private readonly failures = new Map<string, string>();
-  /** numbers of our devices and of the underlay's */
-  private devices: ReadonlySet<number> = new Set();
+  /** numbers of our devices and of the underlay's; before the first look all links may be ours */
+  private devices: ReadonlySet<number> | undefined;
   private timer: Timer | undefined;
   private hearsAll = false;
   /** when the last look began */
@@ -96,8 +98,9 @@ export class Upkeep {
   }
 
   private isDue(): boolean {
-    const { routes, clock } = this.context;
-    const isFine = this.hearsAll && this.problem === '' && routes.problem === '';
+    const { routes, clock, awaits } = this.context;
+    const troubles = [this.problem, routes.problem, this.shadowed, this.underlayMoved, awaits()];
+    const isFine = this.hearsAll && troubles.every((trouble) => trouble === '');
     return !isFine || clock.monotonicMs() - this.lookedAtMs >= QUIET_MS_MAX;
   }
 
@@ -121,7 +124,7 @@ export class Upkeep {
 
   private isOurs({ about, gone, device, protocol }: News): boolean {
     if (about === 'route') return gone && protocol === Number(ROUTE_PROTOCOL);
-    return (about === 'link' || about === 'address') && this.devices.has(device);
+    return (about === 'link' || about === 'address') && (this.devices?.has(device) ?? true);
   }
 
   private lookNext(): Promise<void> {
@@ -137,7 +140,11 @@ export class Upkeep {
     const healed = await this.step('devices', () => backend.heal());
     const routed = await this.step('routes', () => routes.sync());
     const done = [healed, routed].filter(Boolean).join('; ');
-    if (done !== '') log.warn(`the host was not as it should be; ${done}`);
+    if (done !== '') {
+      log.warn(`the host was not as it should be; ${done}`);
+      // A device made anew has a number that no news were heeded by until now.
+      this.ours.hear();
+    }
     if (routes.problem !== '') this.rare.error(routes.problem);
     const links = await this.try('links', () => this.context.lookAtLinks());
     if (!links || this.isStopped) return;

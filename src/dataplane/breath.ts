@@ -45,7 +45,7 @@ export class Breath {
     // The table may only change between batches: peer indices live as long as a batch.
     const generation = this.table.refresh();
     this.localAddresses.refresh();
-    if (ready > 0) this.move(ready);
+    this.move(Math.max(0, ready));
     Atomics.store(this.control, WORD.seenGeneration, generation);
     Atomics.add(this.control, WORD.heartbeat, 1);
     add(this.counters, COUNTER.breaths, 1);
@@ -56,7 +56,9 @@ export class Breath {
       const lane = this.lanes[i] as Lane;
       const bits = ready >> (LAYOUT.waitLinkShift * i);
       if ((bits & LAYOUT.waitTun) !== 0) lane.outbound.batch();
+      else lane.outbound.rest();
       if ((bits & LAYOUT.waitUdp) !== 0) lane.inbound.batch();
+      else lane.inbound.rest();
     }
   }
 }

@@ -54,6 +54,11 @@ export class Drops {
     this.end(record, at, length, 0);
   }
 
+  /** A part of a packet that goes on otherwise: of that no header is kept. */
+  countPart(reason: number): void {
+    add(this.counters, DROPS_AT + reason, 1);
+  }
+
   /** One with a far end in its row; the inner packet begins `skip` bytes behind `at`. */
   countWithFarEnd(
     reason: number,

@@ -80,21 +80,33 @@ export class Inbound {
     this.drops = drops;
     this.checksSender = sourceCheck !== 'off';
     this.checksLease = sourceCheck === 'lease';
-    this.queue = (link.features & FEATURE.aqm) !== 0 ? new StandingQueue(control) : undefined;
+    this.queue =
+      (link.features & FEATURE.aqm) !== 0
+        ? new StandingQueue(control, link.deviceAddress)
+        : undefined;
   }
 
   /** One batch from the socket to the TUN. Returns the number of kernel messages read. */
   batch(): number {
     const count = this.addon.udpReceive(this.engine, this.linkIndex);
-    if (count <= 0) return 0;
+    if (count <= 0) {
+      this.rest();
+      return 0;
+    }
     if (this.capture.refresh() !== SIDE.off) this.captureAll(count);
     this.packets = 0;
     this.messageBytes = 0;
     for (let i = 0; i < count; i++) this.message(i * LAYOUT.rowInts);
-    this.queue?.read(count < LAYOUT.udpInRows && this.messageBytes < LAYOUT.batchBytes);
+    const { messageBytes } = this;
+    this.queue?.read(count < LAYOUT.udpInRows && messageBytes < LAYOUT.batchBytes, messageBytes);
     this.tunOut.flush();
     add(this.counters, BATCHES_IN_AT + batchBucket(this.packets), 1);
     return count;
+  }
+
+  /** A turn in which nothing waits in the socket. */
+  rest(): void {
+    this.queue?.empty();
   }
 
   private captureAll(count: number): void {
@@ -203,7 +215,7 @@ export class Inbound {
     const outerTos = this.pool.udpIn[row + ROW.tos] as number;
     if (mustDrop(outerTos, header.tos)) return DROP.inEcn;
     if (mustMark(outerTos, header.tos)) markCongestion(view, innerAt);
-    if (this.queue?.wants(header)) {
+    if (this.queue?.wants(view, innerAt, header)) {
       const reason = this.slowDown(this.queue, innerAt);
       if (reason !== FORWARD) return reason;
     }
@@ -224,7 +236,7 @@ export class Inbound {
     } else {
       if (!this.offload.cutLastSegment(at, header)) return FORWARD;
       add(this.counters, COUNTER.inPackets, 1);
-      this.drops.count(DROP.inStandingQueue, at, header.totalBytes);
+      this.drops.countPart(DROP.inStandingQueue);
     }
     queue.signed();
     return FORWARD;

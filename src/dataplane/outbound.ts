@@ -15,12 +15,13 @@ import {
   hasOddDestination,
   hasTransport,
   IpHeader,
+  isSource,
   lowerTtl,
   PROTOCOL,
   parseIp,
   symmetricFlowHash,
 } from '../wire/ip.ts';
-import { cutLastSegment, destinationPort } from '../wire/transport.ts';
+import { cutLastSegment, destinationPort, isOneSegment } from '../wire/transport.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops, FORWARD, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -72,13 +73,19 @@ export class Outbound {
     this.drops = drops;
     this.socketCount = link.sendFds.length;
     this.outer = link.tapFd >= 0 ? new OuterHeaders(link) : undefined;
-    this.queue = (link.features & FEATURE.aqm) !== 0 ? new StandingQueue(control) : undefined;
+    this.queue =
+      (link.features & FEATURE.aqm) !== 0
+        ? new StandingQueue(control, link.deviceAddress)
+        : undefined;
   }
 
   /** One batch from the TUN to the sockets. Returns the number of packets read. */
   batch(): number {
     const count = this.addon.tunReceive(this.engine, this.linkIndex);
-    if (count <= 0) return 0;
+    if (count <= 0) {
+      this.rest();
+      return 0;
+    }
     const side = this.capture.refresh();
     if (side === SIDE.inner) this.capture.read(count);
     const rows = this.pool.tunIn;
@@ -109,13 +116,18 @@ export class Outbound {
       keptBytes += this.header.totalBytes;
     }
     if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
-    this.queue?.read(count < LAYOUT.tunInRows && readBytes < LAYOUT.batchBytes);
+    this.queue?.read(count < LAYOUT.tunInRows && readBytes < LAYOUT.batchBytes, readBytes);
     add(this.counters, COUNTER.outPackets, count);
     add(this.counters, COUNTER.outBytes, readBytes);
     add(this.counters, BATCHES_OUT_AT + batchBucket(count), 1);
     if (side === SIDE.outer) this.capture.sending(count);
     if (kept > 0) this.send(count, kept, keptBytes);
     return count;
+  }
+
+  /** A turn in which nothing waits in the TUN. */
+  rest(): void {
+    this.queue?.empty();
   }
 
   /** FORWARD with the row ready to send, or the drop reason. */
@@ -136,7 +148,7 @@ export class Outbound {
       }
       lowerTtl(view, at, header);
     }
-    if (this.queue?.wants(header)) {
+    if (this.queue?.wants(view, at, header)) {
       const reason = this.slowDown(this.queue, row, at);
       if (reason !== FORWARD) return reason;
     }
@@ -157,10 +169,14 @@ export class Outbound {
       queue.signed();
       return DROP.outStandingQueue;
     } else {
-      if (cutLastSegment(view, at, header, rows[row + ROW.gsoSize] as number) === 0) return FORWARD;
+      const segmentBytes = rows[row + ROW.gsoSize] as number;
+      if (cutLastSegment(view, at, header, segmentBytes) === 0) return FORWARD;
+      // What is left may be a single packet, and must then be none that is to be cut.
+      if (isOneSegment(view, at, header, segmentBytes))
+        rows[row + ROW.gso] = (rows[row + ROW.gso] as number) & ~0xff;
       // As if the kernel had handed that segment over by itself.
       add(this.counters, COUNTER.outPackets, 1);
-      this.drops.count(DROP.outStandingQueue, at, header.totalBytes);
+      this.drops.countPart(DROP.outStandingQueue);
     }
     queue.signed();
     return FORWARD;
@@ -191,17 +207,7 @@ export class Outbound {
     const h = this.header;
     if (h.protocol !== PROTOCOL.udp || !hasTransport(h, 4)) return false;
     if (destinationPort(this.pool.view, at + h.transport) !== this.encap.port) return false;
-    return this.isSource(this.link.underlayAddress) || this.isSource(this.link.deviceAddress);
-  }
-
-  private isSource(words: readonly [number, number, number, number]): boolean {
-    const h = this.header;
-    return (
-      h.source3 === words[3] &&
-      h.source2 === words[2] &&
-      h.source1 === words[1] &&
-      h.source0 === words[0]
-    );
+    return isSource(h, this.link.underlayAddress) || isSource(h, this.link.deviceAddress);
   }
 
   private encapsulate(row: number, at: number, peer: number): void {

@@ -5,15 +5,16 @@
  * came. Only while somebody else is there: among themselves bulk flows lose nothing by a long queue, and go faster with it.
  */
 import { WORD } from '../memory/worker-task.ts';
-import { type IpHeader, PROTOCOL, symmetricFlowHash } from '../wire/ip.ts';
+import type { Words } from '../shared/address.ts';
+import { type IpHeader, isDestination, isSource, PROTOCOL, symmetricFlowHash } from '../wire/ip.ts';
 import { isPureAck } from '../wire/transport.ts';
 import { RecentFlows } from './recent-flows.ts';
 
-/** So long must a queue stand before the first sign. Shorter costs more of the rate, longer lets it stand (docs/performance). */
+/** So long is a queue not read empty before the first sign. Shorter costs more of the rate, longer lets it stand (ADR 18). */
 const INTERVAL_MS = 20;
-/** A queue that stands again this soon goes on nearly where the signs ended. */
+/** Signs of a stand that follows another this soon begin at the pace that the other one needed. */
 const RECENT_MS = 16 * INTERVAL_MS;
-/** Somebody else is there: so many small packets a second, while the queue stands. */
+/** Somebody else is there: so many small packets a second, while the queue is not empty. */
 const INTERACTIVE_PER_SECOND = 5;
 const WINDOW_MS = 1_000;
 /** Packets that make a flow a bulk flow are at least as long. */
@@ -22,63 +23,91 @@ const BULK_BYTES_MIN = 1_000;
 /** One direction of one link. Times are of the worker's clock, which wraps: they are compared by their difference. */
 export class StandingQueue {
   private readonly control: Int32Array;
+  private readonly device: Words;
   /** a bulk flow has small packets too: the end of what was written at once */
   private readonly bulkFlows = new RecentFlows(WINDOW_MS);
-  private isStanding = false;
+  /** the last batch was not all there was */
+  private isFilled = false;
   private isSigning = false;
   private isOwed = false;
   /** when the first sign is due, or the next one */
   private dueMs = 0;
-  /** given in a row: the next one is due after INTERVAL_MS / sqrt(signs) */
+  /** the next sign is due after INTERVAL_MS / sqrt(signs) */
   private signs = 0;
+  /** with how many this stand began, or the last one that had any */
+  private signsFirst = 0;
+  /** of the batch in hand, in long TCP packets */
+  private bulkBytes = 0;
   private windowMs = 0;
   private interactive = 0;
   private interactiveBefore = 0;
 
-  constructor(control: Int32Array) {
+  /** `device`: the address of the overlay's device, which has its own echoes. */
+  constructor(control: Int32Array, device: Words) {
     this.control = control;
+    this.device = device;
   }
 
-  /** A batch was read. `isEmpty`: it was all there was. */
-  read(isEmpty: boolean): void {
-    const nowMs = this.control[WORD.clockMs] as number;
+  /** Nothing was there to be read. */
+  empty(): void {
+    this.isFilled = this.isSigning = this.isOwed = false;
+  }
+
+  /** A batch was read, of so many bytes. `isEmpty`: it was all there was. */
+  read(isEmpty: boolean, bytes: number): void {
+    const { bulkBytes } = this;
+    this.bulkBytes = 0;
     if (isEmpty) {
-      this.isStanding = this.isSigning = this.isOwed = false;
+      this.empty();
       return;
     }
-    if (!this.isStanding) {
-      this.isStanding = true;
-      if (((nowMs - this.dueMs) | 0) > RECENT_MS) this.signs = 0;
+    const nowMs = this.control[WORD.clockMs] as number;
+    if (!this.isFilled) {
+      this.isFilled = true;
+      if (((nowMs - this.dueMs) | 0) > RECENT_MS) this.signs = this.signsFirst = 0;
       this.dueMs = (nowMs + INTERVAL_MS) | 0;
     }
-    this.isOwed = ((nowMs - this.dueMs) | 0) >= 0 && this.isShared(nowMs);
+    const isDue = ((nowMs - this.dueMs) | 0) >= 0;
+    // What fills the queue must be what can be told: beside a flood of datagrams TCP would pay alone, and for nothing.
+    this.isOwed = isDue && 2 * bulkBytes >= bytes && this.isShared(nowMs);
   }
 
   /** A packet that goes on. */
   meet(view: DataView, at: number, header: IpHeader): void {
-    if (!this.isStanding) return;
+    if (!this.isFilled) return;
     const nowMs = this.control[WORD.clockMs] as number;
     const isLong = header.totalBytes >= BULK_BYTES_MIN;
     if (header.protocol === PROTOCOL.tcp) {
       if (isPureAck(view, at, header)) return;
       const hash = symmetricFlowHash(view, at, header);
-      if (isLong) this.bulkFlows.note(hash, nowMs);
-      else if (this.bulkFlows.has(hash, nowMs)) return;
+      if (isLong) {
+        this.bulkBytes += header.totalBytes;
+        this.bulkFlows.note(hash, nowMs);
+      } else if (this.bulkFlows.has(hash, nowMs)) return;
     }
-    if (isLong) return;
+    if (isLong || this.isOwnEcho(header)) return;
     this.turnWindow(nowMs);
     this.interactive++;
   }
 
-  /** Whether this packet's sender should be told; whoever does it says so by {@link signed}. */
-  wants(header: IpHeader): boolean {
-    return this.isOwed && header.protocol === PROTOCOL.tcp && header.totalBytes >= BULK_BYTES_MIN;
+  /** Nodes ask each other all the time whether they are reached: nobody waits for that. */
+  private isOwnEcho(header: IpHeader): boolean {
+    const isIcmp = header.protocol === PROTOCOL.icmp4 || header.protocol === PROTOCOL.icmp6;
+    return isIcmp && (isSource(header, this.device) || isDestination(header, this.device));
+  }
+
+  /** Whether a sign is owed and this packet's sender, a bulk flow's, should get it; whoever gives it says so by {@link signed}. */
+  wants(view: DataView, at: number, header: IpHeader): boolean {
+    if (!this.isOwed || header.protocol !== PROTOCOL.tcp) return false;
+    if (header.totalBytes < BULK_BYTES_MIN) return false;
+    const nowMs = this.control[WORD.clockMs] as number;
+    return this.bulkFlows.has(symmetricFlowHash(view, at, header), nowMs);
   }
 
   signed(): void {
-    // The first sign of a stand that follows another begins a little below that one's pace (RFC 8289 section 5.5).
-    if (this.isSigning || this.signs === 0) this.signs++;
-    else this.signs = Math.max(1, this.signs - 2);
+    // RFC 8289 section 5.5: a stand that follows another begins with what that one had to add.
+    if (this.isSigning) this.signs++;
+    else this.signs = this.signsFirst = Math.max(1, this.signs - this.signsFirst);
     this.isSigning = true;
     this.isOwed = false;
     const waitMs = Math.max(1, Math.round(INTERVAL_MS / Math.sqrt(this.signs)));

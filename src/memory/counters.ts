@@ -25,7 +25,7 @@ export const COUNTER_NAMES = [
   /** ICMP errors written to the TUN, and those withheld by the rate limit */
   'icmpSent',
   'icmpLimited',
-  /** packets whose congestion mark says that a queue here stands; what does not know marks is among the drops */
+  /** packets that got a congestion mark because a queue here stands; flows that don't know marks lose a segment instead, see DROP */
   'congestionMarks',
 ] as const;
 export type CounterName = (typeof COUNTER_NAMES)[number];

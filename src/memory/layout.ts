@@ -76,7 +76,7 @@ export const GSO = {
 /** flags of a virtio_net_hdr as they stand in a row's gso column: shifted by a byte. */
 export const GSO_FLAG = { needsCsum: 1 << 8, dataValid: 2 << 8, tunnelCsum: 8 << 8 } as const;
 
-/** Feature bits of a link; every fast path has one and a fallback with the same results. */
+/** Feature bits of a link; every fast path has one and a fallback with the same results. aqm needs batch. */
 export const FEATURE = {
   batch: 1,
   udpGso: 2,

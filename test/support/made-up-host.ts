@@ -53,9 +53,11 @@ export class MadeUpHost implements HostParts {
     return external.name === inUse.name ? { now: external } : { now: inUse, preferred: external };
   };
 
+  /** what can't be heard */
+  newsProblem = '';
   hear: HostParts['hear'] = (_addon, hear) => {
     this.announce = hear;
-    return { problem: '', close: () => this.calls.push('news.close') };
+    return { problem: this.newsProblem, close: () => this.calls.push('news.close') };
   };
 
   /** Of the process that runs the tests nothing is taken. */

@@ -295,6 +295,16 @@ function addTraffic(registry: Registry, status: () => BackendStatus | undefined)
   addFastPath(registry, status);
   counter(
     registry,
+    'weft_congestion_marks_total',
+    'Packets of bulk TCP that got a congestion mark because a queue here was never empty while others waited.',
+    [],
+    () => {
+      const marks = status()?.totals.counters.congestionMarks;
+      return marks === undefined ? [] : [[{}, marks]];
+    },
+  );
+  counter(
+    registry,
     'weft_udp_socket_drops_total',
     'Datagrams that the kernel dropped because the receive buffer was full.',
     [],

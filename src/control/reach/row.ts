@@ -120,7 +120,9 @@ export class OwnRow {
     const count = Math.max(1, peers.length);
     const peer = peers[this.next % count];
     this.next = (this.next + 1) % count;
-    this.nextAtMs = nowMs + periodMs / count;
+    // Turns that were due during the rest of a group are made up for.
+    const fromMs = Math.max(this.nextAtMs, nowMs - GROUP * SPACING_MS_MIN);
+    this.nextAtMs = fromMs + periodMs / count;
     if (!peer) return false;
     void this.probe(peer, PATIENT_TIMEOUT_MS);
     return true;

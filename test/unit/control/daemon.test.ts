@@ -376,6 +376,29 @@ test('news of our own things are followed by a look at once, others of the host 
   }
 });
 
+test('the host is looked at every 5 s where no news are heard, or something is wrong; else every 30 s', async (t) => {
+  for (const [newsProblem, isWrong, looks] of [
+    ['', false, 2],
+    ['', true, 14],
+    ['nftables', false, 14],
+  ] as const) {
+    const { daemon, registry, host, clock, stop } = setUp(t);
+    host.newsProblem = newsProblem;
+    await daemon.start();
+    await settle();
+    if (isWrong)
+      host.addressFailure = new WeftError('ERR_NO_ADDRESS', EXIT.failure, 'eth0 has no address');
+    host.announce([news('lost')]);
+    await clock.move(100);
+    await settle();
+    const before = heals(registry);
+    await clock.move(70_000);
+    await settle();
+    assert.equal(heals(registry) - before, looks, `${newsProblem} ${isWrong}`);
+    await stop();
+  }
+});
+
 test('the end closes the news first', async (t) => {
   const { daemon, registry, stop } = setUp(t);
   await daemon.start();

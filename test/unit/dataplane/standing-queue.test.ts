@@ -6,14 +6,16 @@ import { StandingQueue } from '../../../src/dataplane/standing-queue.ts';
 import { FEATURE, FEATURES_ALL, GSO, GSO_FLAG, LAYOUT } from '../../../src/memory/layout.ts';
 import { CONTROL_WORDS, WORD } from '../../../src/memory/worker-task.ts';
 import { IpHeader, parseIp } from '../../../src/wire/ip.ts';
+import { cutLastSegment, isOneSegment } from '../../../src/wire/transport.ts';
 import {
   hasGoodChecksum,
+  ipPacket,
   pattern,
   slowChecksum,
   tcpPacket,
   udpPacket,
 } from '../../support/packets.ts';
-import { Rig } from '../../support/rig.ts';
+import { Rig, words } from '../../support/rig.ts';
 
 const FLAGS = { fin: 0x11, ack: 0x10, push: 0x18 };
 const INTERVAL_MS = 20;
@@ -21,7 +23,7 @@ const INTERVAL_MS = 20;
 /** A queue, a clock that the test moves, and packets that it meets. */
 class Scene {
   readonly control = new Int32Array(CONTROL_WORDS);
-  readonly queue = new StandingQueue(this.control);
+  readonly queue = new StandingQueue(this.control, words('10.244.1.0'));
   private readonly header = new IpHeader();
 
   at(ms: number): void {
@@ -29,14 +31,27 @@ class Scene {
   }
 
   meet(packet: Uint8Array): void {
-    const view = new DataView(packet.buffer);
-    assert.ok(parseIp(view, 0, packet.length, this.header));
-    this.queue.meet(view, 0, this.header);
+    this.queue.meet(this.parse(packet), 0, this.header);
   }
 
   wants(packet: Uint8Array): boolean {
-    assert.ok(parseIp(new DataView(packet.buffer), 0, packet.length, this.header));
-    return this.queue.wants(this.header);
+    return this.queue.wants(this.parse(packet), 0, this.header);
+  }
+
+  private parse(packet: Uint8Array): DataView {
+    const view = new DataView(packet.buffer);
+    assert.ok(parseIp(view, 0, packet.length, this.header));
+    return view;
+  }
+
+  /** A batch with this much of the bulk flow that was not all there was, each ms. */
+  batch(fill = bulk): boolean {
+    const isSign = this.wants(bulk);
+    if (isSign) this.queue.signed();
+    this.meet(bulk);
+    this.meet(fill);
+    this.queue.read(false, bulk.length + fill.length);
+    return isSign;
   }
 
   /** Times of signs while the queue stands from `fromMs` to `toMs`, with somebody else's packets every 10 ms. */
@@ -45,11 +60,7 @@ class Scene {
     for (let ms = fromMs; ms < toMs; ms++) {
       this.at(ms);
       if (other && ms % 10 === 0) this.meet(other);
-      if (this.wants(bulk)) {
-        times.push(ms - fromMs);
-        this.queue.signed();
-      }
-      this.queue.read(false);
+      if (this.batch()) times.push(ms - fromMs);
     }
     return times;
   }
@@ -59,52 +70,94 @@ const flow = { source: '10.244.1.2', destination: '10.244.2.2' };
 const small = udpPacket({ ...flow, payload: pattern(60) });
 const bulk = tcpPacket({ ...flow, payload: pattern(1400) });
 const ack = tcpPacket(flow);
-/** Somebody was there before: the first window is full. */
-const meetMany = (scene: Scene, packet: Uint8Array): void => {
-  for (let i = 0; i < 10; i++) scene.meet(packet);
-};
+const gapsOf = (times: readonly number[]): number[] =>
+  times.slice(1).map((ms, i) => ms - (times[i] as number));
 
 test('a queue that is read empty now and then owes nothing; one that stands does, sooner and sooner', () => {
   const scene = new Scene();
-  scene.at(5_000);
-  meetMany(scene, small);
   for (let ms = 5_000; ms < 6_000; ms++) {
-    scene.at(ms);
-    assert.ok(!scene.wants(bulk));
-    if (ms % 10 === 0) scene.meet(small);
-    scene.queue.read(ms % (INTERVAL_MS - 1) === 0);
+    if (ms % (INTERVAL_MS - 1) === 0) scene.queue.read(true, 0);
+    assert.deepEqual(scene.signs(ms, ms + 1), []);
   }
-  scene.queue.read(true);
+  scene.queue.read(true, 0);
   const times = scene.signs(6_000, 6_500);
   assert.ok((times[0] as number) >= INTERVAL_MS, `${times}`);
-  const gaps = times.slice(1).map((ms, i) => ms - (times[i] as number));
+  const gaps = gapsOf(times);
   assert.ok(gaps.length > 20);
   assert.ok((gaps[0] as number) > (gaps.at(-1) as number), `${gaps}`);
-  scene.queue.read(true);
+  scene.queue.read(true, 0);
   assert.ok(!scene.wants(bulk), 'empty once: nothing is owed');
+});
+
+test('what a stand had to add is where the next one begins, if it follows soon', () => {
+  const scene = new Scene();
+  const first = scene.signs(1_000, 1_500);
+  scene.queue.empty();
+  const second = scene.signs(1_550, 1_700);
+  assert.ok((gapsOf(second)[0] as number) < (gapsOf(first)[1] as number));
+  // As long stands, again and again: the pace settles instead of rising for ever.
+  const counts: number[] = [];
+  for (let at = 2_000; at < 6_000; at += 200) {
+    scene.queue.empty();
+    counts.push(scene.signs(at, at + 100).length);
+  }
+  assert.ok(Math.max(...counts.slice(-4)) <= Math.max(...counts.slice(0, 4)) + 1, `${counts}`);
+  scene.queue.empty();
+  const late = scene.signs(9_000, 9_500);
+  assert.ok(
+    (gapsOf(late)[0] as number) >= (gapsOf(first)[0] as number) - 1,
+    'long ago: from the start',
+  );
+});
+
+test('after silence nothing is owed, however the last batch ended', () => {
+  const scene = new Scene();
+  scene.signs(1_000, 1_400);
+  scene.queue.empty();
+  scene.at(3_000);
+  assert.ok(!scene.wants(bulk));
+  scene.batch();
+  scene.at(3_001);
+  assert.ok(!scene.wants(bulk));
 });
 
 test('bulk flows among themselves, their ends and acknowledgements do not make a queue short', () => {
   const end = tcpPacket({ ...flow, payload: pattern(200), flags: FLAGS.push });
   for (const other of [null, ack, bulk, end]) {
     const scene = new Scene();
-    scene.queue.read(false);
-    scene.meet(bulk);
+    scene.batch();
     assert.deepEqual(scene.signs(1, 900, other), []);
   }
   const scene = new Scene();
-  assert.ok(scene.signs(1_000, 3_000, tcpPacket({ ...flow, payload: pattern(20) })).length > 0);
+  const request = tcpPacket({ ...flow, sourcePort: 1, payload: pattern(20) });
+  assert.ok(scene.signs(1_000, 3_000, request).length > 0);
   assert.deepEqual(scene.signs(5_000, 6_000, null), [], 'they left two seconds ago');
 });
 
-test('only TCP of some length is told', () => {
+test("nodes' echoes are nobody's, pods' are", () => {
+  const echo = (source: string, destination: string): Uint8Array =>
+    ipPacket({ source, destination, protocol: 1, transport: pattern(64), checksumAt: -1 });
+  const own = [echo('10.244.1.0', '10.244.2.0'), echo('10.244.2.0', '10.244.1.0')];
+  for (const each of own) assert.deepEqual(new Scene().signs(1_000, 2_000, each), []);
+  assert.ok(new Scene().signs(1_000, 2_000, echo('10.244.1.2', '10.244.2.2')).length > 0);
+});
+
+test('only long packets of bulk flows are told, and none where datagrams fill the queue', () => {
   const scene = new Scene();
   scene.signs(1_000, 1_900);
   scene.at(2_000);
-  scene.queue.read(false);
+  scene.batch();
   assert.ok(scene.wants(bulk));
-  for (const packet of [small, ack, udpPacket({ ...flow, payload: pattern(1400) })])
+  const once = tcpPacket({ ...flow, sourcePort: 2, payload: pattern(1400) });
+  for (const packet of [small, ack, once, udpPacket({ ...flow, payload: pattern(1400) })])
     assert.ok(!scene.wants(packet));
+  const beside = new Scene();
+  const flood = udpPacket({ ...flow, payload: pattern(1440) });
+  for (let ms = 1_000; ms < 3_000; ms++) {
+    beside.at(ms);
+    if (ms % 10 === 0) beside.meet(small);
+    assert.ok(!beside.batch(flood));
+  }
 });
 
 test('the clock may wrap', () => {
@@ -119,16 +172,20 @@ const addresses = {
   6: { source: 'fd00:244:0:1::2', destination: 'fd00:244:0:2::2', headers: 60 },
 } as const;
 
-/** 63 small packets of others and one of the bulk flow: as many as a batch holds, so that it says nothing of what is behind it. */
+/** Single packets of the bulk flow in a batch: more than half of its bytes. */
+const SINGLES = 8;
+
+/** Small packets of others and some of the bulk flow, as many as a batch holds, so that it says nothing of what is behind it. */
 function fullBatch(rig: Rig, family: 4 | 6, packet: Uint8Array, isSuper: boolean): void {
   const { headers, ...way } = addresses[family];
-  const others = LAYOUT.tunInRows - 1;
+  const others = LAYOUT.tunInRows - (isSuper ? 1 : SINGLES);
   for (let i = 0; i < others; i++)
     rig.stageTun(i, udpPacket({ ...way, sourcePort: 6000 + i, payload: pattern(8) }));
   const type = family === 4 ? GSO.tcp4 : GSO.tcp6;
-  if (isSuper)
-    rig.stageTun(others, packet, type | GSO_FLAG.needsCsum, 1450 - headers, headers - 20, 16);
-  else rig.stageTun(others, packet);
+  for (let i = others; i < LAYOUT.tunInRows; i++)
+    if (isSuper)
+      rig.stageTun(i, packet, type | GSO_FLAG.needsCsum, 1450 - headers, headers - 20, 16);
+    else rig.stageTun(i, packet);
   rig.addon.tunSend(rig.farEngine, 0, LAYOUT.tunInRows);
   rig.forwarder.breath.take();
 }
@@ -187,6 +244,24 @@ for (const family of [4, 6] as const) {
   });
 }
 
+test('of two segments one is left, which is no super-packet any more', async () => {
+  const { headers, ...way } = addresses[4];
+  const size = 1450 - headers;
+  const payload = pattern(size + 700);
+  const { rig, segments } = await told(4, tcpPacket({ ...way, payload }), true);
+  // 63 small packets are more than half of what two segments are: here nothing is owed.
+  assert.equal(rig.drops('outStandingQueue'), 0);
+  assert.equal(segments.length, 2);
+  rig.close();
+  const view = new DataView(tcpPacket({ ...way, payload }).buffer);
+  const header = new IpHeader();
+  assert.ok(parseIp(view, 0, view.byteLength, header));
+  assert.ok(!isOneSegment(view, 0, header, size));
+  assert.equal(cutLastSegment(view, 0, header, size), 700);
+  assert.ok(isOneSegment(view, 0, header, size));
+  assert.equal(cutLastSegment(view, 0, header, size), 0);
+});
+
 test('a segment that ends the connection is never taken off, a single packet is lost as a whole', async () => {
   const { headers, ...way } = addresses[4];
   const last = tcpPacket({ ...way, payload: pattern(8_000), flags: FLAGS.fin });
@@ -195,7 +270,7 @@ test('a segment that ends the connection is never taken off, a single packet is 
   kept.rig.close();
   const single = tcpPacket({ ...way, payload: pattern(1450 - headers) });
   const lost = await told(4, single, false);
-  assert.deepEqual(lost.segments, []);
+  assert.equal(lost.segments.length, SINGLES - 1);
   assert.equal(lost.rig.drops('outStandingQueue'), 1);
   lost.rig.close();
 });
