@@ -1,6 +1,5 @@
 /** The command line of bench:commits. */
-import { parseArgs } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { readArguments, usage } from '../../lab/arguments.ts';
 
 export interface CommitsOptions {
   /** names of commits, as git takes them */
@@ -32,7 +31,7 @@ Exit code 1 when a case is slower.
 
 /** Reads the options; throws (exit 2) and names the one that is wrong. */
 export function parseCommitsOptions(args: readonly string[]): CommitsOptions {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = parse(args);
   const [before = '', after = 'HEAD', extra] = positionals;
   const help = values.help ?? false;
   if (extra !== undefined) throw usage(`${JSON.stringify(extra)}: two commits are compared`);
@@ -45,24 +44,16 @@ export function parseCommitsOptions(args: readonly string[]): CommitsOptions {
   return { before, after, filter: values.only ?? '', rounds, json: values.json ?? false, help };
 }
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: true,
-      options: {
-        only: { type: 'string' },
-        rounds: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] as string);
-  }
-}
-
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
+function parse(args: readonly string[]) {
+  return readArguments({
+    args: [...args],
+    strict: true,
+    allowPositionals: true,
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 }

@@ -1,6 +1,5 @@
 /** The command line of bench. */
-import { parseArgs } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { readArguments, usage } from '../../lab/arguments.ts';
 import type { Settings } from './result.ts';
 
 export interface BenchOptions {
@@ -36,7 +35,7 @@ export function settingsOf(options: Pick<BenchOptions, 'quick'>): Settings {
 
 /** Reads the options; throws (exit 2) and names the option that is wrong. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
-  const { values, positionals } = readArguments(args);
+  const { values, positionals } = parse(args);
   const [filter = '', extra] = positionals;
   if (extra !== undefined) throw usage(`${JSON.stringify(extra)}: only one part of a name`);
   const options = {
@@ -51,25 +50,17 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
   return options;
 }
 
-function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: true,
-      options: {
-        quick: { type: 'boolean' },
-        json: { type: 'boolean' },
-        save: { type: 'boolean' },
-        compare: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] as string);
-  }
-}
-
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
+function parse(args: readonly string[]) {
+  return readArguments({
+    args: [...args],
+    strict: true,
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean' },
+      json: { type: 'boolean' },
+      save: { type: 'boolean' },
+      compare: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 }

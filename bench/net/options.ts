@@ -1,6 +1,5 @@
 /** Command line of bench:net. */
-import { parseArgs } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { readArguments, usage } from '../../lab/arguments.ts';
 import { LINKS, type Link } from './links.ts';
 import { availableCongestion } from './machine.ts';
 
@@ -77,32 +76,28 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
 }
 
 function readValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        quick: { type: 'boolean' },
-        links: { type: 'string' },
-        planes: { type: 'string' },
-        works: { type: 'string' },
-        rounds: { type: 'string' },
-        seconds: { type: 'string' },
-        congestion: { type: 'string' },
-        out: { type: 'string' },
-        json: { type: 'boolean' },
-        compare: { type: 'string' },
-        csv: { type: 'string' },
-        record: { type: 'boolean' },
-        list: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    return values;
-  } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] as string);
-  }
+  const { values } = readArguments({
+    args: [...args],
+    strict: true,
+    allowPositionals: false,
+    options: {
+      quick: { type: 'boolean' },
+      links: { type: 'string' },
+      planes: { type: 'string' },
+      works: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      congestion: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean' },
+      compare: { type: 'string' },
+      csv: { type: 'string' },
+      record: { type: 'boolean' },
+      list: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  return values;
 }
 
 function congestionOf(name: string): string {
@@ -137,8 +132,4 @@ export function choose<T extends { id: string }>(
   const unknown = ids.find((id) => !all.some((item) => item.id === id));
   if (unknown === undefined) return all.filter((item) => ids.includes(item.id));
   throw usage(`${option}: ${unknown} is none of ${all.map((item) => item.id).join(', ')}`);
-}
-
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
 }

@@ -1,6 +1,5 @@
 /** The command line of the demo. */
-import { parseArgs } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { readArguments, usage } from '../arguments.ts';
 import { KERNEL_BACKEND } from '../lease-file.ts';
 
 const BACKENDS = ['vxlan', 'udp'] as const;
@@ -63,33 +62,25 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
 }
 
 function readValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        backend: { type: 'string' },
-        store: { type: 'string' },
-        workers: { type: 'string' },
-        remove: { type: 'string' },
-        json: { type: 'boolean' },
-        keep: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    return values;
-  } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] as string);
-  }
+  const { values } = readArguments({
+    args: [...args],
+    strict: true,
+    allowPositionals: false,
+    options: {
+      backend: { type: 'string' },
+      store: { type: 'string' },
+      workers: { type: 'string' },
+      remove: { type: 'string' },
+      json: { type: 'boolean' },
+      keep: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  return values;
 }
 
 function workersOf(text: string): number {
   const workers = Number(text);
   if (/^\d{1,2}$/.test(text) && workers >= 1 && workers <= 64) return workers;
   throw usage(`--workers: ${JSON.stringify(text)} is not a number from 1 to 64`);
-}
-
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
 }

@@ -1,6 +1,5 @@
 /** The command line of the soak. */
-import { parseArgs } from 'node:util';
-import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
+import { readArguments, usage } from '../arguments.ts';
 
 export interface SoakOptions {
   minutes: number;
@@ -60,32 +59,24 @@ export function repeatCommand({
 }
 
 function readValues(args: readonly string[]) {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      strict: true,
-      allowPositionals: false,
-      options: {
-        minutes: { type: 'string' },
-        seed: { type: 'string' },
-        store: { type: 'string' },
-        json: { type: 'string' },
-        list: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    return values;
-  } catch (error) {
-    throw usage(messageOf(error).split('. ')[0] as string);
-  }
+  const { values } = readArguments({
+    args: [...args],
+    strict: true,
+    allowPositionals: false,
+    options: {
+      minutes: { type: 'string' },
+      seed: { type: 'string' },
+      store: { type: 'string' },
+      json: { type: 'string' },
+      list: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  return values;
 }
 
 function whole(option: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (/^\d{1,10}$/.test(text) && value >= least && value <= most) return value;
   throw usage(`${option}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
-}
-
-function usage(message: string): WeftError {
-  return new WeftError('ERR_USAGE', EXIT.usage, `${message}; --help shows the options`);
 }

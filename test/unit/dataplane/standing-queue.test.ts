@@ -16,6 +16,7 @@ import {
   udpPacket,
 } from '../../support/packets.ts';
 import { Rig, words } from '../../support/rig.ts';
+import { withPartialChecksum } from '../../support/segmenter.ts';
 
 const FLAGS = { fin: 0x11, ack: 0x10, push: 0x18 };
 const INTERVAL_MS = 20;
@@ -283,38 +284,56 @@ test('--offload=auto,-aqm: queues may stand', async () => {
   rig.close();
 });
 
-/** More bytes than one receive takes, with small packets of somebody else in front. */
-async function inboundSigns(tos: number): Promise<Rig> {
+const inboundWay = { source: '10.244.2.2', destination: '10.244.1.2' };
+
+/** Three times more bytes than one receive takes, with small packets of somebody else in front; and what the TUN got of the bulk flow. */
+async function inboundTold(packet: Uint8Array): Promise<{ rig: Rig; delivered: Uint8Array[] }> {
   const rig = new Rig();
-  const frame = (packet: Uint8Array): Uint8Array => {
-    const bytes = new Uint8Array(22 + packet.length);
+  const delivered: Uint8Array[] = [];
+  const frame = (inner: Uint8Array): Uint8Array => {
+    const bytes = new Uint8Array(22 + inner.length);
     bytes.set([8, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0]);
-    bytes.set(packet, 22);
+    bytes.set(inner, 22);
     return bytes;
   };
-  const way = { source: '10.244.2.2', destination: '10.244.1.2' };
-  const one = frame(tcpPacket({ ...way, payload: pattern(1410), tos }));
+  const one = frame(packet);
+  const rows = Math.min(LAYOUT.tunInRows, Math.ceil(LAYOUT.batchBytes / one.length));
   for (let batch = 0; batch < 3; batch++) {
     for (let i = 0; i < 10; i++)
-      rig.stageUdp(i, frame(udpPacket({ ...way, payload: pattern(10 + i) })));
+      rig.stageUdp(i, frame(udpPacket({ ...inboundWay, payload: pattern(10 + i) })));
     assert.equal(rig.addon.udpSend(rig.farEngine, 0, 10), 0);
-    for (let i = 0; i < LAYOUT.tunInRows; i++) rig.stageUdp(i, one, tos & 3);
-    for (let sent = 0; sent < LAYOUT.batchBytes; sent += LAYOUT.tunInRows * one.length)
-      assert.equal(rig.addon.udpSend(rig.farEngine, 0, LAYOUT.tunInRows), 0);
+    for (let i = 0; i < rows; i++) rig.stageUdp(i, one, (packet[1] as number) & 3);
+    for (let sent = 0; sent < LAYOUT.batchBytes; sent += rows * one.length)
+      assert.equal(rig.addon.udpSend(rig.farEngine, 0, rows), 0);
     rig.forwarder.breath.take();
-    while (rig.takeTun().length > 0);
+    for (let some = rig.takeTun(); some.length > 0; some = rig.takeTun())
+      delivered.push(...some.map((each) => each.packet).filter((each) => each[9] === 6));
     await sleep(INTERVAL_MS + 5);
   }
   assert.ok(rig.isBalanced());
-  return rig;
+  return { rig, delivered };
 }
 
 test('what stands in the socket is told of by a loss or a mark, too', async () => {
-  const lost = await inboundSigns(0);
+  const { rig: lost } = await inboundTold(tcpPacket({ ...inboundWay, payload: pattern(1410) }));
   assert.equal(lost.drops('inStandingQueue'), 1);
   lost.close();
-  const marked = await inboundSigns(2);
+  const knows = tcpPacket({ ...inboundWay, payload: pattern(1410), tos: 2 });
+  const { rig: marked } = await inboundTold(knows);
   assert.equal(marked.count('congestionMarks'), 1);
   assert.equal(marked.drops('inStandingQueue'), 0);
   marked.close();
+});
+
+test("a kernel peer's super-packet loses its last segment, and is whole otherwise", async () => {
+  const payload = pattern(8_000);
+  const whole = withPartialChecksum(tcpPacket({ ...inboundWay, payload }));
+  const { rig, delivered } = await inboundTold(whole);
+  assert.equal(rig.drops('inStandingQueue'), 1);
+  const left = payload.length - (payload.length % 1410);
+  const short = delivered.filter((each) => each.length < whole.length);
+  assert.deepEqual(short, [
+    withPartialChecksum(tcpPacket({ ...inboundWay, payload: payload.subarray(0, left) })),
+  ]);
+  rig.close();
 });
