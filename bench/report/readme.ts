@@ -76,7 +76,8 @@ function ratioCell(summary: Summary | undefined, work: WorkInfo): string {
 
 /** What flatters a userspace data plane, beside the figures that it flatters. */
 export const CAVEATS = [
-  'A round trip is short because a worker of weft spins for up to 40 µs before it sleeps, which costs the CPU time beside it.',
+  'A worker of weft spins for up to 40 µs before it sleeps, which costs the CPU time beside a round trip; where switching between',
+  'processes is dear, and nodes and pods share two cores, a round trip is long all the same.',
   'A flood delivers more than the kernel by a second core, and loses in the queue of the TUN what the sender is not slowed down for: the',
   'highest rate without loss is the one to plan with. Nodes, pods and tools share the cores, so CPU time is what limits each figure.',
 ];
