@@ -154,8 +154,8 @@ _Static_assert(ROW_BAD > EHWPOISON, "no errno is ROW_BAD");
 /* ---- bits ---- */
 
 _Static_assert((FEATURE_BATCH | FEATURE_UDP_GSO | FEATURE_UDP_GRO | FEATURE_PACK | FEATURE_COALESCE_TCP |
-                FEATURE_COALESCE_UDP | FEATURE_TUN_TSO | FEATURE_TUN_USO | FEATURE_TUNNEL_GSO | FEATURE_SPIN | FEATURE_AQM) ==
-                   (1 << 11) - 1,
+                FEATURE_COALESCE_UDP | FEATURE_TUN_TSO | FEATURE_TUN_USO | FEATURE_TUNNEL_GSO | FEATURE_SPIN |
+                FEATURE_AQM) == (1 << 11) - 1,
                "eleven feature bits, none twice");
 _Static_assert(GSO_ECN <= 0xff && (GSO_FLAG_NEEDS_CSUM & 0xff) == 0 && ROW_GSO_TUNNEL > 0xffff,
                "type, flags and tunnel mark share a column");

@@ -293,9 +293,9 @@ void udp_count_drops(struct engine *e) {
 
 /* ---- datagrams in ---- */
 
-#define RECEIVE_FIRST 4            /* messages of the first call: 4 full UDP_GRO messages are the budget */
-#define RECEIVE_ERRORS_MAX 8       /* queued ICMP errors skipped per batch */
-#define RECEIVE_CONTROL 64         /* TOS and UDP_GRO take 48 */
+#define RECEIVE_FIRST 4      /* messages of the first call: 4 full UDP_GRO messages are the budget */
+#define RECEIVE_ERRORS_MAX 8 /* queued ICMP errors skipped per batch */
+#define RECEIVE_CONTROL 64   /* TOS and UDP_GRO take 48 */
 
 struct receiver {
   struct mmsghdr headers[UDP_IN_ROWS];
