@@ -6,7 +6,7 @@ import type { Addon } from '../memory/addon.ts';
 import { SIDE } from '../memory/capture.ts';
 import { BATCHES_IN_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
-import { FEATURE, LAYOUT, ROW } from '../memory/layout.ts';
+import { LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
 import { type LinkTask, type SourceCheck, WORD } from '../memory/worker-task.ts';
 import { knowsEcn, markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
@@ -80,10 +80,7 @@ export class Inbound {
     this.drops = drops;
     this.checksSender = sourceCheck !== 'off';
     this.checksLease = sourceCheck === 'lease';
-    this.queue =
-      (link.features & FEATURE.aqm) !== 0
-        ? new StandingQueue(control, link.deviceAddress)
-        : undefined;
+    this.queue = StandingQueue.of(link, control);
   }
 
   /** One batch from the socket to the TUN. Returns the number of kernel messages read. */

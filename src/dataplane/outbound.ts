@@ -6,10 +6,10 @@ import type { Addon } from '../memory/addon.ts';
 import { SIDE } from '../memory/capture.ts';
 import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
-import { FEATURE, GSO, LAYOUT, ROW } from '../memory/layout.ts';
+import { GSO, LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
 import type { LinkTask } from '../memory/worker-task.ts';
-import { knowsEcn, markCongestion, outerTos } from '../wire/ecn.ts';
+import { CE, knowsEcn, markCongestion, outerTos } from '../wire/ecn.ts';
 import { TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
 import {
   hasOddDestination,
@@ -73,10 +73,7 @@ export class Outbound {
     this.drops = drops;
     this.socketCount = link.sendFds.length;
     this.outer = link.tapFd >= 0 ? new OuterHeaders(link) : undefined;
-    this.queue =
-      (link.features & FEATURE.aqm) !== 0
-        ? new StandingQueue(control, link.deviceAddress)
-        : undefined;
+    this.queue = StandingQueue.of(link, control);
   }
 
   /** One batch from the TUN to the sockets. Returns the number of packets read. */
@@ -163,7 +160,7 @@ export class Outbound {
     const header = this.header;
     if (knowsEcn(header.tos)) {
       markCongestion(view, at);
-      header.tos = (view.getUint16(at) >>> (header.version === 4 ? 0 : 4)) & 0xff;
+      header.tos |= CE;
       add(this.counters, COUNTER.congestionMarks, 1);
     } else if (((rows[row + ROW.gso] as number) & 0xff) === GSO.none) {
       queue.signed();

@@ -4,7 +4,8 @@
  * until the queue was empty once: CoDel (RFC 8289), with "read empty" in the place of its clock, because a TUN does not say when a packet
  * came. Only while somebody else is there: among themselves bulk flows lose nothing by a long queue, and go faster with it.
  */
-import { WORD } from '../memory/worker-task.ts';
+import { FEATURE } from '../memory/layout.ts';
+import { type LinkTask, WORD } from '../memory/worker-task.ts';
 import type { Words } from '../shared/address.ts';
 import { type IpHeader, isDestination, isSource, PROTOCOL, symmetricFlowHash } from '../wire/ip.ts';
 import { isPureAck } from '../wire/transport.ts';
@@ -41,6 +42,12 @@ export class StandingQueue {
   private windowMs = 0;
   private interactive = 0;
   private interactiveBefore = 0;
+
+  /** For a link; undefined where its queues may stand. */
+  static of(link: LinkTask, control: Int32Array): StandingQueue | undefined {
+    const isOn = (link.features & FEATURE.aqm) !== 0;
+    return isOn ? new StandingQueue(control, link.deviceAddress) : undefined;
+  }
 
   /** `device`: the address of the overlay's device, which has its own echoes. */
   constructor(control: Int32Array, device: Words) {

@@ -2,7 +2,8 @@
 
 const ECN_MASK = 3;
 const ECT_0 = 2;
-const CE = 3;
+/** congestion experienced, in the low bits of a TOS byte */
+export const CE = 3;
 
 /** Outer TOS byte for an inner one: DSCP is not copied, ECN is, and CE becomes ECT(0). */
 export function outerTos(innerTos: number): number {
