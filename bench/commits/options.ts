@@ -45,9 +45,7 @@ export function parseCommitsOptions(args: readonly string[]): CommitsOptions {
 }
 
 function parse(args: readonly string[]) {
-  return readArguments({
-    args: [...args],
-    strict: true,
+  return readArguments(args, {
     allowPositionals: true,
     options: {
       only: { type: 'string' },

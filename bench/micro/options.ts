@@ -51,9 +51,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
 }
 
 function parse(args: readonly string[]) {
-  return readArguments({
-    args: [...args],
-    strict: true,
+  return readArguments(args, {
     allowPositionals: true,
     options: {
       quick: { type: 'boolean' },

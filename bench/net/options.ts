@@ -76,9 +76,7 @@ export function parseNetOptions(args: readonly string[]): NetOptions {
 }
 
 function readValues(args: readonly string[]) {
-  const { values } = readArguments({
-    args: [...args],
-    strict: true,
+  const { values } = readArguments(args, {
     allowPositionals: false,
     options: {
       quick: { type: 'boolean' },

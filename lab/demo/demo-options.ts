@@ -62,9 +62,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
 }
 
 function readValues(args: readonly string[]) {
-  const { values } = readArguments({
-    args: [...args],
-    strict: true,
+  const { values } = readArguments(args, {
     allowPositionals: false,
     options: {
       backend: { type: 'string' },

@@ -59,9 +59,7 @@ export function repeatCommand({
 }
 
 function readValues(args: readonly string[]) {
-  const { values } = readArguments({
-    args: [...args],
-    strict: true,
+  const { values } = readArguments(args, {
     allowPositionals: false,
     options: {
       minutes: { type: 'string' },
