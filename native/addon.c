@@ -17,6 +17,7 @@
 #include "echo.h"
 #include "engine.h"
 #include "fast.h"
+#include "files.h"
 #include "harden.h"
 #include "icmp.h"
 #include "netlink.h"
@@ -436,6 +437,17 @@ static napi_value addon_reap(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* ---- files ---- */
+
+static napi_value addon_look_at_files(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int text_max;
+  if (!read_int(env, values[1], "textBytesMax", 0, 1 << 24, &text_max)) return NULL;
+  char **paths = read_texts(env, values[0], "paths");
+  return paths ? files_look(env, paths, text_max) : NULL;
+}
+
 /* ---- the rest ---- */
 
 static napi_value addon_open_wake(napi_env env, napi_callback_info info) {
@@ -612,6 +624,7 @@ static const struct {
     {"unwatch", addon_unwatch},
     {"spawn", addon_spawn},
     {"reap", addon_reap},
+    {"lookAtFiles", addon_look_at_files},
     {"openFastPath", addon_open_fast_path},
     {"attachFastPath", addon_attach_fast_path},
     {"openFastProbe", addon_open_fast_probe},

@@ -40,7 +40,7 @@ const FUZZ = [...DEBUG, '-fsanitize=fuzzer,address,undefined'];
 const STATIC = ['-static-pie', '-fPIE', '-s', ...RELEASE];
 
 /** The files that need Node; the rest is the engine. */
-const FACE = ['addon.c', 'fast.c', 'ports.c', 'values.c', 'watch.c'];
+const FACE = ['addon.c', 'fast.c', 'files.c', 'ports.c', 'values.c', 'watch.c'];
 /**
  * The targets and which functions each sees the calls of, in the place of the kernel. `planted` is the packet target with a bug that
  * a fuzzer has to find. `isPlugin`: of the CNI plugin, not of the engine. `beside`: the files it needs of another program.

@@ -1,5 +1,5 @@
 /**
- * The native boundary: synchronous functions, no policy, and one callback (watch) that says no more than "look". Hot calls (receive,
+ * The native boundary: synchronous functions but one (lookAtFiles), no policy, one callback (watch) that says no more than "look". Hot calls (receive,
  * send, wait) take and return small integers; a negative return is -errno. See native/README.md for what each call moves.
  */
 import { existsSync } from 'node:fs';
@@ -73,6 +73,17 @@ export interface Ended {
   signal: number;
 }
 
+/** What a file was when it was looked at. */
+export interface FileLook {
+  /** negative, as Node's: why nothing could be seen of it (ENOENT: there is none); then there is nothing else */
+  errno?: number;
+  /** of its number, size and times: another one whenever the file was replaced or written */
+  stamp?: string;
+  modifiedMs?: number;
+  /** undefined: not asked for, too long, or no regular file */
+  text?: string;
+}
+
 /** Descriptors of the fast path; close each. */
 export interface FastPathFds {
   config: number;
@@ -131,6 +142,11 @@ export interface Addon {
   spawn(file: string, words: readonly string[], environment: readonly string[]): Spawned;
   /** How a program from spawn ended, once; undefined while it runs. Until then its pid is no other process's. */
   reap(pid: number): Ended | undefined;
+  /**
+   * Looks at files one after the other, on one of Node's file threads, and reads those of at most so many bytes (0: none). Links are not
+   * followed, pipes and devices not read.
+   */
+  lookAtFiles(paths: readonly string[], textBytesMax: number): Promise<FileLook[]>;
   openWake(): number;
   wake(fd: number): void;
   close(fd: number): void;

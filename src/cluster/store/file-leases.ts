@@ -3,17 +3,19 @@
  * Times are those of the clock that stamps the files (file-clock.ts).
  */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
+import { PEERS_MAX } from '../../shared/limits.ts';
 import { LEASE_TTL_MS } from '../lease/acquire.ts';
 import { parseKey } from '../lease/key.ts';
 import { ignoreMissing } from './file-lock.ts';
+import { foundIn, type Looked, lookAt, type SmallFile } from './small-files.ts';
 import type { StoredLease } from './store.ts';
 
-/** Files looked at side by side: node's file threads are four. */
+/** Leases looked at in one piece of work: on a network file system each file is a round trip, one after the other. */
 export const TOGETHER = 16;
+/** Node's file threads. */
+const SIDE_BY_SIDE = 4;
 
 /** A lease as it was read, and what its files looked like then. */
 interface Known {
@@ -21,6 +23,12 @@ interface Known {
   lease: StoredLease;
   /** by the files' clock; undefined for a permanent lease */
   endsAtMs: number | undefined;
+}
+
+/** The files of a lease; undefined where there is none. */
+interface Files {
+  value: SmallFile | undefined;
+  expiry: SmallFile | undefined;
 }
 
 /** By key; undefined: gone. */
@@ -49,21 +57,21 @@ export class LeasePlaces {
 
   /** The live lease at this time of the files' clock, or undefined: missing, expired, or no small regular file. */
   async read(key: string, nowMs: number): Promise<StoredLease | undefined> {
-    const value = await readSmall(this.value(key));
-    return value === undefined ? undefined : storedOf(key, value, await this.endOf(key), nowMs);
+    const [filesOf] = await this.look([key], 'with text');
+    return filesOf && leaseIn(key, filesOf(), nowMs)?.lease;
   }
 
-  /** By the files' clock; undefined for a permanent lease. What can't be read as a time ends a day after it was written. */
-  async endOf(key: string): Promise<number | undefined> {
-    const file = this.expiry(key);
-    const endsAtMs = parseExpiry((await readSmall(file)) ?? '');
-    if (endsAtMs !== undefined) return endsAtMs;
-    const found = await lstat(file).catch(ignoreMissing);
-    return found && found.mtimeMs + LEASE_TTL_MS;
-  }
-
-  async stampOf(key: string): Promise<string> {
-    return `${await stampOf(this.value(key))} ${await stampOf(this.expiry(key))}`;
+  /** For each key a function that returns its files, or throws what the file system said of them. */
+  async look(
+    keys: readonly string[],
+    read: 'with text' | 'without text',
+  ): Promise<(() => Files)[]> {
+    const files = keys.flatMap((key) => [this.value(key), this.expiry(key)]);
+    const looked = await lookAt(files, read);
+    return keys.map((_, i) => () => ({
+      value: foundIn(looked[2 * i] as Looked),
+      expiry: foundIn(looked[2 * i + 1] as Looked),
+    }));
   }
 }
 
@@ -89,7 +97,16 @@ export class LeaseFiles {
 
   /** Looks at all files. Throws where the folder can't be read. */
   async readAll(nowMs: number): Promise<FileChanges> {
-    return this.readSome(await this.allKeys(), nowMs);
+    const changes = this.endBy(nowMs);
+    const keys = await this.allKeys();
+    const batches = Array.from({ length: Math.ceil(keys.length / TOGETHER) }, (_, i) =>
+      keys.slice(i * TOGETHER, (i + 1) * TOGETHER),
+    ).values();
+    const work = async (): Promise<void> => {
+      for (const batch of batches) await this.checkInto(changes, batch, nowMs);
+    };
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+    return changes;
   }
 
   /** Those that have files, and those that are known to have had some. Throws as {@link readAll}. */
@@ -100,13 +117,17 @@ export class LeaseFiles {
     return [...gone, ...keys];
   }
 
-  /** Looks at the files of these keys only. */
+  /** Reads the files of these keys, which are said to have changed. */
   async readSome(keys: readonly string[], nowMs: number): Promise<FileChanges> {
     const changes: FileChanges = new Map();
-    for (let at = 0; at < keys.length; at += TOGETHER) {
-      const some = keys.slice(at, at + TOGETHER);
-      await Promise.all(some.map((key) => this.readOrKeep(key, nowMs, changes)));
-    }
+    await this.readInto(changes, keys, nowMs);
+    return changes;
+  }
+
+  /** Looks at the files of these keys, and reads those that look different. */
+  async checkSome(keys: readonly string[], nowMs: number): Promise<FileChanges> {
+    const changes: FileChanges = new Map();
+    await this.checkInto(changes, keys, nowMs);
     return changes;
   }
 
@@ -128,29 +149,56 @@ export class LeaseFiles {
     return [];
   }
 
-  /** One bad file costs only itself: a lease that could be read before stays as it was. */
-  private async readOrKeep(key: string, nowMs: number, changes: FileChanges): Promise<void> {
+  private async checkInto(
+    changes: FileChanges,
+    keys: readonly string[],
+    nowMs: number,
+  ): Promise<void> {
+    const old = keys.filter((key) => this.known.has(key) && !this.unread.has(key));
+    const looks = await this.places.look(old, 'without text');
+    const same = new Set(old.filter((key, i) => this.looksTheSame(key, looks[i])));
+    const other = keys.filter((key) => !same.has(key));
+    await this.readInto(changes, other, nowMs);
+  }
+
+  private looksTheSame(key: string, filesOf: (() => Files) | undefined): boolean {
     try {
-      await this.read(key, nowMs, changes);
+      return filesOf !== undefined && this.known.get(key)?.stamp === stampOf(filesOf());
+    } catch {
+      return false; // the reader meets what it is
+    }
+  }
+
+  private async readInto(
+    changes: FileChanges,
+    keys: readonly string[],
+    nowMs: number,
+  ): Promise<void> {
+    if (keys.length === 0) return;
+    const looks = await this.places.look(keys, 'with text');
+    for (const [i, filesOf] of looks.entries())
+      this.takeOrKeep(keys[i] as string, filesOf, nowMs, changes);
+  }
+
+  /** One bad file costs only itself: a lease that could be read before stays as it was. */
+  private takeOrKeep(key: string, filesOf: () => Files, nowMs: number, changes: FileChanges): void {
+    try {
+      this.take(key, filesOf(), nowMs, changes);
       this.unread.delete(key);
     } catch {
       this.unread.add(key);
     }
   }
 
-  private async read(key: string, nowMs: number, changes: FileChanges): Promise<void> {
-    const stamp = await this.places.stampOf(key);
+  private take(key: string, files: Files, nowMs: number, changes: FileChanges): void {
+    const stamp = stampOf(files);
     const known = this.known.get(key);
-    if (known?.stamp === stamp) {
-      if (hasEnded(known.endsAtMs, nowMs)) this.forget(key, changes);
-      return;
-    }
-    const value = await readSmall(this.places.value(key));
-    const endsAtMs = value === undefined ? undefined : await this.places.endOf(key);
-    const lease = value === undefined ? undefined : storedOf(key, value, endsAtMs, nowMs);
-    if (!lease) return this.forget(key, changes);
-    this.known.set(key, { stamp, lease, endsAtMs });
-    changes.set(key, lease);
+    if (known?.stamp === stamp && !hasEnded(known.endsAtMs, nowMs)) return;
+    const found = leaseIn(key, files, nowMs);
+    if (found) {
+      this.known.set(key, { stamp, ...found });
+      changes.set(key, found.lease);
+    } else this.forget(key, changes);
   }
 
   private forget(key: string, changes: FileChanges): void {
@@ -158,34 +206,25 @@ export class LeaseFiles {
   }
 }
 
-/** Text of a small regular file; undefined if there is none (links and devices are not followed). */
-export async function readSmall(file: string): Promise<string | undefined> {
-  let handle: Awaited<ReturnType<typeof open>>;
-  try {
-    handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ELOOP' || code === 'ENXIO') return undefined;
-    throw error;
-  }
-  try {
-    const stat = await handle.stat();
-    if (!stat.isFile() || stat.size > STORE_VALUE_BYTES_MAX) return undefined;
-    return await handle.readFile('utf8');
-  } finally {
-    await handle.close();
-  }
+/** Changes whenever one of its files does. */
+function stampOf({ value, expiry }: Files): string {
+  return `${value?.stamp ?? '-'} ${expiry?.stamp ?? '-'}`;
 }
 
-/** Changes whenever the file does: writers give a new file its name. A file changed in place shows by its times and size. */
-async function stampOf(file: string): Promise<string> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await lstat(file, { bigint: true });
-    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
-  } catch (error) {
-    ignoreMissing(error as NodeJS.ErrnoException);
-    return '-';
-  }
+/** By the files' clock; undefined for a permanent lease. What can't be read as a time ends a day after it was written. */
+function endOf(expiry: SmallFile | undefined): number | undefined {
+  return expiry && (parseExpiry(expiry.text ?? '') ?? expiry.modifiedMs + LEASE_TTL_MS);
+}
+
+function leaseIn(
+  key: string,
+  { value, expiry }: Files,
+  nowMs: number,
+): Omit<Known, 'stamp'> | undefined {
+  if (value?.text === undefined) return undefined;
+  const endsAtMs = endOf(expiry);
+  const lease = storedOf(key, value.text, endsAtMs, nowMs);
+  return lease && { lease, endsAtMs };
 }
 
 /** Times are the files', but for expiresAtMs: that is by our own clock, with which others compare it. undefined when it has ended. */

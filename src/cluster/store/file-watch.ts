@@ -121,7 +121,7 @@ export class FileWatch {
     const untilMs = performance.now() + (this.isFast ? FAST_MS : SLOW_MS);
     const found: FileChanges[] = [];
     while (this.round.length > 0 && performance.now() < untilMs)
-      found.push(await this.files.readSome(this.round.splice(-TOGETHER), nowMs));
+      found.push(await this.files.checkSome(this.round.splice(-TOGETHER), nowMs));
     return found;
   }
 

@@ -12,9 +12,10 @@ import path from 'node:path';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import type { ClockReading } from '../registry.ts';
 import { FileClock } from './file-clock.ts';
-import { LeaseFiles, LeasePlaces, readSmall } from './file-leases.ts';
+import { LeaseFiles, LeasePlaces } from './file-leases.ts';
 import { ignoreMissing, takeLock } from './file-lock.ts';
 import { FileWatch } from './file-watch.ts';
+import { readSmall } from './small-files.ts';
 import type { CreateResult, ReplaceResult, Snapshot, Store } from './store.ts';
 
 /** A draft this old was left by a writer that died, or met a full disk. */
