@@ -9,6 +9,7 @@ import type { WeftNode } from '../../lab/weft-node.ts';
 import type { StatusPage } from '../../src/api/status.ts';
 import { formatAddress, formatMac, parseMac } from '../../src/shared/address.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import { KeptDaemon } from '../support/kept-daemon.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 
@@ -196,6 +197,10 @@ describe('netns: fast path, what others do to it', () => {
     try {
       await isOff(node(), /firewall rule/);
       assert.ok((await transferHash(lab.pod(0), lab.pod(1), 1_000_000)).equal);
+      const [fast, all] = [await received(), await delivered()];
+      await (await frames()).send('plain', MANY);
+      await until('the rule sees what comes in', async () => (await delivered()) >= all + MANY);
+      assert.equal(await received(), fast, 'nothing passes the rule by');
     } finally {
       await nft('delete', 'table', 'inet', 'site');
     }
@@ -214,7 +219,8 @@ describe('netns: fast path, what others do to it', () => {
     await namespace.ip('route', 'delete', `${peer}/32`);
   });
 
-  it('on and off ten times under 10,000 numbered packets a second and a full TCP stream: nothing lost, nothing twice', async () => {
+  /** Numbered packets and a full TCP stream while `flip` runs ten times: all arrive, once. */
+  async function underTraffic(flip: () => Promise<void>): Promise<void> {
     const stream = await NumberedStream.start(lab.pod(0), lab.pod(1), { perSecond: 10_000 });
     let isOver = false;
     const transfers = (async () => {
@@ -222,16 +228,31 @@ describe('netns: fast path, what others do to it', () => {
     })();
     transfers.catch(() => undefined); // whoever waits for it hears of it
     try {
-      for (let i = 0; i < 10; i++) {
-        const end = await capture(node());
-        await end();
-      }
+      for (let i = 0; i < 10; i++) await flip();
     } finally {
       isOver = true;
     }
     await transfers;
     const { sent, lost, repeated } = await stream.stop();
     assert.deepEqual({ lost, repeated }, { lost: 0, repeated: 0 }, `of ${sent}`);
+  }
+
+  it('passed by and used again ten times under 10,000 numbered packets a second and a full TCP stream: nothing lost, nothing twice', async () => {
+    await underTraffic(async () => {
+      const end = await capture(node());
+      await end();
+    });
+  });
+
+  it('detached and attached ten times under the same: nothing lost, nothing twice', async () => {
+    const nft = (...words: string[]): Promise<unknown> => node().namespace.exec('nft', words);
+    await underTraffic(async () => {
+      await nft('add', 'table', 'inet', 'site');
+      await nft('add', 'chain', 'inet', 'site', 'in', '{ type filter hook input priority 0; }');
+      await nft('add', 'rule', 'inet', 'site', 'in', 'udp', 'dport', '8472', 'accept');
+      await isOff(node(), /firewall rule/).finally(() => nft('delete', 'table', 'inet', 'site'));
+      await isOn(node());
+    });
   });
 
   it('a daemon that is killed takes it along; the next one has it again, and books that only grow', async () => {
@@ -244,6 +265,61 @@ describe('netns: fast path, what others do to it', () => {
     const now = (await statusOf(node())).counters ?? {};
     for (const [name, count] of Object.entries(before)) assert.ok((now[name] ?? 0) >= count, name);
     assert.ok(((await carried(node()))['sentBytes'] ?? 0) > BYTES / 2);
+  });
+});
+
+describe('netns: fast path while its daemon is away', () => {
+  /** Few enough for the queues, which hold them for eight seconds. */
+  const PER_SECOND = 500;
+  let lab: Lab;
+  let daemon: KeptDaemon;
+  const node = (): WeftNode => nodeOf(lab, 0);
+  before(async () => {
+    lab = await Lab.build({ nodes: [WEFT, WEFT], workers: 2, ...ON });
+    await node().stop();
+    daemon = await KeptDaemon.start(lab, node());
+    await lab.waitForPeers();
+  });
+  after(() => lab?.close());
+
+  /** Numbered packets and a TCP transfer, both ways, meanwhile. */
+  async function underTraffic(disturb: () => Promise<void>): Promise<void> {
+    for (const each of lab.weftNodes) await isOn(each);
+    const [a, b] = [lab.pod(0), lab.pod(1)];
+    const streams = [
+      await NumberedStream.start(a, b, { perSecond: PER_SECOND }),
+      await NumberedStream.start(b, a, { perSecond: PER_SECOND, port: 7004 }),
+    ];
+    const transfers = [transferHash(a, b, 2 * BYTES), transferHash(b, a, 2 * BYTES)];
+    await disturb();
+    for (const transfer of transfers) assert.ok((await transfer).equal);
+    for (const stream of streams) {
+      const { sent, lost, repeated } = await stream.stop();
+      assert.deepEqual({ lost, repeated }, { lost: 0, repeated: 0 }, `of ${sent}`);
+    }
+  }
+
+  it('restarted, with descriptors kept: nothing is lost, and it is on again', async () => {
+    await underTraffic(() => daemon.restart());
+    await isOn(node());
+  });
+
+  it('killed, with descriptors kept: nothing but what a worker held is lost, and it is on again', async () => {
+    await daemon.kill();
+    await isOn(node());
+    await bothWays(lab);
+  });
+
+  it('stopped in the middle of its work: TCP goes on past it, all else waits and arrives', async () => {
+    await underTraffic(async () => {
+      const { pid } = daemon.last;
+      process.kill(pid, 'SIGSTOP');
+      try {
+        assert.ok((await transferHash(lab.pod(0), lab.pod(1), BYTES, { port: 7777 })).equal);
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+    });
   });
 });
 

@@ -174,10 +174,12 @@ export class FastPath implements Shortcut {
     return [];
   }
 
+  /** Until another look finds that it may: neither program sees a packet, and each device has to be tried again. */
   private stopCarrying(why: string): void {
     this.kernel?.table.take(() => 0);
+    this.detach();
+    this.verdicts.clear();
     this.say(why);
-    this.configure();
   }
 
   private async examine({ table }: Kernel, peers: readonly Peer[]): Promise<void> {
@@ -333,12 +335,16 @@ export class FastPath implements Shortcut {
     this.end();
   }
 
-  private end(): void {
-    const { kernel } = this;
+  private detach(): void {
     if (this.device) this.addon.close(this.device.link);
     for (const fd of this.ingress.values()) this.addon.close(fd);
     this.ingress.clear();
     this.device = undefined;
+  }
+
+  private end(): void {
+    const { kernel } = this;
+    this.detach();
     this.kernel = undefined;
     if (!kernel) return;
     const bySlot = new Map(kernel.table.slots().map((slot) => [slot, kernel.maps.counts(slot)]));
