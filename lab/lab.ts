@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastPathMode } from '../src/options/options.ts';
 import { EXIT, WeftError } from '../src/shared/errors.ts';
 import { projectRoot } from '../src/shared/root.ts';
 import { requireCommands, requireRoot } from './command.ts';
@@ -53,6 +54,8 @@ export interface LabDescription {
   offload?: string;
   /** --source-check of each weftd */
   sourceCheck?: string;
+  /** --fast-path of each weftd; default off: the workers are to see all packets */
+  fastPath?: FastPathMode;
   /** further flags of each weftd */
   flags?: readonly string[];
   underlayOffloads?: Offloads;
@@ -258,7 +261,7 @@ export class Lab {
         ...mtu,
       });
     }
-    const { workers, offload, sourceCheck, flags, extraPeers } = wanted;
+    const { workers, offload, sourceCheck, fastPath, flags, extraPeers } = wanted;
     const ofNode = this.controlPlane ? { NODE_NAME: name } : undefined;
     const environment = description.nodes[i]?.environment ?? ofNode;
     return new WeftNode(name, space, underlayAddress(i + 1), {
@@ -267,6 +270,7 @@ export class Lab {
       ...(workers !== undefined && { workers }),
       ...(offload !== undefined && { offload }),
       ...(sourceCheck !== undefined && { sourceCheck }),
+      ...(fastPath !== undefined && { fastPath }),
       ...(flags && { flags }),
       ...(environment && { environment }),
       ...(extraPeers && { startTimeoutMs: 90_000 }),

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastPathMode } from '../src/options/options.ts';
 import { EXIT, WeftError } from '../src/shared/errors.ts';
 import { run } from './command.ts';
 import { UNDERLAY_DEVICE, type UnderlayAddress } from './fabric.ts';
@@ -21,6 +22,8 @@ export interface WeftNodeOptions {
   offload?: string | undefined;
   /** value of --source-check; default is the daemon's own */
   sourceCheck?: string;
+  /** default off */
+  fastPath?: FastPathMode;
   /** further flags, as given */
   flags?: readonly string[];
   /** variables of the daemon besides the lab's own */
@@ -150,7 +153,7 @@ export class WeftNode implements LabNode {
   }
 
   #flags(): string[] {
-    const { store, workers, offload, sourceCheck, flags } = this.#options;
+    const { store, workers, offload, sourceCheck, fastPath = 'off', flags } = this.#options;
     return [
       ...store,
       `--iface=${UNDERLAY_DEVICE}`,
@@ -160,6 +163,7 @@ export class WeftNode implements LabNode {
       ...(workers === undefined ? [] : [`--workers=${workers}`]),
       ...(offload === undefined ? [] : [`--offload=${offload}`]),
       ...(sourceCheck === undefined ? [] : [`--source-check=${sourceCheck}`]),
+      `--fast-path=${fastPath}`,
       ...(flags ?? []),
     ];
   }

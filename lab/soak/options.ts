@@ -1,10 +1,13 @@
 /** The command line of the soak. */
+import { FAST_PATH_MODES, type FastPathMode } from '../../src/options/options.ts';
 import { readArguments, usage } from '../arguments.ts';
 
 export interface SoakOptions {
   minutes: number;
   seed: number;
   store: 'etcd' | 'file';
+  /** --fast-path of the weft nodes */
+  fastPath: FastPathMode;
   /** print the schedule and do nothing */
   list: boolean;
   help: boolean;
@@ -24,6 +27,7 @@ Ends with exit code 1 at the first packet that no fault explains, and says how t
   --minutes N         how long, 1 to ${MINUTES_MAX}
   --seed S            which faults when, 0 to ${SEED_MAX} (default: another one each time)
   --store etcd|file   where the nodes meet: a real etcd in a namespace of its own, or a folder (default etcd)
+  --fast-path auto|on|off   whether the kernel carries TCP between weft nodes where it may (default auto)
   --list              print the schedule of a seed and do nothing
   --json FILE         write the result into this file, too
   --help              this text
@@ -37,12 +41,16 @@ export function parseSoakOptions(args: readonly string[], anySeed: number): Soak
   const store = values.store ?? 'etcd';
   if (store !== 'file' && store !== 'etcd')
     throw usage(`--store: ${JSON.stringify(store)} is neither etcd nor file`);
+  const fastPath = FAST_PATH_MODES.find((mode) => mode === (values['fast-path'] ?? 'auto'));
+  if (!fastPath)
+    throw usage(`--fast-path: ${JSON.stringify(values['fast-path'])} is none of auto, on, off`);
   if (values.json === '') throw usage('--json: a file is missing');
   if (values.minutes === undefined && !help) throw usage('--minutes is missing');
   return {
     minutes: values.minutes === undefined ? 1 : whole('--minutes', values.minutes, 1, MINUTES_MAX),
     seed: values.seed === undefined ? anySeed : whole('--seed', values.seed, 0, SEED_MAX),
     store,
+    fastPath,
     list,
     help,
     ...(values.json !== undefined && { json: values.json }),
@@ -54,8 +62,9 @@ export function repeatCommand({
   minutes,
   seed,
   store,
-}: Pick<SoakOptions, 'minutes' | 'seed' | 'store'>): string {
-  return `npm run soak -- --minutes ${minutes} --seed ${seed} --store ${store}`;
+  fastPath,
+}: Pick<SoakOptions, 'minutes' | 'seed' | 'store' | 'fastPath'>): string {
+  return `npm run soak -- --minutes ${minutes} --seed ${seed} --store ${store} --fast-path ${fastPath}`;
 }
 
 function readValues(args: readonly string[]) {
@@ -65,6 +74,7 @@ function readValues(args: readonly string[]) {
       minutes: { type: 'string' },
       seed: { type: 'string' },
       store: { type: 'string' },
+      'fast-path': { type: 'string' },
       json: { type: 'string' },
       list: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },

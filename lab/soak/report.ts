@@ -43,12 +43,21 @@ export function renderResult(result: SoakResult): string {
   ].join('\n');
 }
 
-function lines({ packets, side, churn, logBytes, machine }: SoakResult): string[] {
+function lines({
+  packets,
+  side,
+  churn,
+  logBytes,
+  machine,
+  carried,
+  fastPath,
+}: SoakResult): string[] {
   const logs = Object.entries(logBytes).map(([name, bytes]) => `${name} ${bytes}`);
   return [
     `packets      ${packets.sent} sent, ${packets.lost} lost in windows of faults or against them, longest silence besides ${packets.calmSilenceMs} ms`,
     `transfers    ${side.transfers} with equal hashes (${megabytes(side.transferredBytes)}), ${side.interrupted} ended by faults`,
     `pings        ${side.pings}, ${side.pingsLost} lost`,
+    `fast path    ${fastPath}: carried ${megabytes(carried.fastBytes)} of ${megabytes(carried.bytes)}`,
     `churn        ${churn.changes} leases written or removed, ${churn.refused} times the store was away`,
     `logs, bytes  ${logs.join(', ')}`,
     `machine      work took up to ${machine.worstStretch} times its CPU time (bounds were multiplied by that), a timer was up to ${machine.worstLateMs} ms late`,

@@ -1,4 +1,6 @@
 /** What a soak found: the object of --json. */
+
+import type { FastPathMode } from '../../src/options/options.ts';
 import type { LifeFigures } from './life.ts';
 import type { SideCounts } from './side-traffic.ts';
 
@@ -30,6 +32,9 @@ export interface SoakResult {
   seed: number;
   minutes: number;
   store: 'etcd' | 'file';
+  fastPath: FastPathMode;
+  /** bytes of pods' packets, sent and delivered by all daemons, and how many of them the fast path carried */
+  carried: { bytes: number; fastBytes: number };
   ok: boolean;
   ranMs: number;
   steps: { done: number; planned: number };

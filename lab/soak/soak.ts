@@ -79,6 +79,7 @@ export class Soak {
         nodes: [...weft, { kind: 'kernel' }],
         store: this.options.store,
         families: FAMILIES,
+        fastPath: this.options.fastPath,
         flags: ['--ip-masq'],
       },
       this.onStep,
@@ -127,13 +128,15 @@ export class Soak {
     for (const { name, log } of logs)
       for (const problem of judgeLog(name, log, this.done, minutes)) tell(problem);
     if (this.violations.length === 0) for (const problem of await endAndCleanUp(lab)) tell(problem);
-    const { seed, store } = this.options;
+    const { seed, store, fastPath } = this.options;
     const { sent, got, lost, calmSilenceMs } = this.ledger;
     const result: SoakResult = {
       schemaVersion: 1,
       seed,
       minutes: this.options.minutes,
       store,
+      fastPath,
+      carried: watch.carried,
       ok: true,
       ranMs: Math.round(monotonicMs() - this.beganMs),
       steps: { done: this.done, planned: this.schedule.length },

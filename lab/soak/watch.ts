@@ -15,12 +15,22 @@ const BOOKS_LOOKS = 5;
 const EXPECTED_CODES =
   /^(?:peers-unreachable|peers-held|leases-skipped|leases-unreadable|worker-restarts|socket-drops|drops-.*)$/;
 
+/** A life that goes on, and what its daemon had carried when it was last looked at. */
+interface LastSeen {
+  pid: number;
+  life: Life;
+  bytes: number;
+  fastBytes: number;
+}
+
 export class Watch {
   readonly figures: Record<string, LifeFigures> = {};
+  /** of the lives that have ended */
+  readonly carried = { bytes: 0, fastBytes: 0 };
   private readonly nodes: readonly WeftNode[];
   private readonly mayBeAway: (node: number) => boolean;
   private readonly tell: (problem: string) => void;
-  private readonly lives = new Map<number, { pid: number; life: Life }>();
+  private readonly lives = new Map<number, LastSeen>();
   private readonly looks: number[];
   private readonly starts: number[];
   private isOver = false;
@@ -82,7 +92,10 @@ export class Watch {
     if (!status || status.pid !== pid || !status.workers?.length) return;
     const memory = memoryOf(pid);
     if (!memory) return;
-    const { life } = this.lifeOf(i, node, pid);
+    const seen = this.lifeOf(i, node, pid);
+    const { life } = seen;
+    seen.bytes = bytesOf(status.counters);
+    seen.fastBytes = bytesOf(status.fastPath?.counters);
     const look = { ageMs: status.uptimeSeconds * 1_000, ...memory, counters: countersOf(status) };
     for (const problem of life.add(look)) this.tell(problem);
     const books = booksProblem(status);
@@ -90,21 +103,25 @@ export class Watch {
     if (this.looks[i] === BOOKS_LOOKS) this.tell(`${life.name}: the books are not exact: ${books}`);
   }
 
-  private lifeOf(i: number, node: WeftNode, pid: number): { life: Life } {
+  private lifeOf(i: number, node: WeftNode, pid: number): LastSeen {
     const known = this.lives.get(i);
     if (known?.pid === pid) return known;
     this.endLife(i);
     const start = (this.starts[i] as number) + 1;
     this.starts[i] = start;
-    const begun = { pid, life: new Life(`${node.name}, start ${start}`) };
+    const life = new Life(`${node.name}, start ${start}`);
+    const begun = { pid, life, bytes: 0, fastBytes: 0 };
     this.lives.set(i, begun);
     return begun;
   }
 
   private endLife(i: number): void {
-    const life = this.lives.get(i)?.life;
-    if (!life) return;
+    const seen = this.lives.get(i);
+    if (!seen) return;
+    const { life } = seen;
     this.lives.delete(i);
+    this.carried.bytes += seen.bytes;
+    this.carried.fastBytes += seen.fastBytes;
     this.figures[life.name] = life.figures;
     for (const problem of life.judge()) this.tell(problem);
   }
@@ -127,6 +144,10 @@ export function whyNotWell(status: NodeStatus, peersAtLeast: number): string {
     ...amiss.map(({ code, text }) => `${code}: ${text}`),
   ];
   return reasons.filter((reason) => reason !== '').join(', ');
+}
+
+function bytesOf(counters: Readonly<Record<string, number>> = {}): number {
+  return (counters['sentBytes'] ?? 0) + (counters['deliveredBytes'] ?? 0);
 }
 
 function countersOf(status: NodeStatus): Record<string, number> {

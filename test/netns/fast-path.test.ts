@@ -20,7 +20,7 @@ const BYTES = 100_000_000;
 const MANY = 1_000;
 const WEFT = { kind: 'weft' } as const;
 const KERNEL = { kind: 'kernel' } as const;
-const ON = { flags: ['--fast-path=on'] };
+const ON = { fastPath: 'on' } as const;
 
 /** Not by the command, whose exit code is 1 while something is broken on purpose. */
 const statusOf = async (node: WeftNode): Promise<StatusPage> =>
@@ -62,7 +62,7 @@ for (const { name, lab: description, fast } of pairs) {
     let lab: Lab;
     before(async () => {
       lab = await Lab.build(description);
-      if (!description.flags) await nodeOf(lab, 0).restart(ON);
+      if (!description.fastPath) await nodeOf(lab, 0).restart(ON);
       await lab.waitForPeers();
       for (const i of fast) await isOn(nodeOf(lab, i));
     });
@@ -76,7 +76,7 @@ for (const { name, lab: description, fast } of pairs) {
         for (const way of ['sentBytes', 'deliveredBytes']) {
           const bytes = (now[way] ?? 0) - (earlier[at]?.[way] ?? 0);
           // Datagrams with a checksum may be merged before the program sees them: those go to the workers.
-          if (way === 'sentBytes' || description.flags)
+          if (way === 'sentBytes' || description.fastPath)
             assert.ok(bytes > BYTES / 2, `${way} ${bytes}`);
         }
         const status = await statusOf(nodeOf(lab, i));
@@ -250,7 +250,11 @@ describe('netns: fast path, what others do to it', () => {
       await nft('add', 'table', 'inet', 'site');
       await nft('add', 'chain', 'inet', 'site', 'in', '{ type filter hook input priority 0; }');
       await nft('add', 'rule', 'inet', 'site', 'in', 'udp', 'dport', '8472', 'accept');
-      await isOff(node(), /firewall rule/).finally(() => nft('delete', 'table', 'inet', 'site'));
+      try {
+        await isOff(node(), /firewall rule/);
+      } finally {
+        await nft('delete', 'table', 'inet', 'site');
+      }
       await isOn(node());
     });
   });

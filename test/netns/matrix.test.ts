@@ -41,6 +41,13 @@ for (const underlayOffloads of ['on', 'off'] as const) {
     });
   }
 }
+for (const peer of [WEFT, KERNEL])
+  for (const underlayOffloads of ['on', 'off', 'wire'] as const)
+    cases.push({
+      name: `weft and ${peer.kind}, vxlan, fast path where it may be, underlay offloads ${underlayOffloads}`,
+      lab: { nodes: [WEFT, peer], families: [4, 6], underlayOffloads, fastPath: 'auto' },
+      mtu: 1430,
+    });
 cases.push({
   name: 'weft and weft, vxlan, --offload=off (one packet per system call)',
   lab: { nodes: [WEFT, WEFT], offload: 'off' },

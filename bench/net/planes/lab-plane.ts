@@ -5,7 +5,6 @@ import { Lab, type LabDescription, NETWORKS } from '../../../lab/lab.ts';
 import { type LabNode, mustParsePrefix } from '../../../lab/node.ts';
 import type { Exec } from '../../../src/host/exec.ts';
 import { createFirewall } from '../../../src/host/firewall/firewall.ts';
-import { OPTIONS } from '../../../src/options/options.ts';
 import { programVersion } from '../../../src/shared/version.ts';
 import type { Link } from '../links.ts';
 import type { Plane, Rig } from './plane.ts';
@@ -80,25 +79,13 @@ async function addForwardRules({ namespace, network }: LabNode): Promise<void> {
   await createFirewall('iptables', { families, forward: true, ...nothingElse }, run).ensure();
 }
 
-function hasOption(name: string): boolean {
-  return OPTIONS.some((option) => option.name === name);
-}
-
-/** The flag of an option, where this weftd has it. */
-function flagsOf(name: string, value: string): Partial<LabDescription> {
-  return hasOption(name) ? { flags: [`--${name}=${value}`] } : {};
-}
-
 /** `cores`: worker threads of the planes with several. */
 export function labPlanes(cores: number): Plane[] {
   return [
     labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }], {}, true),
-    labPlane('weft', 'weft, VXLAN, 1 worker', WEFT, flagsOf('fast-path', 'off'), true),
-    ...(hasOption('fast-path')
-      ? [labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, flagsOf('fast-path', 'on'), true)]
-      : []),
+    labPlane('weft', 'weft, VXLAN, 1 worker', WEFT, {}, true),
+    labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, { fastPath: 'on' }, true),
     labPlane('weft-deep', 'weft, VXLAN, 1 worker, queues may stand', WEFT, {
-      ...flagsOf('fast-path', 'off'),
       offload: 'auto,-aqm',
     }),
     labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),

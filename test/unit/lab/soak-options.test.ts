@@ -9,17 +9,21 @@ describe('parseSoakOptions', () => {
       minutes: 5,
       seed: 42,
       store: 'etcd',
+      fastPath: 'auto',
       list: false,
       help: false,
     });
   });
 
   it('reads all of it, in both spellings', () => {
-    const words = '--minutes 30 --seed=0 --store file --json out.json --list'.split(' ');
+    const words = '--minutes 30 --seed=0 --store file --fast-path off --json out.json --list'.split(
+      ' ',
+    );
     assert.deepEqual(parseSoakOptions(words, 42), {
       minutes: 30,
       seed: 0,
       store: 'file',
+      fastPath: 'off',
       list: true,
       help: false,
       json: 'out.json',
@@ -28,7 +32,10 @@ describe('parseSoakOptions', () => {
   });
 
   it('what it prints to repeat a run is read as the same run', () => {
-    const options = parseSoakOptions(['--minutes=7', '--seed=9', '--store=file'], 1);
+    const options = parseSoakOptions(
+      ['--minutes=7', '--seed=9', '--store=file', '--fast-path=on'],
+      1,
+    );
     const words = repeatCommand(options).split(' -- ')[1]?.split(' ') ?? [];
     assert.deepEqual(parseSoakOptions(words, 1), options);
   });
@@ -42,6 +49,7 @@ describe('parseSoakOptions', () => {
     ['--seed', ['--minutes=1', '--seed=x']],
     ['--seed', ['--minutes=1', '--seed=9999999999']],
     ['--store', ['--minutes=1', '--store=redis']],
+    ['--fast-path', ['--minutes=1', '--fast-path=yes']],
     ['--json', ['--minutes=1', '--json=']],
     ['--nonsense', ['--nonsense']],
     ['extra', ['--minutes=1', 'extra']],
