@@ -85,6 +85,7 @@ function buildLab(options: DemoOptions & { store: 'file' | 'etcd' }, onStep: OnS
       nodes: [weft, weft, weft, ...kernel],
       backend: options.backend,
       store: options.store,
+      fastPath: 'auto',
       ...(options.workers !== undefined && { workers: options.workers }),
     },
     onStep,

@@ -188,7 +188,7 @@ export const OPTIONS: readonly Option[] = [
     ...own(
       'fast-path',
       'string',
-      'off',
+      'auto',
       'TCP over IPv4 past the workers, in the kernel; auto = where its conditions hold, on = the same with a warning where not',
     ),
     choices: FAST_PATH_MODES,

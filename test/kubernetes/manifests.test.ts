@@ -308,10 +308,10 @@ describe('manifests', () => {
       assert.ok(!(await may(verb, what)), `${verb} ${what}`);
   });
 
-  it('the DaemonSet is not privileged: two capabilities, read-only root, one device', () => {
+  it('the DaemonSet is not privileged: three capabilities, read-only root, one device', () => {
     const pod = podOf(parse(fileOf('weft.yaml')));
     for (const { name, securityContext } of allContainers(pod)) {
-      const add = name === 'weft' ? ['NET_ADMIN', 'NET_RAW'] : ['DAC_OVERRIDE'];
+      const add = name === 'weft' ? ['NET_ADMIN', 'NET_RAW', 'BPF'] : ['DAC_OVERRIDE'];
       assert.deepEqual(
         { privileged: false, ...securityContext },
         {

@@ -4,6 +4,7 @@ import { Lab, type LabDescription } from '../../lab/lab.ts';
 import type { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
 import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
+import type { StatusPage } from '../../src/api/status.ts';
 import { needs } from '../support/needs.ts';
 
 const { after, before, describe, it } = needs('root');
@@ -54,6 +55,9 @@ cases.push({
   mtu: 1450,
 });
 
+/** Only there have the devices tunnel offload. */
+const mayBeFast = ({ underlayOffloads }: LabDescription): boolean => underlayOffloads === 'on';
+
 for (const { name, lab: description, mtu } of cases) {
   describe(`netns: ${name}`, () => {
     let lab: Lab;
@@ -92,6 +96,14 @@ for (const { name, lab: description, mtu } of cases) {
       const result = await udpEcho(from, to, sizes, { family });
       assert.deepEqual([result.sizes, result.missing, result.corrupt], [sizes.length, [], []]);
     });
+    if (description.fastPath)
+      it(`TCP took the fast path: ${mayBeFast(description)}`, async () => {
+        for (const node of lab.weftNodes) {
+          const { fastPath } = JSON.parse(await node.page('/status')) as StatusPage;
+          const bytes = fastPath?.counters['sentBytes'] ?? 0;
+          assert.equal(bytes > TRANSFER_BYTES / 2, mayBeFast(description), fastPath?.why);
+        }
+      });
     it('counts every packet once', async () => {
       for (const node of lab.weftNodes) {
         const status = (await node.status()) as {

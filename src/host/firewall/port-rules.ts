@@ -1,4 +1,4 @@
-/** Does a rule of this host look at a UDP port? Rules of ours do not count. */
+/** Does this host's firewall look at a UDP port of IPv4? Rules of ours do not count. */
 import { readFile } from 'node:fs/promises';
 import { type Exec, exec, isMissingCommand } from '../exec.ts';
 import { GUARD_WORDS } from './wishes.ts';
@@ -9,23 +9,32 @@ const LEGACY_IN_USE = '/proc/net/ip_tables_names';
 const PORTS = /(?<![\w.:/-])(\d{1,5})(?:[-:](\d{1,5}))?(?![\w.:/])/g;
 /** What stands in a line that is about ports of UDP, or may be. */
 const ABOUT_PORTS = /\b(dport|sport|dports|sports|ports|elements)\b|\bth\b|@th/;
+/** A chain that drops what none of its rules lets pass, whatever they look at: the host's own packets meet these hooks. */
+const CLOSED = [
+  /\bhook (ingress|egress|prerouting|input|output|postrouting)\b.*\bpolicy drop\b/,
+  /^\s*:(PREROUTING|INPUT|OUTPUT|POSTROUTING) DROP\b/,
+];
 const ABOUT_TCP_ONLY = /\b(tcp|sctp|dccp) (dport|sport)\b|-p (tcp|sctp|dccp)\b/;
 
 /** The first one's text, as its tool prints it; '' if there is none. Throws when rules are there and can't be read. */
 export async function ruleAboutUdpPort(port: number, run: Exec = exec): Promise<string> {
   const saved = await output(run, 'iptables-nft-save', []);
   const ruleset = await output(run, 'nft', ['-n', 'list', 'ruleset']);
-  const texts = [withoutTablesOf(saved, ruleset), saved];
+  const texts = [othersThan(saved, ruleset), saved];
   if ((await readFile(LEGACY_IN_USE, 'utf8').catch(() => '')) !== '')
     texts.push(await output(run, 'iptables-legacy-save', []));
   return texts.map((text) => lineAboutPort(text, port)).find((line) => line !== '') ?? '';
 }
 
-/** Of its own tables iptables shows more: comments, by which ours are known, and extensions of which nft prints the name at most. */
-function withoutTablesOf(saved: string, ruleset: string): string {
+/**
+ * The tables that iptables does not show: of its own it shows more than nft, comments, by which ours are known, and extensions of which
+ * nft prints the name at most. Those of IPv6 alone see no datagram of IPv4.
+ */
+function othersThan(saved: string, ruleset: string): string {
   const own = new Set([...saved.matchAll(/^\*(\w+)/gm)].map(([, name]) => `table ip ${name} {`));
   return ruleset
     .split(/^(?=table )/m)
+    .filter((table) => !table.startsWith('table ip6 '))
     .filter((table) => !own.has(table.slice(0, table.indexOf('\n'))))
     .join('');
 }
@@ -40,9 +49,10 @@ async function output(run: Exec, command: string, args: readonly string[]): Prom
   }
 }
 
-/** Exported for tests. */
+/** The first line that may stop a datagram to this port, '' if there is none. Exported for tests. */
 export function lineAboutPort(text: string, port: number): string {
   for (const line of text.split('\n')) {
+    if (CLOSED.some((form) => form.test(line))) return line.trim();
     if (!ABOUT_PORTS.test(line) || ABOUT_TCP_ONLY.test(line) || line.includes(GUARD_WORDS))
       continue;
     const isIn = ([, first, last = first]: RegExpMatchArray): boolean =>

@@ -17,6 +17,9 @@ for (const line of [
   '-A INPUT -p udp -m udp --dport 8472 -j ACCEPT',
   '-A INPUT -p udp -m multiport --dports 53,8400:8500 -j ACCEPT',
   '-A OUTPUT -p udp -m udp --sport 8000:9000 -j DROP',
+  'type filter hook input priority filter; policy drop;',
+  'type filter hook ingress device "eth0" priority 0; policy drop;',
+  ':INPUT DROP [0:0]',
 ])
   test(`about the port: ${line}`, () => {
     assert.equal(lineAboutPort(`table inet site {\n\t\t${line}\n}`, PORT), line);
@@ -29,6 +32,10 @@ for (const line of [
   'udp dport 18472 accept',
   'ip saddr 10.84.72.0/24 udp dport 53 accept',
   'counter packets 8472 bytes 8472',
+  'type filter hook input priority filter; policy accept;',
+  'type filter hook forward priority filter; policy drop;',
+  ':FORWARD DROP [0:0]',
+  ':MINE - [0:0]',
   `udp dport 8472 drop comment "${GUARD_WORDS} 10.244.0.0/16"`,
 ])
   test(`not about it: ${line}`, () => {
@@ -53,10 +60,18 @@ test('a table of iptables is read by its own tool: weft is known by its comments
   assert.equal(await ruleAboutUdpPort(PORT, run), '');
 });
 
+test('a table of IPv6 alone does not count: ours is there, and without its comment', async () => {
+  const run = tools({
+    'iptables-nft-save': '',
+    nft: 'table ip6 mangle {\n\tchain FORWARD {\n\t\tudp dport 8472 drop\n\t}\n}\n',
+  });
+  assert.equal(await ruleAboutUdpPort(PORT, run), '');
+});
+
 test('a table of nftables that iptables does not have counts, whatever its name', async () => {
   const run = tools({
     'iptables-nft-save': '*mangle\nCOMMIT\n',
-    nft: 'table ip6 mangle {\n\tchain in {\n\t\tudp dport 8472 accept\n\t}\n}\n',
+    nft: 'table inet mangle {\n\tchain in {\n\t\tudp dport 8472 accept\n\t}\n}\n',
   });
   assert.equal(await ruleAboutUdpPort(PORT, run), 'udp dport 8472 accept');
 });
