@@ -67,7 +67,7 @@ export function makePlots(result: BenchResult): Plot[] {
 function colourOf(planes: readonly PlaneInfo[], id: string): string {
   if (id === BASELINE) return KERNEL;
   const groups = [
-    { colours: MIXED, isIn: (name: string) => name === 'weft-kernel' || name === 'kernel-weft' },
+    { colours: MIXED, isIn: (name: string) => name.includes('kernel') },
     { colours: WEFT, isIn: (name: string) => name.startsWith('weft') },
     { colours: OTHERS, isIn: () => true },
   ];

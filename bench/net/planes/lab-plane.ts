@@ -79,12 +79,14 @@ async function addForwardRules({ namespace, network }: LabNode): Promise<void> {
   await createFirewall('iptables', { families, forward: true, ...nothingElse }, run).ensure();
 }
 
+const FAST: Partial<LabDescription> = { fastPath: 'on' };
+
 /** `cores`: worker threads of the planes with several. */
 export function labPlanes(cores: number): Plane[] {
   return [
     labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }], {}, true),
     labPlane('weft', 'weft, VXLAN, 1 worker', WEFT, {}, true),
-    labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, { fastPath: 'on' }, true),
+    labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, FAST, true),
     labPlane('weft-deep', 'weft, VXLAN, 1 worker, queues may stand', WEFT, {
       offload: 'auto,-aqm',
     }),
@@ -98,5 +100,17 @@ export function labPlanes(cores: number): Plane[] {
     labPlane('weft-off', 'weft, VXLAN, every offload off', WEFT, { offload: 'off' }),
     labPlane('weft-kernel', 'mixed: weft → kernel VXLAN', [{ kind: 'weft' }, { kind: 'kernel' }]),
     labPlane('kernel-weft', 'mixed: kernel VXLAN → weft', [{ kind: 'kernel' }, { kind: 'weft' }]),
+    labPlane(
+      'fast-kernel',
+      'mixed: weft, fast path → kernel VXLAN',
+      [{ kind: 'weft' }, { kind: 'kernel' }],
+      FAST,
+    ),
+    labPlane(
+      'kernel-fast',
+      'mixed: kernel VXLAN → weft, fast path',
+      [{ kind: 'kernel' }, { kind: 'weft' }],
+      FAST,
+    ),
   ];
 }
