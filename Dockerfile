@@ -33,7 +33,7 @@ LABEL org.opencontainers.image.title="weft" \
       org.opencontainers.image.created="${CREATED}"
 # What weftd and weft doctor call; and without the package managers that the base brings, because nobody installs anything here.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends iproute2 nftables iptables ethtool iputils-ping \
+ && apt-get install -y -qq --no-install-recommends iproute2 nftables iptables iputils-ping \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /usr/local/lib/node_modules /opt/yarn* \
  && rm -f /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
  && mkdir -p /run/weft /run/flannel /var/lib/weft

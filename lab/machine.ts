@@ -45,10 +45,10 @@ export class Machine {
       '--keep-unit',
       '--console=pipe',
       // Given by itself only with a private network of nspawn's own.
-      '--capability=CAP_NET_ADMIN',
+      '--capability=CAP_NET_ADMIN,CAP_BPF',
       '--bind=/dev/net/tun',
       // A real host has no filter around it; nspawn's knows no Landlock before systemd 254.
-      '--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self',
+      '--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self bpf',
       ...Object.entries(shared).map(([here, there]) => `--bind=${here}:${there}`),
     ];
     const process = new LabProcess('systemd-nspawn', words, {

@@ -588,6 +588,7 @@ static const struct {
     {"openUdp", addon_open_udp},
     {"openIcmp", addon_open_icmp},
     {"setInet", addon_set_inet},
+    {"hasFeature", addon_has_feature},
     {"openWake", addon_open_wake},
     {"wake", addon_wake},
     {"close", addon_close},

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "features.h"
 #include "icmp.h"
 #include "inet.h"
 #include "sys.h"
@@ -87,6 +88,17 @@ napi_value addon_set_inet(napi_env env, napi_callback_info info) {
     return NULL;
   }
   return make_int(env, inet_set(name, setting, (uint32_t)value));
+}
+
+napi_value addon_has_feature(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char device[DEVICE_NAME_BYTES], feature[FEATURE_NAME_BYTES];
+  if (!read_text(env, values[0], "device", device, sizeof device) ||
+      !read_text(env, values[1], "feature", feature, sizeof feature)) {
+    return NULL;
+  }
+  return make_int(env, features_has(device, feature));
 }
 
 /* ---- the helper TAP ---- */

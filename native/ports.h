@@ -14,6 +14,7 @@ napi_value addon_probe_seen(napi_env env, napi_callback_info info);
 napi_value addon_open_udp(napi_env env, napi_callback_info info);
 napi_value addon_adopt_udp(napi_env env, napi_callback_info info);
 napi_value addon_set_inet(napi_env env, napi_callback_info info);
+napi_value addon_has_feature(napi_env env, napi_callback_info info);
 napi_value addon_open_icmp(napi_env env, napi_callback_info info);
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info);
 napi_value addon_close(napi_env env, napi_callback_info info);

@@ -1,8 +1,13 @@
 /** Through which device packets to an address leave, and what that device can do. */
+import { getSystemErrorName } from 'node:util';
+import type { Addon } from '../memory/addon.ts';
 import { formatAddress, type Words } from '../shared/address.ts';
 import { inSlices } from '../shared/slices.ts';
 import { type Exec, exec } from './exec.ts';
 import { type IpRoute, ipJson, LINK, parseIpJson, ROUTE } from './ip-json.ts';
+
+/** As the kernel calls them (net/ethtool/common.c). */
+const TUNNEL_OFFLOAD = ['tx-udp_tnl-segmentation', 'tx-udp_tnl-csum-segmentation'];
 
 /** How packets to an address leave. */
 export interface Egress {
@@ -58,11 +63,13 @@ function parseRoute(line: string): IpRoute | undefined {
   }
 }
 
-/** Whether the device segments encapsulated packets and fills their checksums itself. Throws when ethtool is missing or fails. */
-export async function hasTunnelOffload(device: string, run: Exec = exec): Promise<boolean> {
-  const text = await run('ethtool', ['-k', device]);
-  const isOn = (feature: string): boolean => new RegExp(`^${feature}: on`, 'm').test(text);
-  return isOn('tx-udp_tnl-segmentation') && isOn('tx-udp_tnl-csum-segmentation');
+/** Whether the device segments encapsulated packets and fills their checksums itself. Throws when there is none of this name. */
+export function hasTunnelOffload(addon: Pick<Addon, 'hasFeature'>, device: string): boolean {
+  return TUNNEL_OFFLOAD.every((feature) => {
+    const found = addon.hasFeature(device, feature);
+    if (found < 0) throw new Error(`${device}: no features (${getSystemErrorName(found)})`);
+    return found === 1;
+  });
 }
 
 /** What a device sends: number for the kernel, largest IP packet, and whether its frames are Ethernet's. */

@@ -7,7 +7,6 @@ import { printable, SAID_CHARACTERS_MAX } from '../shared/printable.ts';
 /** Which Debian package brings a command that the daemon runs. */
 export const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
-  ethtool: 'ethtool',
   nft: 'nftables',
   iptables: 'iptables',
   ip6tables: 'iptables',

@@ -113,6 +113,8 @@ export interface Addon {
   receiveBuffer(fd: number, bytes: number): void;
   /** Sets what /proc/sys/net/ipv4/conf/<device> shows; `setting` is one of IPV4_DEVCONF_* (linux/ip.h). 0 or -errno (ENODEV, EPERM). */
   setInet(device: string, setting: number, value: number): number;
+  /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */
+  hasFeature(device: string, feature: string): number;
   /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
   openTap(name: string): number;
   /** Watches for packets that leave through an interface marked by IPv4 identification or IPv6 flow label; close the fd. */

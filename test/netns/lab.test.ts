@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../lab/command.ts';
 import { Lab } from '../../lab/lab.ts';
+import type { Namespace } from '../../lab/namespace.ts';
 import { namespacesOf } from '../../lab/record.ts';
 import { ping, tcpThroughput } from '../../lab/traffic.ts';
 import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
+import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
 
 const { after, before, describe, it } = needs('root');
@@ -74,6 +77,27 @@ describe('netns: the lab itself with two kernel VXLAN nodes', () => {
   });
 });
 
+/** What the addon says of a device's features is what ethtool prints, where that has the kernel's own names for them. */
+async function sameAsEthtool(namespace: Namespace | undefined): Promise<void> {
+  assert.ok(namespace);
+  const addon = path.join(projectRoot(), 'dist/src/memory/addon.js');
+  const program = `
+    const [device, ...names] = process.argv.slice(1);
+    const { loadAddon } = await import(${JSON.stringify(addon)});
+    console.log(JSON.stringify(names.map((name) => loadAddon().hasFeature(device, name))));`;
+  for (const device of ['eth0', 'lo']) {
+    const text: string = (await namespace.exec('ethtool', ['-k', device])).stdout;
+    const lines = [...text.matchAll(/^\t?(tx-\S+|rx-\S+|highdma|loopback): (on|off)/gm)];
+    const known = lines.filter(([, name = '']) => !/checksumming$|^.x-vlan-offload$/.test(name));
+    assert.ok(known.length > 20, text);
+    const names = known.map(([, name = '']) => name);
+    const words = ['--input-type=module', '-e', program, '--', device, ...names, 'no-such-feature'];
+    const answer = await namespace.exec(process.execPath, words);
+    const expected = [...known.map(([, , value]) => Number(value === 'on')), 0];
+    assert.deepEqual(JSON.parse(answer.stdout), expected, names.join());
+  }
+}
+
 describe('netns: the lab without offloads, point to point', () => {
   it('carries traffic and leaves nothing behind', async () => {
     const lab = await Lab.build({
@@ -87,6 +111,7 @@ describe('netns: the lab without offloads, point to point', () => {
       const features = await lab.nodes[0]?.namespace.exec('ethtool', ['-k', 'eth0']);
       assert.match(features?.stdout ?? '', /tx-checksumming: off/);
       assert.match(features?.stdout ?? '', /generic-segmentation-offload: off/);
+      await sameAsEthtool(lab.nodes[0]?.namespace);
     } finally {
       await lab.close();
     }

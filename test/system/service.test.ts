@@ -17,6 +17,7 @@ import { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import { parseSubnetFile, WeftNode } from '../../lab/weft-node.ts';
+import type { StatusPage } from '../../src/api/status.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
@@ -132,6 +133,16 @@ describe('systemd: the Debian package in a booted Debian', () => {
       return (await ping(near, far, { count: 1, waitMs: 500 })).received === 1;
     });
     assert.equal((await ping(far, near, { count: 20, intervalMs: 10 })).lossPct, 0);
+  });
+
+  it('the ordinary user has the fast path, and TCP takes it', async () => {
+    const fastPath = async (): Promise<StatusPage['fastPath']> =>
+      JSON.parse((await machine.exec('weft', ['status', '--json'])).stdout).fastPath;
+    await until('a look was had', async () => (await fastPath())?.why !== 'not looked yet');
+    assert.equal((await fastPath())?.why, '');
+    const bytes = 10_000_000;
+    assert.ok((await transferHash(near, far, bytes)).equal);
+    assert.ok(((await fastPath())?.counters['sentBytes'] ?? 0) > bytes / 2);
   });
 
   it('reload: the same process goes on, without loss', async () => {

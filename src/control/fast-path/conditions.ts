@@ -3,6 +3,7 @@ import { type DeviceFrames, hasTunnelOffload } from '../../host/egress.ts';
 import type { Exec } from '../../host/exec.ts';
 import { ruleAboutUdpPort } from '../../host/firewall/port-rules.ts';
 import { hasIpsecPolicy } from '../../host/ipsec.ts';
+import type { Addon } from '../../memory/addon.ts';
 import type { SourceCheck } from '../../memory/worker-task.ts';
 import { printable } from '../../shared/printable.ts';
 
@@ -22,13 +23,13 @@ export async function reasonAgainstHost(
 }
 
 /** Why this device may not be used, '' if it may. `neededMtu`: of the largest datagram. Throws when the device can't be asked. */
-export async function reasonAgainstDevice(
+export function reasonAgainstDevice(
+  addon: Pick<Addon, 'hasFeature'>,
   device: string,
   frames: DeviceFrames,
   neededMtu: number,
-  run?: Exec,
-): Promise<string> {
+): string {
   if (!frames.isEthernet) return 'its frames are not Ethernet';
   if (frames.mtu < neededMtu) return `its MTU is ${frames.mtu}, less than ${neededMtu}`;
-  return (await hasTunnelOffload(device, run)) ? '' : 'the device has no tunnel offload';
+  return hasTunnelOffload(addon, device) ? '' : 'the device has no tunnel offload';
 }

@@ -250,7 +250,8 @@ export class FastPath implements Shortcut {
 
   private async judge(link: LinkTask, device: string, peers: readonly Peer[]): Promise<void> {
     const frames = await framesOf(device);
-    let why = await reasonAgainstDevice(device, frames, link.tunnelMtu + OVERHEAD_BYTES);
+    const neededMtu = link.tunnelMtu + OVERHEAD_BYTES;
+    let why = reasonAgainstDevice(this.addon, device, frames, neededMtu);
     if (why === '') {
       this.attachIn(frames.index);
       why = await this.probeAny(link, frames.index, peers);

@@ -183,7 +183,7 @@ export class TunnelGso implements Shortcut {
   private async reasonAgainst(device: string, peer: Peer): Promise<string> {
     const link = this.links.find(({ family }) => family === peer.family);
     if (!link) return `no IPv${peer.family} link`;
-    if (!(await hasTunnelOffload(device))) return 'the device has no tunnel offload';
+    if (!hasTunnelOffload(this.addon, device)) return 'the device has no tunnel offload';
     const { index } = await deviceIdentity(device);
     const left = await probeTunnel(this.addon, {
       family: peer.family,
