@@ -33,7 +33,10 @@ enum weft_fast_peer {
   FAST_PEER_FLAGS = 8,   /* u32 FAST_PEER_FLAG */
   FAST_PEER_SLOT = 12,   /* u32 key in `counts` */
   FAST_PEER_MAC = 16,    /* 6 bytes: its VTEP */
-  FAST_PEER_BYTES = 24
+  /* u64 each, CLOCK_MONOTONIC, the programs' own and written as 0: when TCP that they can't carry was seen */
+  FAST_PEER_LARGE = 24,  /* to it: too large */
+  FAST_PEER_MERGED = 32, /* from it: merged datagrams */
+  FAST_PEER_BYTES = 40
 };
 enum weft_fast_peer_flag {
   FAST_PEER_FLAG_OUT = 1,  /* packets to it may take the fast path */

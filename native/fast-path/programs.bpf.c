@@ -68,6 +68,7 @@ struct peer {
   __be32 address;
   __u32 egress, flags, slot;
   __u8 mac[ETH_ALEN], unused[2];
+  __u64 large_ns, merged_ns;
 };
 struct count {
   __u64 sent_packets, sent_bytes, received_packets, received_bytes, heard_ns, lost;
@@ -93,6 +94,8 @@ AT(peer, egress, FAST_PEER_EGRESS);
 AT(peer, flags, FAST_PEER_FLAGS);
 AT(peer, slot, FAST_PEER_SLOT);
 AT(peer, mac, FAST_PEER_MAC);
+AT(peer, large_ns, FAST_PEER_LARGE);
+AT(peer, merged_ns, FAST_PEER_MERGED);
 _Static_assert(sizeof(struct peer) == FAST_PEER_BYTES, "peer");
 AT(count, sent_packets, 8 * FAST_COUNT_SENT_PACKETS);
 AT(count, sent_bytes, 8 * FAST_COUNT_SENT_BYTES);
@@ -121,6 +124,7 @@ _Static_assert(sizeof(struct outer) == 50, "what VXLAN over IPv4 costs");
 #define VXLAN_FLAGS WIRE32(0x08000000)
 #define TTL 64
 #define LENGTH_MAX 65535
+#define ODD_LASTS_NS 1000000000ull
 #define MORE_OR_LATER_FRAGMENT WIRE16(0x3fff)
 #define ECN_MASK 3
 #define ECN_CE 3
@@ -168,15 +172,29 @@ INLINE int fits(const struct __sk_buff *skb, const struct config *c, __u32 lengt
   return largest <= c->mtu;
 }
 
+/* What is plain goes along for a while: it would overtake what is not, and TCP take that for lost. */
+INLINE int goes_along(__u64 *odd_ns, int is_odd) {
+  if (is_odd) return *odd_ns = clock_ns(), 1;
+  return *odd_ns && clock_ns() - *odd_ns < ODD_LASTS_NS;
+}
+
 /* ---- out ---- */
 
-/* The probe is known by its TCP source port. */
-INLINE int may_leave(const struct __sk_buff *skb, const struct config *c, const struct peer *p) {
-  if (p->flags & FAST_PEER_FLAG_OUT) return 1;
+/* BIG TCP: more than a datagram holds, so that its IP header can't say how long it is. */
+INLINE int is_large_tcp(const struct iphdr *ip, __u32 length) {
+  return ip->version == 4 && ip->protocol == IPPROTO_TCP && length + sizeof(struct outer) > LENGTH_MAX;
+}
+
+INLINE int is_probe(const struct __sk_buff *skb, const struct config *c) {
   const struct iphdr *ip = (void *)(long)skb->data;
   const struct tcphdr *tcp = (void *)(ip + 1);
-  if (!(p->flags & FAST_PEER_FLAG_PROBE) || (void *)(tcp + 1) > (void *)(long)skb->data_end) return 0;
-  return WIRE16(tcp->source) == c->probe;
+  return c->probe && (void *)(tcp + 1) <= (void *)(long)skb->data_end && WIRE16(tcp->source) == c->probe;
+}
+
+/* The probe is known by its TCP source port. */
+INLINE int may_leave(const struct __sk_buff *skb, const struct config *c, struct peer *p, int is_large) {
+  if (is_probe(skb, c)) return p->flags & (FAST_PEER_FLAG_OUT | FAST_PEER_FLAG_PROBE);
+  return (p->flags & FAST_PEER_FLAG_OUT) && !goes_along(&p->large_ns, is_large);
 }
 
 /* As the kernel's own VXLAN chooses it. */
@@ -211,10 +229,10 @@ SECTION("tc/out") int fast_out(struct __sk_buff *skb) {
   const struct iphdr *inner = (void *)(long)skb->data;
   if (!c || skb->protocol != WIRE16(ETH_P_IP) || (void *)(inner + 1) > (void *)(long)skb->data_end) return ON_TO_NEXT;
   const __u32 length = skb->len;
-  if (!is_plain_tcp(inner, length) || !fits(skb, c, length)) return ON_TO_NEXT;
-  if (length + sizeof(struct outer) > LENGTH_MAX) return ON_TO_NEXT;
-  const struct peer *p = peer_with(inner->daddr);
-  if (!p || !may_leave(skb, c, p)) return ON_TO_NEXT;
+  const int is_large = is_large_tcp(inner, length);
+  if (!is_large && (!is_plain_tcp(inner, length) || !fits(skb, c, length))) return ON_TO_NEXT;
+  struct peer *p = peer_with(inner->daddr);
+  if (!p || !may_leave(skb, c, p, is_large)) return ON_TO_NEXT;
   const __u8 tos = inner->tos;
   const __be16 port = source_port(skb, c);
 
@@ -266,6 +284,11 @@ INLINE int is_own_vxlan(const struct config *c, const struct vxlan *v) {
          is_same_mac(v->inner.h_dest, c->mac) && !is_same_mac(v->inner.h_source, c->mac);
 }
 
+/* TCP in datagrams that the kernel or the sender merged: the first inner packet is shorter than all of it. */
+INLINE int is_merged_tcp(const struct __sk_buff *skb, const struct iphdr *ip, __u32 length) {
+  return skb->gso_size && ip->version == 4 && ip->protocol == IPPROTO_TCP && WIRE16(ip->tot_len) < length;
+}
+
 #define EALREADY 114
 #define ASKS (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
 /*
@@ -290,11 +313,12 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
   const __u32 length = skb->len - sizeof(struct frame);
   if (!is_plain_outer(c, &f->outer, length + sizeof(struct outer)) || !is_own_vxlan(c, &f->outer.vxlan))
     return ON_TO_NEXT;
-  /* Padding and merged datagrams fail here: the inner packet ends where the outer one does. */
-  if (!is_plain_tcp(inner, length) || !fits(skb, c, length)) return ON_TO_NEXT;
+  const int is_merged = is_merged_tcp(skb, inner, length);
+  /* Padding fails here: the inner packet ends where the outer one does. */
+  if (!is_merged && (!is_plain_tcp(inner, length) || !fits(skb, c, length))) return ON_TO_NEXT;
   if ((inner->daddr & c->mask) != c->subnet) return ON_TO_NEXT;
-  const struct peer *p = peer_with(inner->saddr);
-  if (!p || p->address != f->outer.ip.saddr) return ON_TO_NEXT;
+  struct peer *p = peer_with(inner->saddr);
+  if (!p || p->address != f->outer.ip.saddr || goes_along(&p->merged_ns, is_merged)) return ON_TO_NEXT;
   struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
   if (!sum || !own) return ON_TO_NEXT;
   if (skb->gso_size && !is_tunnelled_tcp(skb)) return ON_TO_NEXT;

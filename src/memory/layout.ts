@@ -30,7 +30,7 @@ export const LAYOUT = {
   echoPayloadMax: 65507,
   fastConfigBytes: 44,
   fastPeerKeyBytes: 8,
-  fastPeerBytes: 24,
+  fastPeerBytes: 40,
   fastCounts: 6,
   fastCountAll: 0x7fffffff,
 } as const;
@@ -135,7 +135,15 @@ export const FAST_CONFIG = {
   mac: 38,
 } as const;
 export const FAST_FLAG = { out: 1, in: 2 } as const;
-export const FAST_PEER = { address: 0, egress: 4, flags: 8, slot: 12, mac: 16 } as const;
+export const FAST_PEER = {
+  address: 0,
+  egress: 4,
+  flags: 8,
+  slot: 12,
+  mac: 16,
+  large: 24,
+  merged: 32,
+} as const;
 export const FAST_PEER_FLAG = { out: 1, probe: 2 } as const;
 /** Index of each count of the fast path. */
 export const FAST_COUNT = {
