@@ -7,6 +7,8 @@ export interface TransferOptions {
   /** default 1; the same seed gives the same bytes */
   seed?: number;
   port?: number;
+  /** where the sender connects to; default is the receiver's own address */
+  target?: string;
   /** default 60 s */
   timeoutMs?: number;
 }
@@ -35,7 +37,8 @@ export async function transferHash(
   ]);
   try {
     await sink.waitForOutput(/"listening"/, 10_000);
-    const args = [labProgram('tcp-source'), address, port, bytes, seed].map(String);
+    const { target = address } = options;
+    const args = [labProgram('tcp-source'), target, port, bytes, seed].map(String);
     const { stdout } = await from.namespace.exec(process.execPath, args, { timeoutMs });
     const [line] = await sink.waitForOutput(/^\{.*"sha256".*\}$/m, 5000);
     return compare(bytes, JSON.parse(stdout), JSON.parse(line));

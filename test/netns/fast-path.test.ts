@@ -6,45 +6,29 @@ import { Lab, type LabDescription } from '../../lab/lab.ts';
 import { NumberedStream } from '../../lab/numbered-udp.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
-import type { StatusPage } from '../../src/api/status.ts';
 import { formatAddress, formatMac, parseMac } from '../../src/shared/address.ts';
 import { projectRoot } from '../../src/shared/root.ts';
+import {
+  BYTES,
+  bothWays,
+  carried,
+  isOff,
+  isOn,
+  KERNEL,
+  nodeOf,
+  ON,
+  statusOf,
+  sumOf,
+  WEFT,
+} from '../support/fast-path.ts';
 import { KeptDaemon } from '../support/kept-daemon.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 
 const { after, before, describe, it } = needs('root');
 
-const BYTES = 100_000_000;
 /** Frames; far more than others send meanwhile. */
 const MANY = 1_000;
-const WEFT = { kind: 'weft' } as const;
-const KERNEL = { kind: 'kernel' } as const;
-const ON = { fastPath: 'on' } as const;
-
-/** Not by the command, whose exit code is 1 while something is broken on purpose. */
-const statusOf = async (node: WeftNode): Promise<StatusPage> =>
-  JSON.parse(await node.page('/status')) as StatusPage;
-const fastOf = async (node: WeftNode): Promise<NonNullable<StatusPage['fastPath']>> => {
-  const { fastPath } = await statusOf(node);
-  assert.ok(fastPath);
-  return fastPath;
-};
-const isOn = (node: WeftNode): Promise<void> =>
-  until('the fast path is on', async () => (await fastOf(node)).on);
-const isOff = (node: WeftNode, why: RegExp): Promise<void> =>
-  until(`the fast path is off: ${why}`, async () => {
-    const fast = await fastOf(node);
-    return !fast.on && why.test(fast.why);
-  });
-const carried = async (node: WeftNode): Promise<Record<string, number>> =>
-  (await fastOf(node)).counters;
-const nodeOf = (lab: Lab, i: number): WeftNode => lab.weftNodes[i] as WeftNode;
-
-async function bothWays(lab: Lab): Promise<void> {
-  assert.ok((await transferHash(lab.pod(0), lab.pod(1), BYTES)).equal);
-  assert.ok((await transferHash(lab.pod(1), lab.pod(0), BYTES)).equal);
-}
 
 const pairs: { name: string; lab: LabDescription; fast: number[] }[] = [
   { name: 'both ends', lab: { nodes: [WEFT, WEFT], ...ON }, fast: [0, 1] },
@@ -85,12 +69,6 @@ for (const { name, lab: description, fast } of pairs) {
       }
     });
   });
-}
-
-/** Packets that left, and those that were dropped. */
-function sumOf({ counters = {}, drops }: StatusPage, direction: 'outbound' | 'inbound'): number {
-  const left = direction === 'outbound' ? counters['sentPackets'] : counters['deliveredPackets'];
-  return Object.values(drops?.[direction] ?? {}).reduce((all, count) => all + count, left ?? 0);
 }
 
 describe('netns: fast path, what others do to it', () => {

@@ -16,15 +16,20 @@ export interface Datagram {
 /** UDP datagrams of test/golden/<name>, outer fragments and other frames left out. */
 export function readDatagrams(name: string): Datagram[] {
   const file = readFileSync(path.join(projectRoot(), 'test/golden', name));
-  const datagrams: Datagram[] = [];
-  let at = 24;
-  while (at < file.length) {
+  return readFrames(file)
+    .map(parseFrame)
+    .filter((datagram) => datagram !== undefined);
+}
+
+/** Ethernet frames, as far as they were captured. */
+export function readFrames(file: Buffer): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 24; at < file.length; ) {
     const captured = file.readUInt32LE(at + 8);
-    const datagram = parseFrame(file.subarray(at + 16, at + 16 + captured));
-    if (datagram) datagrams.push(datagram);
+    frames.push(file.subarray(at + 16, at + 16 + captured));
     at += 16 + captured;
   }
-  return datagrams;
+  return frames;
 }
 
 function parseFrame(frame: Buffer): Datagram | undefined {

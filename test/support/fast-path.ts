@@ -1,0 +1,51 @@
+/** Labs with the fast path, and what their nodes say of it. */
+import assert from 'node:assert/strict';
+import type { Lab } from '../../lab/lab.ts';
+import { transferHash } from '../../lab/transfer.ts';
+import type { WeftNode } from '../../lab/weft-node.ts';
+import type { StatusPage } from '../../src/api/status.ts';
+import { until } from './until.ts';
+
+export const BYTES = 100_000_000;
+export const WEFT = { kind: 'weft' } as const;
+export const KERNEL = { kind: 'kernel' } as const;
+export const ON = { fastPath: 'on' } as const;
+
+export const nodeOf = (lab: Lab, i: number): WeftNode => lab.weftNodes[i] as WeftNode;
+
+/** Not by the command, whose exit code is 1 while something is broken on purpose. */
+export const statusOf = async (node: WeftNode): Promise<StatusPage> =>
+  JSON.parse(await node.page('/status')) as StatusPage;
+
+export async function fastOf(node: WeftNode): Promise<NonNullable<StatusPage['fastPath']>> {
+  const { fastPath } = await statusOf(node);
+  assert.ok(fastPath);
+  return fastPath;
+}
+
+export const isOn = (node: WeftNode): Promise<void> =>
+  until('the fast path is on', async () => (await fastOf(node)).on);
+
+export const isOff = (node: WeftNode, why: RegExp): Promise<void> =>
+  until(`the fast path is off: ${why}`, async () => {
+    const fast = await fastOf(node);
+    return !fast.on && why.test(fast.why);
+  });
+
+/** What went past the workers. */
+export const carried = async (node: WeftNode): Promise<Record<string, number>> =>
+  (await fastOf(node)).counters;
+
+export async function bothWays(lab: Lab): Promise<void> {
+  assert.ok((await transferHash(lab.pod(0), lab.pod(1), BYTES)).equal);
+  assert.ok((await transferHash(lab.pod(1), lab.pod(0), BYTES)).equal);
+}
+
+/** Packets that went on, and those that were dropped. */
+export function sumOf(
+  { counters = {}, drops }: StatusPage,
+  direction: 'outbound' | 'inbound',
+): number {
+  const left = direction === 'outbound' ? counters['sentPackets'] : counters['deliveredPackets'];
+  return Object.values(drops?.[direction] ?? {}).reduce((all, count) => all + count, left ?? 0);
+}
