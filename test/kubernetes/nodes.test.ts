@@ -20,10 +20,13 @@ import { pairsOf, waitForPeers } from '../../lab/lab.ts';
 import { NumberedStream } from '../../lab/numbered-udp.ts';
 import type { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
+import { transferHash } from '../../lab/transfer.ts';
+import type { StatusPage } from '../../src/api/status.ts';
 import type { NodeObject } from '../../src/cluster/kubernetes/object.ts';
 import { queuePackets } from '../../src/host/device.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { needs } from '../support/needs.ts';
+import { adminPage } from '../support/node-status.ts';
 
 const { after, before, describe, it } = needs('root');
 
@@ -134,6 +137,22 @@ describe('cluster: two kubelets and a stock node', () => {
       const url = `http://${node.underlay.address4}:${WEB_HOST_PORT}/`;
       assert.equal(await cluster.get(namespace, url), web[i]?.metadata.name);
     }
+  });
+
+  it('a container with the rights of the manifest has the fast path, and TCP takes it', async () => {
+    const fastOf = async (i: number): Promise<StatusPage['fastPath']> => {
+      const text = await adminPage(node(i).space.path('/run/weft/weft.sock'), '/status');
+      return (JSON.parse(text) as StatusPage).fastPath;
+    };
+    for (const i of [0, 1])
+      await cluster.until(`n${i + 1}: a look was had`, async () => {
+        const fast = await fastOf(i);
+        return fast !== undefined && fast.why !== 'not looked yet';
+      });
+    assert.deepEqual([(await fastOf(0))?.why, (await fastOf(1))?.why], ['', '']);
+    const [from, to] = pods as [Pod, Pod];
+    assert.ok((await transferHash(from, to, 10_000_000)).equal);
+    assert.ok(((await fastOf(0))?.counters['sentBytes'] ?? 0) > 5_000_000);
   });
 
   it('a weft container is killed under traffic: it comes back by itself', async () => {
