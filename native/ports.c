@@ -12,6 +12,7 @@
 #include "features.h"
 #include "icmp.h"
 #include "inet.h"
+#include "ipsec.h"
 #include "sys.h"
 #include "tun.h"
 #include "tunnel.h"
@@ -99,6 +100,11 @@ napi_value addon_has_feature(napi_env env, napi_callback_info info) {
     return NULL;
   }
   return make_int(env, features_has(device, feature));
+}
+
+napi_value addon_ipsec_policies(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, ipsec_policy_count());
 }
 
 /* ---- the helper TAP ---- */

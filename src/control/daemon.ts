@@ -232,7 +232,10 @@ export class Daemon implements Node {
     });
     if (news.problem !== '')
       log.warn(`the kernel's news of ${news.problem} can't be heard: looking every few seconds`);
-    else this.rules?.listen();
+    else {
+      this.rules?.listen();
+      backend.listen?.();
+    }
     this.news = news;
     upkeep.start(news.problem === '');
     return upkeep;

@@ -1,14 +1,10 @@
 /** IPsec on this host. */
-import { messageOf } from '../shared/errors.ts';
-import { type Exec, exec } from './exec.ts';
+import { getSystemErrorName } from 'node:util';
+import type { Addon } from '../memory/addon.ts';
 
-/** Whether packets are encrypted or refused by a policy: of whom is not asked. Throws as {@link exec}. */
-export async function hasIpsecPolicy(run: Exec = exec): Promise<boolean> {
-  try {
-    return (await run('ip', ['xfrm', 'policy', 'list'])).trim() !== '';
-  } catch (error) {
-    // A kernel without IPsec has no policy.
-    if (/not supported/i.test(messageOf(error))) return false;
-    throw error;
-  }
+/** Whether packets are encrypted or refused by a policy: of whom is not asked. Throws when the kernel doesn't say. */
+export function hasIpsecPolicy(addon: Pick<Addon, 'ipsecPolicies'>): boolean {
+  const count = addon.ipsecPolicies();
+  if (count < 0) throw new Error(`IPsec policies: no answer (${getSystemErrorName(count)})`);
+  return count > 0;
 }

@@ -115,6 +115,8 @@ export interface Addon {
   setInet(device: string, setting: number, value: number): number;
   /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */
   hasFeature(device: string, feature: string): number;
+  /** How many IPsec policies the host has; 0 where its kernel has no IPsec, or -errno. */
+  ipsecPolicies(): number;
   /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
   openTap(name: string): number;
   /** Watches for packets that leave through an interface marked by IPv4 identification or IPv6 flow label; close the fd. */

@@ -62,6 +62,8 @@ export interface Backend extends BackendFacts {
   learnAddresses?(links: readonly AddressedLink[]): void;
   /** What the kernel announces. Absent where nothing depends on it. */
   hear?(news: readonly News[]): void;
+  /** From here on {@link hear} is told all of it. */
+  listen?(): void;
   /** The underlay's address or MTU changed. */
   move(external: ExternalInterface): Promise<void>;
   /** A fault for tests: the worker throws, or hangs; throws where there is no such worker. */

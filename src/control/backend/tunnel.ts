@@ -357,6 +357,10 @@ export class TunnelBackend implements Backend {
     this.plane.hear(news);
   }
 
+  listen(): void {
+    this.plane.listen();
+  }
+
   async move(external: ExternalInterface): Promise<void> {
     const before = this.boundTo();
     this.context.external = external;

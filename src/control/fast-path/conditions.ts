@@ -11,11 +11,12 @@ const RULE_CHARACTERS_MAX = 100;
 
 /** Why no device of this host may be used, '' if some may. Throws when the host can't be asked. */
 export async function reasonAgainstHost(
+  addon: Pick<Addon, 'ipsecPolicies'>,
   { port, sourceCheck }: { port: number; sourceCheck: SourceCheck },
   run?: Exec,
 ): Promise<string> {
   if (sourceCheck !== 'lease') return `--source-check=${sourceCheck}: the programs check by lease`;
-  if (await hasIpsecPolicy(run))
+  if (hasIpsecPolicy(addon))
     return 'this host has an IPsec policy, which its packets would pass by';
   const rule = await ruleAboutUdpPort(port, run);
   if (rule === '') return '';

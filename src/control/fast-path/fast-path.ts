@@ -7,6 +7,8 @@ import type { Peer } from '../../cluster/peers.ts';
 import { peerId } from '../../cluster/peers.ts';
 import { deviceIdentity, type Egress, egressOf, framesOf } from '../../host/egress.ts';
 import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
+import { hasLegacyRules } from '../../host/firewall/port-rules.ts';
+import { hasIpsecPolicy } from '../../host/ipsec.ts';
 import type { News } from '../../host/kernel-news.ts';
 import type { Addon } from '../../memory/addon.ts';
 import { sumBlocks, type Totals } from '../../memory/counters.ts';
@@ -27,8 +29,9 @@ import { FastTable } from './table.ts';
 
 /** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
 const OVERHEAD_BYTES = 50;
-/** How long a look is believed when nothing is announced: the kernel says nothing of IPsec policies and of legacy iptables. */
-const BELIEVED_MS = 5_000;
+/** How long a look is believed when nothing is announced, and where changes are not, as of legacy iptables. Each starts five programs. */
+const BELIEVED_MS = 30_000;
+const BELIEVED_UNHEARD_MS = 5_000;
 /** At most this share of the time goes into looks, however much is announced; half of a look is waiting for its probe. */
 const LOOK_SHARE = 0.2;
 /** So many peers behind a device are probed before it is given up: one may be away. */
@@ -72,6 +75,9 @@ export class FastPath implements Shortcut {
   private isWatched = false;
   private isLooking = false;
   private lookAtMs = 0;
+  /** whatever could end what a look found is announced, IPsec aside */
+  private hearsAll = false;
+  private hadIpsec = false;
   /** after what was announced, not before */
   private rested = { atMs: 0, isAwaited: false };
   /** what the kernel had counted when it was closed */
@@ -128,7 +134,9 @@ export class FastPath implements Shortcut {
 
   isDue(nowMs: number): boolean {
     if (!this.kernel || this.isLooking || this.isWatched) return false;
-    return nowMs >= this.lookAtMs || (this.rested.isAwaited && nowMs >= this.rested.atMs);
+    if (nowMs >= this.lookAtMs || (this.rested.isAwaited && nowMs >= this.rested.atMs)) return true;
+    // Nobody announces it, and it is asked for at no cost.
+    return this.addon.ipsecPolicies() > 0 !== this.hadIpsec;
   }
 
   /** Its marks are in its own table. */
@@ -139,6 +147,10 @@ export class FastPath implements Shortcut {
   /** Anything that is announced may end what a look found. */
   hear(news: readonly News[]): void {
     if (news.length > 0) this.rested.isAwaited = true;
+  }
+
+  listen(): void {
+    this.hearsAll = true;
   }
 
   guard(addresses: readonly Words[]): void {
@@ -167,7 +179,8 @@ export class FastPath implements Shortcut {
     } finally {
       const now = Date.now();
       const restMs = (now - startedMs) / LOOK_SHARE;
-      this.lookAtMs = now + Math.max(BELIEVED_MS, restMs);
+      const isSafe = this.hearsAll && !(await hasLegacyRules());
+      this.lookAtMs = now + Math.max(isSafe ? BELIEVED_MS : BELIEVED_UNHEARD_MS, restMs);
       this.rested.atMs = now + restMs;
       this.isLooking = false;
     }
@@ -184,8 +197,9 @@ export class FastPath implements Shortcut {
 
   private async examine({ table }: Kernel, peers: readonly Peer[]): Promise<void> {
     const { link, options } = this;
+    this.hadIpsec = hasIpsecPolicy(this.addon);
     if (!link) return this.stopCarrying('no IPv4 in this overlay');
-    const against = await reasonAgainstHost(options);
+    const against = await reasonAgainstHost(this.addon, options);
     if (against !== '') return this.stopCarrying(against);
     await this.attachOut(link);
     if (!this.kernel) return;

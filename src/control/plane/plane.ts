@@ -217,6 +217,11 @@ export class Plane {
     for (const shortcut of this.shortcuts) shortcut.hear?.(news);
   }
 
+  /** From here on {@link hear} is told all of it. */
+  listen(): void {
+    for (const shortcut of this.shortcuts) shortcut.listen?.();
+  }
+
   private async publish(changes: readonly PeerChange[]): Promise<void> {
     for (const { id, after } of changes) {
       if (after) this.peers.set(id, after);

@@ -44,6 +44,8 @@ export interface Shortcut {
   look(peers: readonly Peer[]): Promise<readonly Peer[]>;
   /** The kernel announced something: what a look found may have ended. */
   hear?(news: readonly News[]): void;
+  /** From here on all that the kernel announces comes to {@link hear}. */
+  listen?(): void;
   /** These are the host's addresses now: no peer speaks for one of them. */
   guard?(addresses: readonly Words[]): void;
   /** Somebody looks at packets, or no more: meanwhile all go through the workers. */

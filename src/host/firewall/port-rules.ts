@@ -21,8 +21,7 @@ export async function ruleAboutUdpPort(port: number, run: Exec = exec): Promise<
   const saved = await output(run, 'iptables-nft-save', []);
   const ruleset = await output(run, 'nft', ['-n', 'list', 'ruleset']);
   const texts = [othersThan(saved, ruleset), saved];
-  if ((await readFile(LEGACY_IN_USE, 'utf8').catch(() => '')) !== '')
-    texts.push(await output(run, 'iptables-legacy-save', []));
+  if (await hasLegacyRules()) texts.push(await output(run, 'iptables-legacy-save', []));
   return texts.map((text) => lineAboutPort(text, port)).find((line) => line !== '') ?? '';
 }
 
@@ -37,6 +36,11 @@ function othersThan(saved: string, ruleset: string): string {
     .filter((table) => !table.startsWith('table ip6 '))
     .filter((table) => !own.has(table.slice(0, table.indexOf('\n'))))
     .join('');
+}
+
+/** Of which the kernel announces no change. */
+export async function hasLegacyRules(): Promise<boolean> {
+  return (await readFile(LEGACY_IN_USE, 'utf8').catch(() => '')) !== '';
 }
 
 /** '' where the tool is not installed. */

@@ -1,0 +1,9 @@
+/* IPsec on this host (ipsec.c). Control thread only. */
+#ifndef WEFT_IPSEC_H
+#define WEFT_IPSEC_H
+
+/* Number of IPsec policies in this network namespace, those of single sockets left out; 0 where the kernel has no IPsec, or -errno
+ * (EPERM without CAP_NET_ADMIN). */
+int ipsec_policy_count(void);
+
+#endif
