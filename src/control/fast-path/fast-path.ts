@@ -3,6 +3,7 @@
  * whether and for whom. Stages of a look: may this host have it; which device is behind each peer; may that be used, and does a probe
  * really leave through it; then the programs are told. Whoever is left out is reached by the workers as ever.
  */
+import os from 'node:os';
 import type { Peer } from '../../cluster/peers.ts';
 import { peerId } from '../../cluster/peers.ts';
 import { deviceIdentity, type Egress, egressOf, framesOf } from '../../host/egress.ts';
@@ -368,12 +369,21 @@ export class FastPath implements Shortcut {
   }
 }
 
-function reasonOfKernel(error: unknown): string {
+/** `release` as of uname. */
+export function reasonOfKernel(error: unknown, release = os.release()): string {
   const { code } = error as { code?: string };
+  const isUnable =
+    code === 'EINVAL' || code === 'ENOSYS' || (code === 'EPERM' && locksMaps(release));
+  if (isUnable) return 'this kernel can not (Linux 6.6 or later can)';
   if (code === 'EPERM')
     return 'no permission (it needs CAP_BPF and CAP_NET_ADMIN, and the bpf system call)';
-  if (code === 'EINVAL' || code === 'ENOSYS') return 'this kernel can not (Linux 6.6 or later can)';
   return messageOf(error);
+}
+
+/** Before Linux 5.11 maps count as locked memory: past RLIMIT_MEMLOCK the kernel says EPERM, whatever is permitted. */
+function locksMaps(release: string): boolean {
+  const [major = 0, minor = 0] = release.split('.').map((part) => Number.parseInt(part, 10));
+  return major < 5 || (major === 5 && minor < 11);
 }
 
 function totalsOf(counts: FastCounts | undefined): Totals {
