@@ -52,6 +52,9 @@ const GUARD4 = [
   `-A WEFT-GUARD -d 10.244.0.0/255.255.0.255 -p udp -m udp --dport 8472 ${GUARD_COMMENT} -j DROP`,
   `-A WEFT-GUARD -d 10.244.0.0/255.255.0.255 -p tcp -m tcp --dport 8474 ${GUARD_COMMENT} -j DROP`,
 ];
+const GUARD_JUMPS = ['-p udp', '-p tcp -m tcp --dport 8474'].map(
+  (match) => `-A FORWARD ${match} -m comment --comment "weft guard" -j WEFT-GUARD`,
+);
 const toV6 = (lines: string[]): string[] =>
   lines.map((line) =>
     line
@@ -113,7 +116,7 @@ describe('netns: firewall rules', () => {
     assert.deepEqual(await lines('ip6tables', 'mangle', 'WEFT-GUARD'), toV6(GUARD4));
     assert.deepEqual(await lines('iptables', 'mangle', 'FORWARD'), [
       '-P FORWARD ACCEPT',
-      '-A FORWARD -m comment --comment "weft guard" -j WEFT-GUARD',
+      ...GUARD_JUMPS,
       '-A FORWARD -j ACCEPT',
     ]);
     await createFirewall('nftables', WISHES, run).ensure();
@@ -125,9 +128,9 @@ describe('netns: firewall rules', () => {
         [
           ...['\tchain guard {', '\tcomment "chain to keep pods from the ports of nodes"'],
           `\t${wide}`,
-          `\tiifname != "weft.*" oifname != "flannel.1" ip saddr 10.244.0.0/16 ip daddr != 10.244.1.0/24 udp dport 8472 counter drop ${comment}`,
-          `\tip daddr & 255.255.0.255 == 10.244.0.0 udp dport 8472 counter drop ${comment}`,
-          `\tip daddr & 255.255.0.255 == 10.244.0.0 tcp dport 8474 counter drop ${comment}`,
+          `\tudp dport 8472 iifname != "weft.*" oifname != "flannel.1" ip saddr 10.244.0.0/16 ip daddr != 10.244.1.0/24 counter drop ${comment}`,
+          `\tudp dport 8472 ip daddr & 255.255.0.255 == 10.244.0.0 counter drop ${comment}`,
+          `\ttcp dport 8474 ip daddr & 255.255.0.255 == 10.244.0.0 counter drop ${comment}`,
         ].join('\n\t'),
       ),
       table,
@@ -205,7 +208,7 @@ describe('netns: firewall rules', () => {
       assert.deepEqual(await lines('ip6tables', 'filter', 'FLANNEL-FWD'), toV6(FWD4));
       assert.deepEqual(await lines('iptables', 'mangle', 'WEFT-GUARD'), GUARD4, args.join(' '));
       assert.equal((await lines('iptables', 'nat', 'POSTROUTING')).length, 2);
-      assert.equal((await lines('ip6tables', 'mangle', 'FORWARD')).length, 2);
+      assert.equal((await lines('ip6tables', 'mangle', 'FORWARD')).length, 3);
       assert.equal(await iptables.ensure(), '');
     }
     await run('iptables', ['-t', 'nat', '-F']);
@@ -224,6 +227,18 @@ describe('netns: firewall rules', () => {
     await run('nft', ['delete', 'table', 'ip', 'flannel-ipv4']);
     assert.match(await nftables.ensure(), /flannel-ipv4/);
     assert.equal(await nftables.ensure(), '');
+  });
+
+  it('the one jump to the guard that weft had before gives way to those of the guarded ports', async () => {
+    const iptables = createFirewall('iptables', WISHES, run);
+    await iptables.ensure();
+    const all = '-m comment --comment "weft guard" -j WEFT-GUARD';
+    const text = ['*mangle', '-F FORWARD', `-I FORWARD ${all}`, 'COMMIT', ''].join('\n');
+    await run('iptables-restore', ['--noflush', '--wait'], text);
+    assert.equal(await iptables.ensure(), 'iptables WEFT-GUARD');
+    const jumps = await lines('iptables', 'mangle', 'FORWARD');
+    assert.deepEqual(jumps, ['-P FORWARD ACCEPT', ...GUARD_JUMPS]);
+    assert.equal(await iptables.ensure(), '');
   });
 
   it('FW-4 rules of an earlier subnet or network go; those of another overlay on this host stay', async () => {

@@ -27,6 +27,8 @@ interface Place {
   jump: '-A' | '-I';
   /** on the jump, and on rules that have none of their own */
   comment: string;
+  /** which packets jump, each as -S has it: nothing else is to pay for the chain. Default: all, once */
+  matches?(wishes: FirewallWishes): string[];
   rules(family: FirewallFamily, wishes: FirewallWishes): Rule[];
   ruleComment?(family: FirewallFamily): string;
 }
@@ -54,9 +56,18 @@ const GUARD: Place = {
   chain: 'WEFT-GUARD',
   jump: '-I',
   comment: 'weft guard',
+  matches: guardMatches,
   rules: guardRules,
   ruleComment: guardComment,
 };
+/** UDP as a whole, of which there is little; of TCP, which is most of the traffic, the guarded ports alone. */
+function guardMatches({ guarded }: FirewallWishes): string[] {
+  const matches = guarded.map(({ protocol, port }) =>
+    protocol === 'udp' ? '-p udp' : `-p tcp -m tcp --dport ${port}`,
+  );
+  return [...new Set(matches)];
+}
+
 /** In the order of writing: nothing is masqueraded unguarded. */
 const PLACES = [GUARD, MASQUERADE, FORWARD];
 const TOOL = { 4: 'iptables', 6: 'ip6tables' } as const;
@@ -138,17 +149,17 @@ export class IptablesFirewall implements Firewall {
   private async write(
     tool: string,
     place: Place,
-    { jumps, direct, rules: stale, mark, exists }: Found,
+    found: Found,
     rules: readonly string[],
   ): Promise<void> {
-    const { table, parent, chain, jump, comment } = place;
+    const { table, chain, jump } = place;
+    const { direct, rules: stale, mark, exists } = found;
+    const { missing, doomed } = compareJumps(place, found, this.wishes);
     const lines = [
       `*${table}`,
       ...(exists ? [] : [`:${chain} - [0:0]`]), // naming one that exists would empty it
-      ...[...direct, ...jumps.slice(1), ...stale].map((line) => line.replace(/^-A/, '-D')),
-      ...(jumps.length > 0
-        ? []
-        : [`${jump} ${parent} -m comment --comment "${comment}" -j ${chain}`]),
+      ...[...direct, ...doomed, ...stale].map((line) => line.replace(/^-A/, '-D')),
+      ...(jump === '-I' ? missing.reverse() : missing).map((line) => line.replace(/^-A/, jump)),
       ...(place === MASQUERADE && mark === 0 ? [`-I ${chain} 1 ${MARK_RULE}`] : []),
       ...rules.map((rule) => `-A ${chain} ${rule}`),
       'COMMIT',
@@ -160,6 +171,25 @@ export class IptablesFirewall implements Firewall {
     const isRandom = this.wishes.fullyRandom && (await knowsRandomFully(tool, this.run));
     return isRandom ? ' --random-fully' : '';
   }
+}
+
+/** Jumps that are not there, and those that are too many. Where others share the chain their jumps stay. */
+function compareJumps(
+  { parent, chain, comment, matches }: Place,
+  { jumps, others }: Found,
+  wishes: FirewallWishes,
+): { missing: string[]; doomed: string[] } {
+  const wanted = (matches?.(wishes) ?? ['']).map((match) =>
+    [`-A ${parent}`, match, `-m comment --comment "${comment}" -j ${chain}`]
+      .filter((part) => part !== '')
+      .join(' '),
+  );
+  const isSpare = (line: string, i: number): boolean =>
+    jumps.indexOf(line) !== i || (others === 0 && !wanted.includes(line));
+  return {
+    missing: wanted.filter((line) => !jumps.includes(line)),
+    doomed: jumps.filter(isSpare),
+  };
 }
 
 const TARGETS = { accept: 'ACCEPT', return: 'RETURN', masquerade: 'MASQUERADE', drop: 'DROP' };

@@ -139,11 +139,12 @@ const HEADS = {
 function textOf(family: string, rule: Rule, random: string): string {
   const { from, to, notIn, notOut, destination, verdict } = rule;
   return [
+    // First, because most packets are of another protocol or port, and end there.
+    ...(destination ? [`${destination.protocol} dport ${destination.port}`] : []),
     ...(notIn === undefined ? [] : [`iifname != "${notIn}"`]),
     ...(notOut === undefined ? [] : [`oifname != "${notOut}"`]),
     ...address(`${family} saddr`, from),
     ...address(`${family} daddr`, to),
-    ...(destination ? [`${destination.protocol} dport ${destination.port}`] : []),
     ...(verdict === 'drop' ? ['counter'] : []),
     verdict + (verdict === 'masquerade' ? random : ''),
   ].join(' ');
