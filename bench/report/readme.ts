@@ -20,39 +20,41 @@ export const README_PLOTS = [
 ];
 
 const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-const HEAD = [
-  'work',
-  'kernel VXLAN',
-  'weft',
-  'weft → kernel',
-  'kernel → weft',
-  'no overlay: the limit',
-  'lost: kernel, weft',
-  'CPU: kernel, weft',
+/** Planes that a front page needs, as its readers call them: weft takes the fast path by itself where it may. */
+const COLUMNS: readonly [plane: string, title: string][] = [
+  ['weft-fast', 'weft'],
+  ['weft', 'weft, workers alone'],
+  ['fast-kernel', 'weft → kernel'],
+  ['kernel-fast', 'kernel → weft'],
+  ['weft-kernel', 'workers → kernel'],
+  ['kernel-weft', 'kernel → workers'],
+  ['none', 'no overlay: the limit'],
 ];
-const FAST = 'weft-fast';
 
 /** One link's table: the kernel in its own unit, the others as ratio to it, then loss and cost of the kernel and of weft. */
 function linkTable(result: BenchResult, link: LinkInfo): string {
-  const hasFast = result.planes.some(({ id }) => id === FAST);
-  const head = hasFast ? HEAD.toSpliced(3, 0, 'weft, fast path') : HEAD;
+  const columns = COLUMNS.filter(([id]) => result.planes.some((plane) => plane.id === id));
+  const ours = columns.filter(([id]) => id === 'weft-fast' || id === 'weft');
+  const names = ['kernel', ...ours.map(([, title]) => title.replace('weft, ', ''))].join(', ');
+  const titles = columns.map(([, title]) => title);
+  const head = ['work', 'kernel VXLAN', ...titles, `lost: ${names}`, `CPU: ${names}`];
   const rows = result.works.flatMap((work) => {
     const of = (plane: string) => find(result, link.id, work.id, plane);
     const kernel = of(BASELINE);
     if (!kernel) return [];
-    const both = (quantity: Quantity | undefined): string =>
-      quantity === undefined
-        ? '–'
-        : `${quantityText(kernel, quantity)}, ${quantityText(of('weft'), quantity)} ${quantity.unit}`;
+    const each = (quantity: Quantity | undefined): string => {
+      if (quantity === undefined) return '–';
+      const all = [kernel, ...ours.map(([plane]) => of(plane))];
+      return `${all.map((summary) => quantityText(summary, quantity)).join(', ')} ${quantity.unit}`;
+    };
     const main = kernel.values[work.metric];
-    const ratios = ['weft', ...(hasFast ? [FAST] : []), 'weft-kernel', 'kernel-weft', 'none'];
     return [
       [
         work.label,
         main ? `${short(main.median)} ${work.unit}${tailText(kernel, work)}` : '–',
-        ...ratios.map((plane) => ratioCell(of(plane), work)),
-        both(work.loss),
-        both(work.cost),
+        ...columns.map(([plane]) => ratioCell(of(plane), work)),
+        each(work.loss),
+        each(work.cost),
       ],
     ];
   });
@@ -73,6 +75,10 @@ function ratioCell(summary: Summary | undefined, work: WorkInfo): string {
   const spread = `${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)}`;
   return `${ratio.median.toFixed(2)} (${spread})${tailText(summary, work)}`;
 }
+
+const AS_IT_COMES = [
+  '"weft" is as it comes, with the fast path where the link has tunnel offload; "workers alone" is `--fast-path=off`.',
+];
 
 /** What flatters a userspace data plane, beside the figures that it flatters. */
 export const CAVEATS = [
@@ -102,6 +108,7 @@ export function replaceBlock(
     `Medians of ${settings.rounds} rounds of ${settings.seconds} s (least–greatest); kernel VXLAN in its own unit, the others as ratio to it in the same round`,
     `(times: less is better). ${machine.cpu}, ${machine.cores} cores for both nodes, both pods and the tools, Linux ${machine.kernel}, Node ${machine.node},`,
     `TCP by ${settings.congestion} unless the row says another, weft ${weft.version} at ${weft.commit}, ${result.startedAt.slice(0, 10)}.`,
+    ...(result.planes.some(({ id }) => id === 'weft-fast') ? AS_IT_COMES : []),
     ...describeCosts(machine).map((line) => `${line}.`),
     '',
     ...CAVEATS,

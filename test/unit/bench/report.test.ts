@@ -127,9 +127,13 @@ test('the README has loss and cost of kernel and weft, and no overlay as the lim
   // kernel 11 and 12, weft 12 and 13, none 13 and 14; each costs 1
   assert.match(
     text,
-    /^\| TCP, 1 stream \| 11.5 Gbit\/s \| 1.09 \(1.08–1.09\) \| – \| – \| 1.17 .* \| 1.00, 1.00 CPU-s\/GB \|$/m,
+    /^\| TCP, 1 stream \| 11.5 Gbit\/s \| 1.09 \(1.08–1.09\) \| 1.17 .* \| 1.00, 1.00 CPU-s\/GB \|$/m,
   );
   assert.match(text, /spins/);
+  const fast = madeUp(['kernel', 'weft', 'weft-fast'], ['veth']);
+  const columns =
+    '| kernel VXLAN | weft | weft, workers alone | lost: kernel, weft, workers alone |';
+  assert.ok(replaceBlock(markers, fast, 'x', []).includes(columns));
   assert.doesNotMatch(text, /Not to rely on/);
   const [run] = made.runs;
   (run as Run).conditions = { load1: 3, stealPct: 0, foreignPct: 60 };
