@@ -41,7 +41,9 @@ static int read_text_of(int fd, int text_max, struct look *look) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return free(text), errno;
     if (count == 0) {
-      look->text = text;
+      /* Many wait together until all are read. */
+      char *fitted = realloc(text, bytes + 1);
+      look->text = fitted ? fitted : text;
       look->text_bytes = bytes;
       return 0;
     }

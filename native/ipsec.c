@@ -50,7 +50,7 @@ static int ask(int fd) {
 
 int ipsec_policy_count(void) {
   int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM);
-  if (fd < 0) return errno == EPROTONOSUPPORT ? 0 : -errno;
+  if (fd < 0) return -errno;
   int count = ask(fd);
   close(fd);
   return count;

@@ -318,7 +318,9 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
   if (!is_merged && (!is_plain_tcp(inner, length) || !fits(skb, c, length))) return ON_TO_NEXT;
   if ((inner->daddr & c->mask) != c->subnet) return ON_TO_NEXT;
   struct peer *p = peer_with(inner->saddr);
-  if (!p || p->address != f->outer.ip.saddr || goes_along(&p->merged_ns, is_merged)) return ON_TO_NEXT;
+  /* By the device that leads to the peer and no other: reverse path filters would see to that, which come later. */
+  if (!p || p->address != f->outer.ip.saddr || p->egress != skb->ifindex || goes_along(&p->merged_ns, is_merged))
+    return ON_TO_NEXT;
   struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
   if (!sum || !own) return ON_TO_NEXT;
   if (skb->gso_size && !is_tunnelled_tcp(skb)) return ON_TO_NEXT;

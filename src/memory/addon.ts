@@ -115,7 +115,7 @@ export interface Addon {
   setInet(device: string, setting: number, value: number): number;
   /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */
   hasFeature(device: string, feature: string): number;
-  /** How many IPsec policies the host has; 0 where its kernel has no IPsec, or -errno. */
+  /** How many IPsec policies the host has, or -errno: EPROTONOSUPPORT where its kernel has no IPsec, which starts modprobe each time. */
   ipsecPolicies(): number;
   /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */
   openTap(name: string): number;

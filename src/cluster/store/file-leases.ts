@@ -68,10 +68,11 @@ export class LeasePlaces {
   ): Promise<(() => Files)[]> {
     const files = keys.flatMap((key) => [this.value(key), this.expiry(key)]);
     const looked = await lookAt(files, read);
-    return keys.map((_, i) => () => ({
-      value: foundIn(looked[2 * i] as Looked),
-      expiry: foundIn(looked[2 * i + 1] as Looked),
-    }));
+    return keys.map((_, i) => () => {
+      const value = foundIn(looked[2 * i] as Looked);
+      // Without a lease nobody minds what its second file is.
+      return { value, expiry: value && foundIn(looked[2 * i + 1] as Looked) };
+    });
   }
 }
 
@@ -99,13 +100,7 @@ export class LeaseFiles {
   async readAll(nowMs: number): Promise<FileChanges> {
     const changes = this.endBy(nowMs);
     const keys = await this.allKeys();
-    const batches = Array.from({ length: Math.ceil(keys.length / TOGETHER) }, (_, i) =>
-      keys.slice(i * TOGETHER, (i + 1) * TOGETHER),
-    ).values();
-    const work = async (): Promise<void> => {
-      for (const batch of batches) await this.checkInto(changes, batch, nowMs);
-    };
-    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+    await inBatches(keys, (batch) => this.checkInto(changes, batch, nowMs));
     return changes;
   }
 
@@ -120,7 +115,7 @@ export class LeaseFiles {
   /** Reads the files of these keys, which are said to have changed. */
   async readSome(keys: readonly string[], nowMs: number): Promise<FileChanges> {
     const changes: FileChanges = new Map();
-    await this.readInto(changes, keys, nowMs);
+    await inBatches(keys, (batch) => this.readInto(changes, batch, nowMs));
     return changes;
   }
 
@@ -204,6 +199,20 @@ export class LeaseFiles {
   private forget(key: string, changes: FileChanges): void {
     if (this.known.delete(key)) changes.set(key, undefined);
   }
+}
+
+/** A piece of work for each {@link TOGETHER}, some at a time: one for all would hold a file thread for long, and much memory. */
+async function inBatches(
+  keys: readonly string[],
+  work: (batch: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const batches = Array.from({ length: Math.ceil(keys.length / TOGETHER) }, (_, i) =>
+    keys.slice(i * TOGETHER, (i + 1) * TOGETHER),
+  ).values();
+  const worker = async (): Promise<void> => {
+    for (const batch of batches) await work(batch);
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
 }
 
 /** Changes whenever one of its files does. */

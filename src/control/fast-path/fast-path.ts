@@ -9,7 +9,7 @@ import { peerId } from '../../cluster/peers.ts';
 import { deviceIdentity, type Egress, egressOf, framesOf } from '../../host/egress.ts';
 import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
 import { hasLegacyRules } from '../../host/firewall/port-rules.ts';
-import { hasIpsecPolicy } from '../../host/ipsec.ts';
+import { ipsecPolicies } from '../../host/ipsec.ts';
 import type { News } from '../../host/kernel-news.ts';
 import type { Addon } from '../../memory/addon.ts';
 import { sumBlocks, type Totals } from '../../memory/counters.ts';
@@ -24,7 +24,7 @@ import { wallClock } from '../observe/monotonic.ts';
 import type { PeerTotals } from '../observe/peer-ledger.ts';
 import type { Shortcut, ShortcutSummary } from '../plane/shortcut.ts';
 import type { TableSink } from '../plane/table-sink.ts';
-import { reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
+import { PortRule, reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
 import { type FastCounts, FastMaps } from './maps.ts';
 import { FastTable } from './table.ts';
 
@@ -37,6 +37,9 @@ const BELIEVED_UNHEARD_MS = 5_000;
 const LOOK_SHARE = 0.2;
 /** So many peers behind a device are probed before it is given up: one may be away. */
 const PROBES_MAX = 3;
+
+/** The first device of every network namespace. */
+const LOOPBACK = 1;
 
 /** What is known of a device. */
 interface Verdict {
@@ -74,11 +77,15 @@ export class FastPath implements Shortcut {
   /** links at the devices towards peers, by their numbers */
   private readonly ingress = new Map<number, number>();
   private isWatched = false;
+  /** since somebody looked, until the look after that */
+  private isPaused = false;
   private isLooking = false;
   private lookAtMs = 0;
   /** whatever could end what a look found is announced, IPsec aside */
   private hearsAll = false;
-  private hadIpsec = false;
+  /** IPsec policies at the last look; undefined where the kernel has no IPsec */
+  private policies: number | undefined;
+  private readonly rule = new PortRule();
   /** after what was announced, not before */
   private rested = { atMs: 0, isAwaited: false };
   /** what the kernel had counted when it was closed */
@@ -90,6 +97,8 @@ export class FastPath implements Shortcut {
     this.options = options;
     try {
       const maps = new FastMaps(addon);
+      // Before Linux 6.6 programs are loaded and can't be attached: said at once, and nobody looks for another reason.
+      addon.close(maps.attach('in', LOOPBACK));
       this.kernel = { maps, table: new FastTable(maps) };
     } catch (error) {
       this.giveUp(reasonOfKernel(error));
@@ -136,8 +145,8 @@ export class FastPath implements Shortcut {
   isDue(nowMs: number): boolean {
     if (!this.kernel || this.isLooking || this.isWatched) return false;
     if (nowMs >= this.lookAtMs || (this.rested.isAwaited && nowMs >= this.rested.atMs)) return true;
-    // Nobody announces it, and it is asked for at no cost.
-    return this.addon.ipsecPolicies() > 0 !== this.hadIpsec;
+    // Nobody announces a policy; to ask for them is two system calls.
+    return this.policies !== undefined && this.addon.ipsecPolicies() !== this.policies;
   }
 
   /** Its marks are in its own table. */
@@ -147,6 +156,7 @@ export class FastPath implements Shortcut {
 
   /** Anything that is announced may end what a look found. */
   hear(news: readonly News[]): void {
+    this.rule.hear(news);
     if (news.length > 0) this.rested.isAwaited = true;
   }
 
@@ -158,10 +168,11 @@ export class FastPath implements Shortcut {
     this.kernel?.table.guard(addresses);
   }
 
-  /** Somebody looks at packets: all of them go through the workers, who show them. */
+  /** Somebody looks at packets: all of them go through the workers, who show them. Afterwards a look comes first. */
   watch(isWatched: boolean): void {
     this.isWatched = isWatched;
-    if (!isWatched) this.rested.isAwaited = true;
+    if (isWatched) this.isPaused = true;
+    else this.lookAtMs = 0;
     this.configure();
   }
 
@@ -170,22 +181,27 @@ export class FastPath implements Shortcut {
     this.isLooking = true;
     this.rested.isAwaited = false;
     const startedMs = Date.now();
+    let believedMs = BELIEVED_UNHEARD_MS;
     try {
       await this.examine(
         this.kernel,
         peers.filter(({ family }) => family === 4),
       );
+      believedMs = await this.believedMs();
     } catch (error) {
       this.stopCarrying(messageOf(error));
     } finally {
       const now = Date.now();
       const restMs = (now - startedMs) / LOOK_SHARE;
-      const isSafe = this.hearsAll && !(await hasLegacyRules());
-      this.lookAtMs = now + Math.max(isSafe ? BELIEVED_MS : BELIEVED_UNHEARD_MS, restMs);
+      this.lookAtMs = now + Math.max(believedMs, restMs);
       this.rested.atMs = now + restMs;
       this.isLooking = false;
     }
     return [];
+  }
+
+  private async believedMs(): Promise<number> {
+    return this.hearsAll && !(await hasLegacyRules()) ? BELIEVED_MS : BELIEVED_UNHEARD_MS;
   }
 
   /** Until another look finds that it may: neither program sees a packet, and each device has to be tried again. */
@@ -193,14 +209,16 @@ export class FastPath implements Shortcut {
     this.kernel?.table.take(() => 0);
     this.detach();
     this.verdicts.clear();
+    this.isPaused = this.isWatched;
     this.say(why);
   }
 
   private async examine({ table }: Kernel, peers: readonly Peer[]): Promise<void> {
     const { link, options } = this;
-    this.hadIpsec = hasIpsecPolicy(this.addon);
+    this.policies = ipsecPolicies(this.addon);
     if (!link) return this.stopCarrying('no IPv4 in this overlay');
-    const against = await reasonAgainstHost(this.addon, options);
+    const rule = await this.rule.read(options.port, await this.believedMs());
+    const against = reasonAgainstHost(options, { policies: this.policies, rule });
     if (against !== '') return this.stopCarrying(against);
     await this.attachOut(link);
     if (!this.kernel) return;
@@ -214,6 +232,8 @@ export class FastPath implements Shortcut {
       if (port !== options.port || !verdict || verdict.why !== '') return 0;
       return (way.mtu ?? neededMtu) < neededMtu ? 0 : verdict.index;
     });
+    this.isPaused = this.isWatched;
+    this.configure();
     this.say(this.reasonAgainstAll());
   }
 
@@ -264,15 +284,22 @@ export class FastPath implements Shortcut {
   }
 
   private async judge(link: LinkTask, device: string, peers: readonly Peer[]): Promise<void> {
-    const frames = await framesOf(device);
-    const neededMtu = link.tunnelMtu + OVERHEAD_BYTES;
-    let why = reasonAgainstDevice(this.addon, device, frames, neededMtu);
-    if (why === '') {
-      this.attachIn(frames.index);
-      why = await this.probeAny(link, frames.index, peers);
+    let index = 0;
+    let why: string;
+    // A device that has just gone, or refuses, takes the fast path from no other.
+    try {
+      const frames = await framesOf(device);
+      index = frames.index;
+      why = reasonAgainstDevice(this.addon, device, frames, link.tunnelMtu + OVERHEAD_BYTES);
+      if (why === '') {
+        this.attachIn(index);
+        why = await this.probeAny(link, index, peers);
+      }
+    } catch (error) {
+      why = messageOf(error);
     }
     const before = this.verdicts.get(device)?.why;
-    this.verdicts.set(device, { index: frames.index, why });
+    this.verdicts.set(device, { index, why });
     if (why === before) return;
     this.rare.info(
       why === '' ? `fast path through ${device}` : `no fast path through ${device}: ${why}`,
@@ -312,7 +339,7 @@ export class FastPath implements Shortcut {
     const { kernel, link, device, options } = this;
     if (!kernel || !link || !device) return;
     kernel.maps.configure({
-      isOn: !this.isWatched,
+      isOn: !this.isWatched && (!this.isPaused || probe !== 0),
       local: link.underlayAddress[3],
       ownSubnet: link.ownSubnet,
       vni: options.vni,
@@ -342,7 +369,7 @@ export class FastPath implements Shortcut {
       name: this.name,
       device: '',
       egress,
-      why: this.isWatched ? 'somebody looks at packets' : this.why,
+      why: this.isPaused ? 'somebody looks at packets' : this.why,
     };
   }
 

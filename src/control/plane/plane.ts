@@ -70,6 +70,7 @@ export class Plane {
   /** the next one, with threads that have loaded their program or do so while other things are done */
   private spare: Supervisor | undefined;
   private ports: FamilyPorts[] = [];
+  private hearsAll = false;
   private shortcuts: readonly Shortcut[] = [];
   private publication: Publication | undefined;
   private table: TableStatus | null = null;
@@ -107,6 +108,7 @@ export class Plane {
       this.books.openShortcut(shortcut);
       shortcut.guard?.([...bindings.map(({ local }) => local), ...this.hostAddresses]);
       shortcut.watch?.(this.observation.onlookers.areThere);
+      if (this.hearsAll) shortcut.listen?.();
     }
     if (this.ports.some((family) => family.workers.some(({ icmpFd }) => icmpFd < 0)))
       log.warn('no raw socket (CAP_NET_RAW): ICMP errors of the overlay do not reach senders');
@@ -217,8 +219,9 @@ export class Plane {
     for (const shortcut of this.shortcuts) shortcut.hear?.(news);
   }
 
-  /** From here on {@link hear} is told all of it. */
+  /** From here on {@link hear} is told all of it; shortcuts that are opened later know it, too. */
   listen(): void {
+    this.hearsAll = true;
     for (const shortcut of this.shortcuts) shortcut.listen?.();
   }
 

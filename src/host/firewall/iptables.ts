@@ -63,7 +63,7 @@ const GUARD: Place = {
 /** UDP as a whole, of which there is little; of TCP, which is most of the traffic, the guarded ports alone. */
 function guardMatches({ guarded }: FirewallWishes): string[] {
   const matches = guarded.map(({ protocol, port }) =>
-    protocol === 'udp' ? '-p udp' : `-p tcp -m tcp --dport ${port}`,
+    protocol === 'tcp' ? `-p tcp -m tcp --dport ${port}` : '-p udp',
   );
   return [...new Set(matches)];
 }
@@ -173,17 +173,19 @@ export class IptablesFirewall implements Firewall {
   }
 }
 
-/** Jumps that are not there, and those that are too many. Where others share the chain their jumps stay. */
+/**
+ * Jumps that are not there, and those that are too many. Where others share the chain their jumps stay, and the one jump for all packets
+ * that an older weft made serves us as well: it would take ours for doubles of its own.
+ */
 function compareJumps(
   { parent, chain, comment, matches }: Place,
   { jumps, others }: Found,
   wishes: FirewallWishes,
 ): { missing: string[]; doomed: string[] } {
-  const wanted = (matches?.(wishes) ?? ['']).map((match) =>
-    [`-A ${parent}`, match, `-m comment --comment "${comment}" -j ${chain}`]
-      .filter((part) => part !== '')
-      .join(' '),
-  );
+  const jumpOf = (match: string): string =>
+    `-A ${parent}${match && ` ${match}`} -m comment --comment "${comment}" -j ${chain}`;
+  const isServed = others > 0 && jumps.includes(jumpOf(''));
+  const wanted = isServed ? [jumpOf('')] : (matches?.(wishes) ?? ['']).map(jumpOf);
   const isSpare = (line: string, i: number): boolean =>
     jumps.indexOf(line) !== i || (others === 0 && !wanted.includes(line));
   return {

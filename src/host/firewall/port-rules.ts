@@ -3,26 +3,50 @@ import { readFile } from 'node:fs/promises';
 import { type Exec, exec, isMissingCommand } from '../exec.ts';
 import { GUARD_WORDS } from './wishes.ts';
 
-/** Loads no module: kernels without the old iptables have no such file. */
+/** Loads no module: kernels without the old iptables have no such file. Only root may read it. */
 const LEGACY_IN_USE = '/proc/net/ip_tables_names';
+/** Who may not read that sees here whether the old iptables can have rules, where its tables are modules. */
+const MODULES = '/proc/modules';
+const LEGACY_TABLE = /^iptable_(filter|raw|mangle|nat|security) /m;
 /** A number alone or a range, and no part of an address. */
 const PORTS = /(?<![\w.:/-])(\d{1,5})(?:[-:](\d{1,5}))?(?![\w.:/])/g;
 /** What stands in a line that is about ports of UDP, or may be. */
 const ABOUT_PORTS = /\b(dport|sport|dports|sports|ports|elements)\b|\bth\b|@th/;
-/** A chain that drops what none of its rules lets pass, whatever they look at: the host's own packets meet these hooks. */
+/** A chain that lets nothing pass but what its rules name, whatever they look at: the host's own packets meet these hooks. */
+const HOOKED = /\bhook (ingress|egress|prerouting|input|output|postrouting)\b/;
 const CLOSED = [
   /\bhook (ingress|egress|prerouting|input|output|postrouting)\b.*\bpolicy drop\b/,
   /^\s*:(PREROUTING|INPUT|OUTPUT|POSTROUTING) DROP\b/,
+  /^\s*-A (PREROUTING|INPUT|OUTPUT|POSTROUTING)( -m comment --comment ("[^"]*"|\S+))? -j (DROP|REJECT)\b/,
 ];
+/** In a chain of these hooks: a rule without any condition. */
+const LAST_WORD =
+  /^\s*(counter( packets \d+ bytes \d+)? )?(drop|reject( with .*)?)( comment ".*")?$/;
 const ABOUT_TCP_ONLY = /\b(tcp|sctp|dccp) (dport|sport)\b|-p (tcp|sctp|dccp)\b/;
 
-/** The first one's text, as its tool prints it; '' if there is none. Throws when rules are there and can't be read. */
+/** The first one's text, as its tool prints it; '' if there is none. Throws when rules may be there and can't be read. */
 export async function ruleAboutUdpPort(port: number, run: Exec = exec): Promise<string> {
-  const saved = await output(run, 'iptables-nft-save', []);
-  const ruleset = await output(run, 'nft', ['-n', 'list', 'ruleset']);
+  const saved = await run('iptables-nft-save', []).catch(nothingWithoutTool);
+  // Whoever made tables of nftables, this program shows them.
+  const ruleset = await run('nft', ['-n', 'list', 'ruleset']);
   const texts = [othersThan(saved, ruleset), saved];
-  if (await hasLegacyRules()) texts.push(await output(run, 'iptables-legacy-save', []));
+  if (await hasLegacyRules()) texts.push(await run('iptables-legacy-save', []));
   return texts.map((text) => lineAboutPort(text, port)).find((line) => line !== '') ?? '';
+}
+
+/** Whether the old iptables has, or may have, rules: the kernel announces no change of them. */
+export async function hasLegacyRules(): Promise<boolean> {
+  try {
+    return (await readFile(LEGACY_IN_USE, 'utf8')) !== '';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    return LEGACY_TABLE.test(await readFile(MODULES, 'utf8').catch(() => ''));
+  }
+}
+
+function nothingWithoutTool(error: unknown): string {
+  if (isMissingCommand(error)) return '';
+  throw error;
 }
 
 /**
@@ -38,25 +62,14 @@ function othersThan(saved: string, ruleset: string): string {
     .join('');
 }
 
-/** Of which the kernel announces no change. */
-export async function hasLegacyRules(): Promise<boolean> {
-  return (await readFile(LEGACY_IN_USE, 'utf8').catch(() => '')) !== '';
-}
-
-/** '' where the tool is not installed. */
-async function output(run: Exec, command: string, args: readonly string[]): Promise<string> {
-  try {
-    return await run(command, args);
-  } catch (error) {
-    if (isMissingCommand(error)) return '';
-    throw error;
-  }
-}
-
 /** The first line that may stop a datagram to this port, '' if there is none. Exported for tests. */
 export function lineAboutPort(text: string, port: number): string {
+  let isBase = false;
   for (const line of text.split('\n')) {
-    if (CLOSED.some((form) => form.test(line))) return line.trim();
+    if (HOOKED.test(line)) isBase = true;
+    if (line.trim() === '}') isBase = false;
+    if (CLOSED.some((form) => form.test(line)) || (isBase && LAST_WORD.test(line)))
+      return line.trim();
     if (!ABOUT_PORTS.test(line) || ABOUT_TCP_ONLY.test(line) || line.includes(GUARD_WORDS))
       continue;
     const isIn = ([, first, last = first]: RegExpMatchArray): boolean =>

@@ -20,6 +20,8 @@ for (const line of [
   'type filter hook input priority filter; policy drop;',
   'type filter hook ingress device "eth0" priority 0; policy drop;',
   ':INPUT DROP [0:0]',
+  '-A INPUT -j REJECT --reject-with icmp-host-prohibited',
+  '-A INPUT -m comment --comment "the end" -j DROP',
 ])
   test(`about the port: ${line}`, () => {
     assert.equal(lineAboutPort(`table inet site {\n\t\t${line}\n}`, PORT), line);
@@ -35,6 +37,9 @@ for (const line of [
   'type filter hook input priority filter; policy accept;',
   'type filter hook forward priority filter; policy drop;',
   ':FORWARD DROP [0:0]',
+  '-A FORWARD -j REJECT',
+  '-A KUBE-MARK-DROP -j DROP',
+  'reject with icmpx admin-prohibited',
   ':MINE - [0:0]',
   `udp dport 8472 drop comment "${GUARD_WORDS} 10.244.0.0/16"`,
 ])
@@ -58,6 +63,20 @@ test('a table of iptables is read by its own tool: weft is known by its comments
     nft: 'table ip mangle {\n\tchain FORWARD {\n\t\tudp dport 8472 drop\n\t}\n}\n',
   });
   assert.equal(await ruleAboutUdpPort(PORT, run), '');
+});
+
+test('a chain at a hook of the host that ends with a refusal closes it; one that is only jumped to does not', () => {
+  const chain = (...lines: string[]): string =>
+    `table inet fw {\n\tchain c {\n${lines.map((l) => `\t\t${l}`).join('\n')}\n\t}\n}\n`;
+  const hook = 'type filter hook input priority filter; policy accept;';
+  const refusal = 'reject with icmpx admin-prohibited';
+  assert.equal(lineAboutPort(chain(hook, 'iifname "lo" accept', refusal), PORT), refusal);
+  assert.equal(lineAboutPort(chain(hook, 'ip saddr 192.0.2.1 drop'), PORT), '');
+  assert.equal(lineAboutPort(chain(hook, 'accept') + chain('drop'), PORT), '');
+});
+
+test('without nft nobody knows what rules there are', async () => {
+  await assert.rejects(ruleAboutUdpPort(PORT, tools({ 'iptables-nft-save': '' })), /not installed/);
 });
 
 test('a table of IPv6 alone does not count: ours is there, and without its comment', async () => {
