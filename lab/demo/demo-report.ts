@@ -113,7 +113,7 @@ export function renderComparison(result: OffloadComparison): string {
   const ratio = offloadRatio(result)?.toFixed(1) ?? 'infinitely many';
   return (
     `one TCP stream ${result.from} to ${result.to}: ${result.fullGbps.toFixed(2)} Gbit/s, ` +
-    `with --offload=off (one packet per system call) ${result.offGbps.toFixed(2)} Gbit/s: ${ratio} times`
+    `with --offload=off --fast-path=off (one packet per system call) ${result.offGbps.toFixed(2)} Gbit/s: ${ratio} times`
   );
 }
 

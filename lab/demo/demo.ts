@@ -134,12 +134,16 @@ async function compareOffloads(lab: Lab, options: DemoOptions): Promise<Extra> {
   try {
     progress.step(`one TCP stream ${first.name} to ${second.name}, all offloads`);
     const fullGbps = await steadyThroughput(from, to);
-    progress.step(`one TCP stream ${first.name} to ${second.name}, --offload=off`);
-    await Promise.all([first.restart({ offload: 'off' }), second.restart({ offload: 'off' })]);
+    progress.step(`one TCP stream ${first.name} to ${second.name}, --offload=off --fast-path=off`);
+    await Promise.all(
+      [first, second].map((node) => node.restart({ offload: 'off', fastPath: 'off' })),
+    );
     await lab.waitForPeers();
     const offGbps = await steadyThroughput(from, to);
     if (options.keep)
-      await Promise.all([first, second].map((node) => node.restart({ offload: undefined })));
+      await Promise.all(
+        [first, second].map((node) => node.restart({ offload: undefined, fastPath: 'auto' })),
+      );
     const comparison = { from: first.name, to: second.name, fullGbps, offGbps };
     return { line: renderComparison(comparison), problem: '', comparison };
   } catch (error) {
