@@ -34,7 +34,7 @@ import { readFrames } from '../support/pcap.ts';
 import { until } from '../support/until.ts';
 import { vxlanDatagram } from '../support/vxlan-datagram.ts';
 
-const { after, before, describe, it } = needs('root', 'nft', 'tcpdump', 'cc');
+const { after, before, describe, it } = needs('root');
 
 const PAIR: LabDescription = { nodes: [WEFT, WEFT], ...ON };
 /** Packets; far more than others send meanwhile. */
