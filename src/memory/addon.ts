@@ -1,6 +1,6 @@
 /**
- * The native boundary: synchronous functions but one (lookAtFiles), no policy, one callback (watch) that says no more than "look". Hot calls (receive,
- * send, wait) take and return small integers; a negative return is -errno. See native/README.md for what each call moves.
+ * The native boundary: synchronous functions but one (lookAtFiles), no policy, one callback (watch) that says no more than "look". Hot
+ * calls (receive, send, wait) take and return small integers; a negative return is -errno. See native/README.md for what each call moves.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

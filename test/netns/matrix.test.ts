@@ -4,7 +4,7 @@ import { Lab, type LabDescription } from '../../lab/lab.ts';
 import type { Pod } from '../../lab/pod.ts';
 import { ping } from '../../lab/traffic.ts';
 import { allSizes, transferHash, udpEcho } from '../../lab/transfer.ts';
-import type { StatusPage } from '../../src/api/status.ts';
+import { fastOf } from '../support/fast-path.ts';
 import { needs } from '../support/needs.ts';
 
 const { after, before, describe, it } = needs('root');
@@ -99,9 +99,9 @@ for (const { name, lab: description, mtu } of cases) {
     if (description.fastPath)
       it(`TCP took the fast path: ${mayBeFast(description)}`, async () => {
         for (const node of lab.weftNodes) {
-          const { fastPath } = JSON.parse(await node.page('/status')) as StatusPage;
-          const bytes = fastPath?.counters['sentBytes'] ?? 0;
-          assert.equal(bytes > TRANSFER_BYTES / 2, mayBeFast(description), fastPath?.why);
+          const { counters, why } = await fastOf(node);
+          const bytes = counters['sentBytes'] ?? 0;
+          assert.equal(bytes > TRANSFER_BYTES / 2, mayBeFast(description), why);
         }
       });
     it('counts every packet once', async () => {

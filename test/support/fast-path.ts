@@ -4,7 +4,10 @@ import type { Lab } from '../../lab/lab.ts';
 import { transferHash } from '../../lab/transfer.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import type { StatusPage } from '../../src/api/status.ts';
+import { statusOf } from './node-status.ts';
 import { until } from './until.ts';
+
+export { statusOf };
 
 export const BYTES = 100_000_000;
 export const WEFT = { kind: 'weft' } as const;
@@ -12,10 +15,6 @@ export const KERNEL = { kind: 'kernel' } as const;
 export const ON = { fastPath: 'on' } as const;
 
 export const nodeOf = (lab: Lab, i: number): WeftNode => lab.weftNodes[i] as WeftNode;
-
-/** Not by the command, whose exit code is 1 while something is broken on purpose. */
-export const statusOf = async (node: WeftNode): Promise<StatusPage> =>
-  JSON.parse(await node.page('/status')) as StatusPage;
 
 export async function fastOf(node: WeftNode): Promise<NonNullable<StatusPage['fastPath']>> {
   const { fastPath } = await statusOf(node);

@@ -183,11 +183,10 @@ export class FastPath implements Shortcut {
     const startedMs = Date.now();
     let believedMs = BELIEVED_UNHEARD_MS;
     try {
-      await this.examine(
-        this.kernel,
-        peers.filter(({ family }) => family === 4),
-      );
-      believedMs = await this.believedMs();
+      const wantedMs = await this.believedMs();
+      const own = peers.filter(({ family }) => family === 4);
+      await this.examine(this.kernel, own, wantedMs);
+      believedMs = wantedMs;
     } catch (error) {
       this.stopCarrying(messageOf(error));
     } finally {
@@ -213,11 +212,15 @@ export class FastPath implements Shortcut {
     this.say(why);
   }
 
-  private async examine({ table }: Kernel, peers: readonly Peer[]): Promise<void> {
+  private async examine(
+    { table }: Kernel,
+    peers: readonly Peer[],
+    believedMs: number,
+  ): Promise<void> {
     const { link, options } = this;
     this.policies = ipsecPolicies(this.addon);
     if (!link) return this.stopCarrying('no IPv4 in this overlay');
-    const rule = await this.rule.read(options.port, await this.believedMs());
+    const rule = await this.rule.read(options.port, believedMs);
     const against = reasonAgainstHost(options, { policies: this.policies, rule });
     if (against !== '') return this.stopCarrying(against);
     await this.attachOut(link);

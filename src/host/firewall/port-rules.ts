@@ -12,14 +12,15 @@ const LEGACY_TABLE = /^iptable_(filter|raw|mangle|nat|security) /m;
 const PORTS = /(?<![\w.:/-])(\d{1,5})(?:[-:](\d{1,5}))?(?![\w.:/])/g;
 /** What stands in a line that is about ports of UDP, or may be. */
 const ABOUT_PORTS = /\b(dport|sport|dports|sports|ports|elements)\b|\bth\b|@th/;
-/** A chain that lets nothing pass but what its rules name, whatever they look at: the host's own packets meet these hooks. */
+/** A chain of nftables that the host's own packets meet. */
 const HOOKED = /\bhook (ingress|egress|prerouting|input|output|postrouting)\b/;
+/** A chain of either that lets nothing pass but what its rules name, whatever they look at. */
+const POLICY_DROP = /\bpolicy drop\b/;
 const CLOSED = [
-  /\bhook (ingress|egress|prerouting|input|output|postrouting)\b.*\bpolicy drop\b/,
   /^\s*:(PREROUTING|INPUT|OUTPUT|POSTROUTING) DROP\b/,
   /^\s*-A (PREROUTING|INPUT|OUTPUT|POSTROUTING)( -m comment --comment ("[^"]*"|\S+))? -j (DROP|REJECT)\b/,
 ];
-/** In a chain of these hooks: a rule without any condition. */
+/** In a chain that is hooked: a rule without any condition. */
 const LAST_WORD =
   /^\s*(counter( packets \d+ bytes \d+)? )?(drop|reject( with .*)?)( comment ".*")?$/;
 const ABOUT_TCP_ONLY = /\b(tcp|sctp|dccp) (dport|sport)\b|-p (tcp|sctp|dccp)\b/;
@@ -68,8 +69,8 @@ export function lineAboutPort(text: string, port: number): string {
   for (const line of text.split('\n')) {
     if (HOOKED.test(line)) isBase = true;
     if (line.trim() === '}') isBase = false;
-    if (CLOSED.some((form) => form.test(line)) || (isBase && LAST_WORD.test(line)))
-      return line.trim();
+    if (isBase && (POLICY_DROP.test(line) || LAST_WORD.test(line))) return line.trim();
+    if (CLOSED.some((form) => form.test(line))) return line.trim();
     if (!ABOUT_PORTS.test(line) || ABOUT_TCP_ONLY.test(line) || line.includes(GUARD_WORDS))
       continue;
     const isIn = ([, first, last = first]: RegExpMatchArray): boolean =>
