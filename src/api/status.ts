@@ -98,6 +98,7 @@ export type TunnelGso = z.infer<typeof tunnelGsoShape>;
 export const fastPathShape = z.object({
   on: z.boolean().describe('it carries what is plain; what is odd goes through the workers'),
   why: text('why it carries nothing, "" when it is on'),
+  peers: whole('peers whose packets it carries while it is on'),
   egress: z.array(
     z.object({
       device: text('network device that peers are reached through'),

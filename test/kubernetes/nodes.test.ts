@@ -140,14 +140,16 @@ describe('cluster: two kubelets and a stock node', () => {
   });
 
   it('a container with the rights of the manifest has the fast path, and TCP takes it', async () => {
-    const fastOf = async (i: number): Promise<StatusPage['fastPath']> => {
+    const statusOf = async (i: number): Promise<StatusPage> => {
       const text = await adminPage(node(i).space.path('/run/weft/weft.sock'), '/status');
-      return (JSON.parse(text) as StatusPage).fastPath;
+      return JSON.parse(text) as StatusPage;
     };
+    const fastOf = async (i: number): Promise<StatusPage['fastPath']> =>
+      (await statusOf(i)).fastPath;
     for (const i of [0, 1])
-      await cluster.until(`n${i + 1}: a look was had`, async () => {
-        const fast = await fastOf(i);
-        return fast !== undefined && fast.why !== 'not looked yet';
+      await cluster.until(`n${i + 1}: all peers have it`, async () => {
+        const { fastPath, peers } = await statusOf(i);
+        return fastPath?.peers === peers.total;
       });
     assert.deepEqual([(await fastOf(0))?.why, (await fastOf(1))?.why], ['', '']);
     const [from, to] = pods as [Pod, Pod];

@@ -305,6 +305,26 @@ describe('netns: fast path while its daemon is away', () => {
   });
 });
 
+describe('netns: fast path to a peer that comes', () => {
+  it('it has it with the next look, which is soon, though this host announces nothing', async (t) => {
+    const lab = await Lab.build({ nodes: [WEFT, WEFT], ...ON });
+    t.after(() => lab.close());
+    const [node, peer] = [nodeOf(lab, 0), nodeOf(lab, 1)];
+    await isOn(node);
+    // A look was just had; the next that nothing calls for is 30 s away.
+    await (await capture(node))();
+    const { address4 } = peer.underlay;
+    await peer.stop();
+    await peer.namespace.ip('addr', 'delete', `${address4}/24`, 'dev', UNDERLAY_DEVICE);
+    const other = address4.replace(/\d+$/, '199');
+    await peer.namespace.ip('addr', 'add', `${other}/24`, 'dev', UNDERLAY_DEVICE);
+    await peer.start();
+    // To the others a node with another address is another node.
+    await until('it is known', async () => (await statusOf(node)).peers.total === 2);
+    await isOn(node, 20_000);
+  });
+});
+
 /** Everything goes through the workers until what is returned is called. */
 async function capture(node: WeftNode): Promise<() => Promise<void>> {
   const running = node.namespace.spawn(process.execPath, [

@@ -22,8 +22,16 @@ export async function fastOf(node: WeftNode): Promise<NonNullable<StatusPage['fa
   return fastPath;
 }
 
-export const isOn = (node: WeftNode): Promise<void> =>
-  until('the fast path is on', async () => (await fastOf(node)).on);
+/** On, and for every peer of an overlay of IPv4: one that has just come waits for a look. */
+export const isOn = (node: WeftNode, limitMs?: number): Promise<void> =>
+  until(
+    'the fast path is on for all peers',
+    async () => {
+      const { fastPath, peers } = await statusOf(node);
+      return fastPath?.on === true && fastPath.peers === peers.total;
+    },
+    limitMs,
+  );
 
 export const isOff = (node: WeftNode, why: RegExp): Promise<void> =>
   until(`the fast path is off: ${why}`, async () => {

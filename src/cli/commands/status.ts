@@ -167,7 +167,7 @@ function engineRows(
 
 /** Exported for the doctor and weft top. */
 export function fastPathText(
-  { on, why, counters: carried }: NonNullable<Status['fastPath']>,
+  { on, why, peers, counters: carried }: NonNullable<Status['fastPath']>,
   counters: Status['counters'] = {},
 ): string {
   const share = (name: string): string => {
@@ -175,7 +175,7 @@ export function fastPathText(
     return `${all === 0 ? 0 : Math.floor((100 * (carried[name] ?? 0)) / all)} %`;
   };
   const of = `${share('sentBytes')} of the bytes sent and ${share('deliveredBytes')} of those received took it`;
-  return `${on ? 'on' : `off: ${why}`}; ${of}`;
+  return `${on ? `on, ${renderAmount(peers ?? 0, 'peer')}` : `off: ${why}`}; ${of}`;
 }
 
 function trafficRows({ rates, counters: c = {}, history = [] }: Screen, style: Style): Row[] {

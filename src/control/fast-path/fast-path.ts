@@ -35,6 +35,8 @@ const BELIEVED_MS = 30_000;
 const BELIEVED_UNHEARD_MS = 5_000;
 /** At most this share of the time goes into looks, however much is announced; half of a look is waiting for its probe. */
 const LOOK_SHARE = 0.2;
+/** And this when only peers came: they have the workers until then, and in a large cluster somebody always comes. */
+const NEWCOMERS_SHARE = 0.02;
 /** So many peers behind a device are probed before it is given up: one may be away. */
 const PROBES_MAX = 3;
 
@@ -88,6 +90,9 @@ export class FastPath implements Shortcut {
   private readonly rule = new PortRule();
   /** after what was announced, not before */
   private rested = { atMs: 0, isAwaited: false };
+  /** underlay addresses of the peers that the last look was about, as text, and whether others came since */
+  private lookedAt: ReadonlySet<string> = new Set();
+  private newcomers = { atMs: 0, areAwaited: false };
   /** what the kernel had counted when it was closed */
   private last: { all: FastCounts; bySlot: Map<number, FastCounts> } | undefined;
 
@@ -144,13 +149,17 @@ export class FastPath implements Shortcut {
 
   isDue(nowMs: number): boolean {
     if (!this.kernel || this.isLooking || this.isWatched) return false;
-    if (nowMs >= this.lookAtMs || (this.rested.isAwaited && nowMs >= this.rested.atMs)) return true;
+    const { rested, newcomers } = this;
+    if (nowMs >= this.lookAtMs || (rested.isAwaited && nowMs >= rested.atMs)) return true;
+    if (newcomers.areAwaited && nowMs >= newcomers.atMs && this.device) return true;
     // Nobody announces a policy; to ask for them is two system calls.
     return this.policies !== undefined && this.addon.ipsecPolicies() !== this.policies;
   }
 
   /** Its marks are in its own table. */
   recall(peer: Peer): Peer {
+    if (peer.family === 4 && !this.lookedAt.has(formatAddress(peer.address)))
+      this.newcomers.areAwaited = true;
     return peer;
   }
 
@@ -180,20 +189,24 @@ export class FastPath implements Shortcut {
     if (!this.kernel || this.isLooking || this.isWatched) return [];
     this.isLooking = true;
     this.rested.isAwaited = false;
+    this.newcomers.areAwaited = false;
+    const own = peers.filter(({ family }) => family === 4);
+    this.lookedAt = new Set(own.map(({ address }) => formatAddress(address)));
     const startedMs = Date.now();
     let believedMs = BELIEVED_UNHEARD_MS;
     try {
       const wantedMs = await this.believedMs();
-      const own = peers.filter(({ family }) => family === 4);
       await this.examine(this.kernel, own, wantedMs);
       believedMs = wantedMs;
     } catch (error) {
       this.stopCarrying(messageOf(error));
     } finally {
       const now = Date.now();
-      const restMs = (now - startedMs) / LOOK_SHARE;
+      const tookMs = now - startedMs;
+      const restMs = tookMs / LOOK_SHARE;
       this.lookAtMs = now + Math.max(believedMs, restMs);
       this.rested.atMs = now + restMs;
+      this.newcomers.atMs = now + tookMs / NEWCOMERS_SHARE;
       this.isLooking = false;
     }
     return [];
@@ -372,6 +385,7 @@ export class FastPath implements Shortcut {
       name: this.name,
       device: '',
       egress,
+      peers: this.kernel?.table.carriedPeers() ?? 0,
       why: this.isPaused ? 'somebody looks at packets' : this.why,
     };
   }

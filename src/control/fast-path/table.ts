@@ -94,6 +94,14 @@ export class FastTable implements TableSink {
     this.write(entry);
   }
 
+  /** How many peers have a way. */
+  carriedPeers(): number {
+    let count = 0;
+    for (const { egress, isProbed } of this.entries.values())
+      if (egress !== 0 && !isProbed) count++;
+    return count;
+  }
+
   /** Of the counts that are kept. */
   slots(): number[] {
     return [...this.entries.values()].map(({ slot }) => slot);

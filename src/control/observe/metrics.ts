@@ -254,6 +254,10 @@ function addFastPath(registry: Registry, status: () => BackendStatus | undefined
     const found = status()?.shortcuts.find(({ name }) => name === 'fastPath');
     return found && Number(found.why === '');
   });
+  const help = 'Peers whose packets the kernel carries past the workers.';
+  gauge(registry, 'weft_fast_path_peers', help, () => {
+    return status()?.shortcuts.find(({ name }) => name === 'fastPath')?.peers;
+  });
   for (const [what, outbound, inbound] of [
     ['packets', 'sentPackets', 'deliveredPackets'],
     ['bytes', 'sentBytes', 'deliveredBytes'],

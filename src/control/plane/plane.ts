@@ -181,7 +181,7 @@ export class Plane {
     persistDevices(this.context.addon, this.ports, true);
     clearTimeout(this.narrowing);
     this.narrowing = setTimeout(() => this.narrow(), NARROW_MS).unref();
-    await this.markAndPublish();
+    await this.markAndPublish(this.shortcuts);
     this.shortcutCheck ??= setInterval(() => void this.checkShortcuts(), SHORTCUT_CHECK_MS).unref();
   }
 
@@ -238,18 +238,19 @@ export class Plane {
 
   /** Routes, devices and firewall rules change without a word in the store. */
   private async checkShortcuts(): Promise<void> {
-    if (!this.shortcuts.some((shortcut) => shortcut.isDue(Date.now()))) return;
+    const due = this.shortcuts.filter((shortcut) => shortcut.isDue(Date.now()));
+    if (due.length === 0) return;
     try {
-      await this.markAndPublish();
+      await this.markAndPublish(due);
     } catch (error) {
       this.context.log.error(`shortcuts not checked: ${messageOf(error)}`);
     }
   }
 
-  private async markAndPublish(): Promise<void> {
+  private async markAndPublish(due: readonly Shortcut[]): Promise<void> {
     const { shortcuts } = this;
     const seen = new Set<string>();
-    for (const shortcut of shortcuts)
+    for (const shortcut of due)
       for (const peer of await shortcut.look([...this.peers.values()])) seen.add(peerId(peer));
     if (this.shortcuts !== shortcuts) return;
     const changes = [...seen].flatMap((id) => {

@@ -21,6 +21,8 @@ export interface ShortcutSummary {
   device: string;
   /** devices towards peers that were looked at: may they be used, and why not */
   egress: readonly { device: string; usable: boolean; why: string }[];
+  /** how many peers it carries packets of; absent where their marks tell */
+  peers?: number;
   /** why it carries nothing, '' when it carries something; absent where that is said for each device only */
   why?: string;
 }

@@ -110,11 +110,11 @@ test('paused: the picture stays, history can be scrolled and is complete afterwa
 
 test('the fast path has a line where it is on', () => {
   const model = new TopModel();
-  const fastPath = { on: true, why: '', egress: [], counters: { sentBytes: 930 } };
+  const fastPath = { on: true, why: '', peers: 2, egress: [], counters: { sentBytes: 930 } };
   const counters = { sentBytes: 1000, deliveredBytes: 0 };
   model.add(poll(1, { status: { ...status, fastPath, counters } }));
   const size = { columns: 120, rows: 30 };
-  const line = /^fast path on; 93 % of the bytes sent and 0 % of those received took it/m;
+  const line = /^fast path on, 2 peers; 93 % of the bytes sent and 0 % of those received took it/m;
   assert.match(renderTop(shown(model), size, PLAIN), line);
   model.add(poll(2, { status: { ...status, fastPath: { ...fastPath, on: false }, counters } }));
   assert.doesNotMatch(renderTop(shown(model), size, PLAIN), /fast path/);

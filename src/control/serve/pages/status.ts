@@ -105,6 +105,7 @@ function fastPathJson(
   return {
     on: why === '',
     why,
+    peers: found?.peers ?? 0,
     egress: [...(found?.egress ?? [])],
     counters: { sentPackets, sentBytes, deliveredPackets, deliveredBytes },
   };

@@ -86,7 +86,7 @@ function tiles(status, nowMs) {
     },
     fastPath?.on && {
       name: 'Fast path',
-      value: 'on',
+      value: `${count(fastPath.peers)} peer${fastPath.peers === 1 ? '' : 's'}`,
       note: `${shareOf(fastPath, counters, 'sentBytes')} of bytes sent, ${shareOf(fastPath, counters, 'deliveredBytes')} of those received`,
       state: 'good',
     },
