@@ -589,6 +589,7 @@ static const struct {
     {"openIcmp", addon_open_icmp},
     {"setInet", addon_set_inet},
     {"hasFeature", addon_has_feature},
+    {"setOffload", addon_set_offload},
     {"ipsecPolicies", addon_ipsec_policies},
     {"openWake", addon_open_wake},
     {"wake", addon_wake},

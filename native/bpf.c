@@ -77,11 +77,13 @@ static int load_programs(struct fast_path *path) {
   path->out = load(fast_out_code, sizeof fast_out_code / sizeof *fast_out_code, maps);
   if (path->out < 0) return path->out;
   path->in = load(fast_in_code, sizeof fast_in_code / sizeof *fast_in_code, maps);
-  return path->in < 0 ? path->in : 0;
+  if (path->in < 0) return path->in;
+  path->merged = load(fast_merged_code, sizeof fast_merged_code / sizeof *fast_merged_code, maps);
+  return path->merged < 0 ? path->merged : 0;
 }
 
 int bpf_open(struct fast_path *path, uint32_t peers_max, uint32_t counts_max) {
-  *path = (struct fast_path){-1, -1, -1, -1, -1};
+  *path = (struct fast_path){-1, -1, -1, -1, -1, -1};
   int error = create_maps(path, peers_max, counts_max);
   if (error == 0) error = load_programs(path);
   if (error < 0) bpf_close(path);
@@ -89,7 +91,7 @@ int bpf_open(struct fast_path *path, uint32_t peers_max, uint32_t counts_max) {
 }
 
 void bpf_close(const struct fast_path *path) {
-  const int all[] = {path->config, path->peers, path->counts, path->out, path->in};
+  const int all[] = {path->config, path->peers, path->counts, path->out, path->in, path->merged};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     if (all[i] >= 0) close(all[i]);
   }

@@ -15,7 +15,7 @@
 
 struct fast_path {
   int config, peers, counts; /* maps */
-  int out, in;               /* programs */
+  int out, in, merged;       /* programs */
 };
 /* All or nothing. */
 int bpf_open(struct fast_path *path, uint32_t peers_max, uint32_t counts_max);

@@ -24,6 +24,7 @@ napi_value addon_open_fast_path(napi_env env, napi_callback_info info) {
   set_property(env, result, "counts", make_int(env, path.counts));
   set_property(env, result, "out", make_int(env, path.out));
   set_property(env, result, "in", make_int(env, path.in));
+  set_property(env, result, "merged", make_int(env, path.merged));
   return result;
 }
 

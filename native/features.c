@@ -80,3 +80,12 @@ int features_has(const char *device, const char *name) {
   close(fd);
   return result == -ENOENT ? 0 : result;
 }
+
+int features_set(const char *device, uint32_t command, bool on) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  struct ethtool_value value = {.cmd = command, .data = on};
+  int result = ask(fd, device, &value);
+  close(fd);
+  return result;
+}

@@ -102,6 +102,19 @@ napi_value addon_has_feature(napi_env env, napi_callback_info info) {
   return make_int(env, features_has(device, feature));
 }
 
+napi_value addon_set_offload(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  char device[DEVICE_NAME_BYTES];
+  int command;
+  bool on;
+  if (!read_text(env, values[0], "device", device, sizeof device) ||
+      !read_int(env, values[1], "command", 1, INT32_MAX, &command) || !read_bool(env, values[2], "on", &on)) {
+    return NULL;
+  }
+  return make_int(env, features_set(device, (uint32_t)command, on));
+}
+
 napi_value addon_ipsec_policies(napi_env env, napi_callback_info info) {
   (void)info;
   return make_int(env, ipsec_policy_count());

@@ -15,6 +15,7 @@ napi_value addon_open_udp(napi_env env, napi_callback_info info);
 napi_value addon_adopt_udp(napi_env env, napi_callback_info info);
 napi_value addon_set_inet(napi_env env, napi_callback_info info);
 napi_value addon_has_feature(napi_env env, napi_callback_info info);
+napi_value addon_set_offload(napi_env env, napi_callback_info info);
 napi_value addon_ipsec_policies(napi_env env, napi_callback_info info);
 napi_value addon_open_icmp(napi_env env, napi_callback_info info);
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info);

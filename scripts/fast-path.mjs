@@ -21,7 +21,7 @@ const INCLUDES = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].flatMap((name) => [
   '-idirafter',
   `/usr/include/${name}`,
 ]);
-const PROGRAMS = { fast_out: 'tc/out', fast_in: 'tc/in' };
+const PROGRAMS = { fast_out: 'tc/out', fast_in: 'tc/in', fast_merged: 'tc/merged' };
 /** In the order of the descriptors that native/bpf.c puts in their places. */
 const MAPS = ['config', 'peers', 'counts'];
 

@@ -19,7 +19,8 @@ enum weft_fast_config {
   FAST_CONFIG_PORT_FIRST = 34, /* u16: source ports, the first and how many */
   FAST_CONFIG_PORT_COUNT = 36, /* u16 */
   FAST_CONFIG_MAC = 38,        /* 6 bytes: own VTEP */
-  FAST_CONFIG_BYTES = 44
+  FAST_CONFIG_MERGER = 44,     /* u32 number of the device that packets to be merged are sent into */
+  FAST_CONFIG_BYTES = 48
 };
 enum weft_fast_flag {
   FAST_FLAG_OUT = 1, /* pods' packets go past the workers */
@@ -39,8 +40,9 @@ enum weft_fast_peer {
   FAST_PEER_BYTES = 40
 };
 enum weft_fast_peer_flag {
-  FAST_PEER_FLAG_OUT = 1,  /* packets to it may take the fast path */
-  FAST_PEER_FLAG_PROBE = 2 /* the probe that is under way may */
+  FAST_PEER_FLAG_OUT = 1,   /* packets to it may take the fast path */
+  FAST_PEER_FLAG_PROBE = 2, /* the probe that is under way may */
+  FAST_PEER_FLAG_MERGE = 4  /* what comes from it comes singly, and is merged on its way */
 };
 
 /* An entry of `counts`, u64 each, one for each CPU: by slot, and the sum of all peers at FAST_COUNT_ALL. A super-packet counts once. */

@@ -3,7 +3,8 @@
  * The fast path: two programs that carry inner TCP over IPv4 past the workers, in the kernel. They never judge: what is odd in any way,
  * what is not TCP and whoever is no known peer goes on as if they were not there, to the workers, which drop and count.
  *   fast_out  egress of flannel.<VNI>     IP packet → VXLAN datagram → the device towards the peer
- *   fast_in   ingress of that device      VXLAN datagram → IP packet → flannel.<VNI>
+ *   fast_in   ingress of that device      VXLAN datagram → IP packet → flannel.<VNI>, or the merger
+ *   fast_merged  ingress of its other end  → flannel.<VNI>
  * Both read what TypeScript wrote (maps.h). Helpers are those that the kernel lends to every licence, so that this file may have the
  * project's own. Compiled by scripts/fast-path.mjs into program.h, which is checked in: nothing of clang is needed where weft runs.
  */
@@ -59,6 +60,7 @@ struct config {
   __be16 port;
   __u16 port_first, port_count;
   __u8 mac[ETH_ALEN];
+  __u32 merger;
 };
 struct key {
   __u32 bits;
@@ -88,6 +90,7 @@ AT(config, port, FAST_CONFIG_PORT);
 AT(config, port_first, FAST_CONFIG_PORT_FIRST);
 AT(config, port_count, FAST_CONFIG_PORT_COUNT);
 AT(config, mac, FAST_CONFIG_MAC);
+AT(config, merger, FAST_CONFIG_MERGER);
 _Static_assert(sizeof(struct config) == FAST_CONFIG_BYTES, "config");
 AT(peer, address, FAST_PEER_ADDRESS);
 AT(peer, egress, FAST_PEER_EGRESS);
@@ -332,7 +335,16 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
   own->received_packets++;
   own->received_bytes += length;
   own->heard_ns = clock_ns();
-  return redirect(c->device, BPF_F_INGRESS);
+  return p->flags & FAST_PEER_FLAG_MERGE ? redirect(c->merger, 0) : redirect(c->device, BPF_F_INGRESS);
+}
+
+/* ---- in, after the kernel merged packets of a flow ---- */
+
+/* Whatever `in` sent there, though it be off by now. */
+SECTION("tc/merged") int fast_merged(struct __sk_buff *skb) {
+  __u32 key = 0;
+  const struct config *c = map_lookup(&config, &key);
+  return c && c->device && skb->protocol == WIRE16(ETH_P_IP) ? redirect(c->device, BPF_F_INGRESS) : ON_TO_NEXT;
 }
 
 /* No helper above needs the GPL; the kernel reads this text when it loads the programs (program.h has it from here). */

@@ -89,9 +89,10 @@ export interface FastPathFds {
   config: number;
   peers: number;
   counts: number;
-  /** programs: egress of the overlay's device, ingress of the underlay's */
+  /** programs: egress of the overlay's device, ingress of the underlay's, ingress of the merger's far end */
   out: number;
   in: number;
+  merged: number;
 }
 
 export interface Addon {
@@ -115,6 +116,8 @@ export interface Addon {
   setInet(device: string, setting: number, value: number): number;
   /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */
   hasFeature(device: string, feature: string): number;
+  /** Switches an offload of a device by its ETHTOOL_S* command (linux/ethtool.h). 0 or -errno. */
+  setOffload(device: string, command: number, on: boolean): number;
   /** How many IPsec policies the host has, or -errno: EPROTONOSUPPORT where its kernel has no IPsec, which starts modprobe each time. */
   ipsecPolicies(): number;
   /** Opens one queue of a TAP with tunnel GSO (Linux 6.17). Throws EINVAL where the kernel can't. */

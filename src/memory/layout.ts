@@ -28,7 +28,7 @@ export const LAYOUT = {
   echoRowDoubles: 10,
   echoTokenBytes: 8,
   echoPayloadMax: 65507,
-  fastConfigBytes: 44,
+  fastConfigBytes: 48,
   fastPeerKeyBytes: 8,
   fastPeerBytes: 40,
   fastCounts: 6,
@@ -133,6 +133,7 @@ export const FAST_CONFIG = {
   portFirst: 34,
   portCount: 36,
   mac: 38,
+  merger: 44,
 } as const;
 export const FAST_FLAG = { out: 1, in: 2 } as const;
 export const FAST_PEER = {
@@ -144,7 +145,7 @@ export const FAST_PEER = {
   large: 24,
   merged: 32,
 } as const;
-export const FAST_PEER_FLAG = { out: 1, probe: 2 } as const;
+export const FAST_PEER_FLAG = { out: 1, probe: 2, merge: 4 } as const;
 /** Index of each count of the fast path. */
 export const FAST_COUNT = {
   sentPackets: 0,

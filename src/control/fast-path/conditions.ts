@@ -1,9 +1,8 @@
 /** What the host must be like for the fast path: its datagrams pass no netfilter hook, no IPsec and no fragmentation. */
-import { type DeviceFrames, hasTunnelOffload } from '../../host/egress.ts';
+import type { DeviceFrames } from '../../host/egress.ts';
 import type { Exec } from '../../host/exec.ts';
 import { ruleAboutUdpPort } from '../../host/firewall/port-rules.ts';
 import type { News } from '../../host/kernel-news.ts';
-import type { Addon } from '../../memory/addon.ts';
 import type { SourceCheck } from '../../memory/worker-task.ts';
 import { printable } from '../../shared/printable.ts';
 
@@ -47,14 +46,11 @@ export function reasonAgainstHost(
   return `a firewall rule looks at UDP port ${port}, and its packets would pass it by: ${printable(host.rule, RULE_CHARACTERS_MAX)}`;
 }
 
-/** Why this device may not be used, '' if it may. `neededMtu`: of the largest datagram. Throws when the device can't be asked. */
+/** Why this device may not be used, '' if it may. `neededMtu`: of the largest datagram. */
 export function reasonAgainstDevice(
-  addon: Pick<Addon, 'hasFeature'>,
-  device: string,
-  frames: DeviceFrames,
+  { isEthernet, mtu }: DeviceFrames,
   neededMtu: number,
 ): string {
-  if (!frames.isEthernet) return 'its frames are not Ethernet';
-  if (frames.mtu < neededMtu) return `its MTU is ${frames.mtu}, less than ${neededMtu}`;
-  return hasTunnelOffload(addon, device) ? '' : 'the device has no tunnel offload';
+  if (!isEthernet) return 'its frames are not Ethernet';
+  return mtu < neededMtu ? `its MTU is ${mtu}, less than ${neededMtu}` : '';
 }

@@ -6,7 +6,7 @@
 import os from 'node:os';
 import type { Peer } from '../../cluster/peers.ts';
 import { peerId } from '../../cluster/peers.ts';
-import { deviceIdentity, type Egress, egressOf, framesOf } from '../../host/egress.ts';
+import { deviceIdentity, type Egress, egressOf, framesOf, hasTunnelOffload } from '../../host/egress.ts';
 import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
 import { hasLegacyRules } from '../../host/firewall/port-rules.ts';
 import { ipsecPolicies } from '../../host/ipsec.ts';
@@ -26,7 +26,8 @@ import type { Shortcut, ShortcutSummary } from '../plane/shortcut.ts';
 import type { TableSink } from '../plane/table-sink.ts';
 import { PortRule, reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
 import { type FastCounts, FastMaps } from './maps.ts';
-import { FastTable } from './table.ts';
+import { Merger } from './merger.ts';
+import { FastTable, NO_WAY, type Way } from './table.ts';
 
 /** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
 const OVERHEAD_BYTES = 50;
@@ -47,6 +48,7 @@ const LOOPBACK = 1;
 interface Verdict {
   index: number;
   why: string;
+  isMerged: boolean;
 }
 
 export interface FastPathOptions {
@@ -78,6 +80,8 @@ export class FastPath implements Shortcut {
   private device: { index: number; link: number } | undefined;
   /** links at the devices towards peers, by their numbers */
   private readonly ingress = new Map<number, number>();
+  /** while some device needs it */
+  private merger: Merger | undefined;
   private isWatched = false;
   /** since somebody looked, until the look after that */
   private isPaused = false;
@@ -218,7 +222,7 @@ export class FastPath implements Shortcut {
 
   /** Until another look finds that it may: neither program sees a packet, and each device has to be tried again. */
   private stopCarrying(why: string): void {
-    this.kernel?.table.take(() => 0);
+    this.kernel?.table.take(() => NO_WAY);
     this.detach();
     this.verdicts.clear();
     this.isPaused = this.isWatched;
@@ -245,8 +249,9 @@ export class FastPath implements Shortcut {
     table.take(({ address, port }) => {
       const way = ways.get(formatAddress(address));
       const verdict = way && this.verdicts.get(way.device);
-      if (port !== options.port || !verdict || verdict.why !== '') return 0;
-      return (way.mtu ?? neededMtu) < neededMtu ? 0 : verdict.index;
+      if (port !== options.port || !verdict || verdict.why !== '') return NO_WAY;
+      if ((way.mtu ?? neededMtu) < neededMtu) return NO_WAY;
+      return { egress: verdict.index, isMerged: verdict.isMerged };
     });
     this.isPaused = this.isWatched;
     this.configure();
@@ -301,25 +306,43 @@ export class FastPath implements Shortcut {
 
   private async judge(link: LinkTask, device: string, peers: readonly Peer[]): Promise<void> {
     let index = 0;
+    let isMerged = false;
     let why: string;
     // A device that has just gone, or refuses, takes the fast path from no other.
     try {
       const frames = await framesOf(device);
       index = frames.index;
-      why = reasonAgainstDevice(this.addon, device, frames, link.tunnelMtu + OVERHEAD_BYTES);
+      why = reasonAgainstDevice(frames, link.tunnelMtu + OVERHEAD_BYTES);
       if (why === '') {
+        isMerged = !hasTunnelOffload(this.addon, device);
+        if (isMerged) await this.openMerger();
         this.attachIn(index);
-        why = await this.probeAny(link, index, peers);
+        why = await this.probeAny(link, { egress: index, isMerged }, peers);
       }
     } catch (error) {
       why = messageOf(error);
     }
     const before = this.verdicts.get(device)?.why;
-    this.verdicts.set(device, { index, why });
+    this.verdicts.set(device, { index, why, isMerged });
     if (why === before) return;
     this.rare.info(
       why === '' ? `fast path through ${device}` : `no fast path through ${device}: ${why}`,
     );
+  }
+
+  /** Before packets are sent into it. */
+  private async openMerger(): Promise<void> {
+    const { kernel, merger, addon, options } = this;
+    if (!kernel || (await merger?.isThere())) return;
+    await this.closeMerger();
+    this.merger = await Merger.open(addon, options.vni, (far) => kernel.maps.attach('merged', far));
+    this.configure();
+  }
+
+  private async closeMerger(): Promise<void> {
+    const { merger } = this;
+    this.merger = undefined;
+    await merger?.close();
   }
 
   private attachIn(index: number): void {
@@ -328,25 +351,25 @@ export class FastPath implements Shortcut {
   }
 
   /** '' once a probe left. */
-  private async probeAny(link: LinkTask, device: number, peers: readonly Peer[]): Promise<string> {
+  private async probeAny(link: LinkTask, way: Way, peers: readonly Peer[]): Promise<string> {
     const begin = Math.floor(Math.random() * peers.length);
     for (let i = 0; i < Math.min(PROBES_MAX, peers.length); i++) {
       const peer = peers[(begin + i) % peers.length] as Peer;
-      if (await this.probe(link, device, peer)) return '';
+      if (await this.probe(link, way, peer)) return '';
     }
     return 'a probe did not leave';
   }
 
-  private async probe(link: LinkTask, device: number, peer: Peer): Promise<boolean> {
+  private async probe(link: LinkTask, way: Way, peer: Peer): Promise<boolean> {
     const { kernel } = this;
-    const slot = kernel?.table.probe(peerId(peer), device);
+    const slot = kernel?.table.probe(peerId(peer), way);
     if (!kernel || slot === undefined) return false;
     const sourcePort = randomProbePort();
     this.configure(sourcePort);
     const sent = (): number => kernel.maps.counts(slot).sentPackets;
     const before = sent();
     const [from, to] = [link.deviceAddress, peer.subnet.words];
-    const { left } = await probeFastPath(this.addon, { device, sourcePort, from, to });
+    const { left } = await probeFastPath(this.addon, { device: way.egress, sourcePort, from, to });
     this.configure();
     return left && sent() > before;
   }
@@ -363,6 +386,7 @@ export class FastPath implements Shortcut {
       device: device.index,
       port: options.port,
       mac: link.ownMac,
+      merger: this.merger?.near ?? 0,
       probe,
     });
   }
@@ -393,6 +417,7 @@ export class FastPath implements Shortcut {
   /** Nothing is carried from here on; what was can still be asked for. */
   async close(): Promise<void> {
     this.end();
+    await this.closeMerger();
   }
 
   private detach(): void {

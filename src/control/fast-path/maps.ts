@@ -43,6 +43,8 @@ export interface FastConfig {
   /** UDP port at which nodes listen */
   port: number;
   mac: Mac;
+  /** number of the merger's near end, 0 = none */
+  merger: number;
   /** TCP source port of the probe that is under way, 0 = none */
   probe: number;
 }
@@ -54,6 +56,8 @@ export interface FastPeer {
   slot: number;
   /** number of the device towards it; 0 = the workers send to it */
   egress: number;
+  /** what comes from there comes singly: the merger has it first */
+  isMerged: boolean;
   /** besides, the probe that is under way may leave there */
   isProbed: boolean;
 }
@@ -83,8 +87,8 @@ export class FastMaps {
   }
 
   /** A link: close it to detach. Throws EINVAL before Linux 6.6. */
-  attach(direction: 'out' | 'in', device: number): number {
-    return this.addon.attachFastPath(this.fds[direction], device, direction === 'out');
+  attach(program: 'out' | 'in' | 'merged', device: number): number {
+    return this.addon.attachFastPath(this.fds[program], device, program === 'out');
   }
 
   configure(config: FastConfig): void {
@@ -101,6 +105,7 @@ export class FastMaps {
     value.writeUInt16LE(PORT_FIRST, FAST_CONFIG.portFirst);
     value.writeUInt16LE(PORT_COUNT, FAST_CONFIG.portCount);
     writeMac(value, FAST_CONFIG.mac, config.mac);
+    value.writeUInt32LE(config.merger, FAST_CONFIG.merger);
     must('config', this.addon.setFastConfig(this.fds.config, value));
   }
 
@@ -146,9 +151,10 @@ export class FastMaps {
   }
 }
 
-function flagsOf({ egress, isProbed }: FastPeer): number {
+function flagsOf({ egress, isProbed, isMerged }: FastPeer): number {
   if (egress === 0) return 0;
-  return isProbed ? FAST_PEER_FLAG.probe : FAST_PEER_FLAG.out;
+  const out = isProbed ? FAST_PEER_FLAG.probe : FAST_PEER_FLAG.out;
+  return isMerged ? out | FAST_PEER_FLAG.merge : out;
 }
 
 function keyOf(prefix: Prefix): Buffer {

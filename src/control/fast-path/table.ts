@@ -16,12 +16,21 @@ const HOST_BITS = 128;
 interface Entry {
   peer: Peer;
   slot: number;
-  egress: number;
+  way: Way;
   isProbed: boolean;
 }
 
-/** How packets to a peer leave: the number of a device that may be used, 0 for the workers. */
-export type Ways = (peer: Peer) => number;
+/** How packets to a peer leave, and those from it come in. */
+export interface Way {
+  /** number of a device that may be used, 0 for the workers */
+  egress: number;
+  /** this device merges nothing in a tunnel, so that the merger does */
+  isMerged: boolean;
+}
+export type Ways = (peer: Peer) => Way;
+
+/** By the workers, both ways. */
+export const NO_WAY: Way = { egress: 0, isMerged: false };
 
 export class FastTable implements TableSink {
   private readonly maps: FastMaps;
@@ -29,7 +38,7 @@ export class FastTable implements TableSink {
   private readonly entries = new Map<string, Entry>();
   /** addresses of this host, as text */
   private guards = new Map<string, Prefix>();
-  private ways: Ways = () => 0;
+  private ways: Ways = () => NO_WAY;
   private publications = 0;
 
   constructor(maps: FastMaps) {
@@ -61,15 +70,15 @@ export class FastTable implements TableSink {
   private add({ id, after, slot }: TableChange): void {
     if (!after) return;
     if (this.entries.get(id)?.slot !== slot) this.maps.addCounts(slot);
-    const entry = { peer: after, slot, egress: this.ways(after), isProbed: false };
+    const entry = { peer: after, slot, way: this.ways(after), isProbed: false };
     this.entries.set(id, entry);
     this.write(entry);
   }
 
-  private write({ peer, slot, egress, isProbed }: Entry): void {
+  private write({ peer, slot, way, isProbed }: Entry): void {
     const { subnet, address, mac } = peer;
     if (this.guards.has(formatPrefix(subnet))) return;
-    this.maps.setPeer(subnet, { address: address[3], mac, slot, egress, isProbed });
+    this.maps.setPeer(subnet, { address: address[3], mac, slot, ...way, isProbed });
   }
 
   /** Peers leave by these ways from now on. */
@@ -78,18 +87,19 @@ export class FastTable implements TableSink {
     for (const entry of this.entries.values()) this.change(entry, ways(entry.peer), false);
   }
 
-  /** Lets the probe, and nothing else, leave to this peer through a device. Returns its slot; undefined where it is no peer any more. */
-  probe(id: string, egress: number): number | undefined {
+  /** Lets the probe, and nothing else, leave to this peer by a way. Returns its slot; undefined where it is no peer any more. */
+  probe(id: string, way: Way): number | undefined {
     const entry = this.entries.get(id);
     if (!entry) return undefined;
     // Whoever leaves that way already need not stop.
-    if (entry.egress !== egress) this.change(entry, egress, true);
+    if (entry.way.egress !== way.egress) this.change(entry, way, true);
     return entry.slot;
   }
 
-  private change(entry: Entry, egress: number, isProbed: boolean): void {
-    if (entry.egress === egress && entry.isProbed === isProbed) return;
-    entry.egress = egress;
+  private change(entry: Entry, way: Way, isProbed: boolean): void {
+    const { egress, isMerged } = entry.way;
+    if (egress === way.egress && isMerged === way.isMerged && entry.isProbed === isProbed) return;
+    entry.way = way;
     entry.isProbed = isProbed;
     this.write(entry);
   }
@@ -97,8 +107,8 @@ export class FastTable implements TableSink {
   /** How many peers have a way. */
   carriedPeers(): number {
     let count = 0;
-    for (const { egress, isProbed } of this.entries.values())
-      if (egress !== 0 && !isProbed) count++;
+    for (const { way, isProbed } of this.entries.values())
+      if (way.egress !== 0 && !isProbed) count++;
     return count;
   }
 

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/cluster/peers.ts';
 import { FastMaps, type FastPathAddon } from '../../../src/control/fast-path/maps.ts';
-import { FastTable } from '../../../src/control/fast-path/table.ts';
+import { FastTable, type Way } from '../../../src/control/fast-path/table.ts';
 import { FAST_PEER, FAST_PEER_FLAG } from '../../../src/memory/layout.ts';
 import { parseAddress, parseMac, parsePrefix, type Words } from '../../../src/shared/address.ts';
+
+const by = (egress: number, isMerged = false): Way => ({ egress, isMerged });
 
 const words = (text: string): Words => parseAddress(text) as Words;
 
@@ -67,16 +69,27 @@ test('a peer that comes is reached by the workers until there is a way, and leav
   assert.deepEqual(peers.get('10.244.1.0/24'), {
     ...{ address: '10.99.0.1', egress: 0, flags: 0, slot: 7 },
   });
-  table.take(() => 3);
+  table.take(() => by(3));
   const now = peers.get('10.244.1.0/24');
   assert.deepEqual([now?.egress, now?.flags], [3, FAST_PEER_FLAG.out]);
   await table.publish([change('a', peer(1), undefined, 7)]);
   assert.deepEqual([peers.size, counts.size], [0, 0]);
 });
 
+test('a peer whose packets come singly is sent to the merger, and no more once its device merges', async () => {
+  const { peers, table } = kernel();
+  await table.publish([change('a', undefined, peer(1), 7)]);
+  table.take(() => by(3, true));
+  assert.equal(peers.get('10.244.1.0/24')?.flags, FAST_PEER_FLAG.out | FAST_PEER_FLAG.merge);
+  table.take(() => by(3));
+  assert.equal(peers.get('10.244.1.0/24')?.flags, FAST_PEER_FLAG.out);
+  table.take(() => by(0, true));
+  assert.equal(peers.get('10.244.1.0/24')?.flags, 0);
+});
+
 test('one that comes later goes by the ways that are known', async () => {
   const { peers, table } = kernel();
-  table.take(({ key }) => (key === 'k2' ? 5 : 0));
+  table.take(({ key }) => by(key === 'k2' ? 5 : 0));
   await table.publish([change('a', undefined, peer(1), 1), change('b', undefined, peer(2), 2)]);
   assert.equal(peers.get('10.244.1.0/24')?.egress, 0);
   assert.equal(peers.get('10.244.2.0/24')?.egress, 5);
@@ -103,19 +116,19 @@ test('IPv6 peers are the workers’', async () => {
 test('a probe lets itself out and nothing else; of a peer that is gone there is none', async () => {
   const { peers, table } = kernel();
   await table.publish([change('a', undefined, peer(1), 9)]);
-  assert.equal(table.probe('a', 4), 9);
+  assert.equal(table.probe('a', by(4)), 9);
   const probed = peers.get('10.244.1.0/24');
   assert.deepEqual([probed?.egress, probed?.flags], [4, FAST_PEER_FLAG.probe]);
-  table.take(() => 4);
+  table.take(() => by(4));
   assert.equal(peers.get('10.244.1.0/24')?.flags, FAST_PEER_FLAG.out);
-  table.probe('a', 4);
+  table.probe('a', by(4));
   assert.equal(peers.get('10.244.1.0/24')?.flags, FAST_PEER_FLAG.out, 'it need not stop');
-  assert.equal(table.probe('b', 4), undefined);
+  assert.equal(table.probe('b', by(4)), undefined);
 });
 
 test('addresses of this host are guarded inside a peer’s subnet, and no longer than they are there', async () => {
   const { peers, table } = kernel();
-  table.take(() => 3);
+  table.take(() => by(3));
   await table.publish([change('a', undefined, peer(1), 1)]);
   table.guard([words('10.244.1.9'), words('fd00::1')]);
   assert.deepEqual(peers.get('10.244.1.9/32')?.egress, 0);
@@ -126,7 +139,7 @@ test('addresses of this host are guarded inside a peer’s subnet, and no longer
 
 test('a peer whose whole subnet is an address of this host is not reached, until that goes', async () => {
   const { peers, table } = kernel();
-  table.take(() => 3);
+  table.take(() => by(3));
   const single = peer(1, { subnet: parsePrefix('10.244.1.9/32') as Peer['subnet'] });
   table.guard([words('10.244.1.9')]);
   await table.publish([change('a', undefined, single, 1)]);
