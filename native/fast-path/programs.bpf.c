@@ -292,6 +292,16 @@ INLINE int is_merged_tcp(const struct __sk_buff *skb, const struct iphdr *ip, __
   return skb->gso_size && ip->version == 4 && ip->protocol == IPPROTO_TCP && WIRE16(ip->tot_len) < length;
 }
 
+INLINE void count_received(const struct peer *p, __u32 length) {
+  struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
+  if (!sum || !own) return;
+  sum->received_packets++;
+  sum->received_bytes += length;
+  own->received_packets++;
+  own->received_bytes += length;
+  own->heard_ns = clock_ns();
+}
+
 #define EALREADY 114
 #define ASKS (BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
 /*
@@ -324,27 +334,27 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
   /* By the device that leads to the peer and no other: reverse path filters would see to that, which come later. */
   if (!p || p->address != f->outer.ip.saddr || p->egress != skb->ifindex || goes_along(&p->merged_ns, is_merged))
     return ON_TO_NEXT;
-  struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
-  if (!sum || !own) return ON_TO_NEXT;
   if (skb->gso_size && !is_tunnelled_tcp(skb)) return ON_TO_NEXT;
 
   if (adjust_room(skb, -(__s32)sizeof(struct outer), BPF_ADJ_ROOM_MAC, DECAPSULATES)) return ON_TO_NEXT;
   csum_level(skb, BPF_CSUM_LEVEL_DEC); /* what was found about the outer checksum says nothing of the inner one */
-  sum->received_packets++;
-  sum->received_bytes += length;
-  own->received_packets++;
-  own->received_bytes += length;
-  own->heard_ns = clock_ns();
-  return p->flags & FAST_PEER_FLAG_MERGE ? redirect(c->merger, 0) : redirect(c->device, BPF_F_INGRESS);
+  if (p->flags & FAST_PEER_FLAG_MERGE) return redirect(c->merger, 0);
+  count_received(p, length);
+  return redirect(c->device, BPF_F_INGRESS);
 }
 
 /* ---- in, after the kernel merged packets of a flow ---- */
 
-/* Whatever `in` sent there, though it be off by now. */
+/* Takes whatever `in` sent there, though it be off by now. */
 SECTION("tc/merged") int fast_merged(struct __sk_buff *skb) {
   __u32 key = 0;
   const struct config *c = map_lookup(&config, &key);
-  return c && c->device && skb->protocol == WIRE16(ETH_P_IP) ? redirect(c->device, BPF_F_INGRESS) : ON_TO_NEXT;
+  const struct iphdr *ip = (void *)(long)skb->data + ETH_HLEN;
+  if (!c || !c->device || skb->protocol != WIRE16(ETH_P_IP) || (void *)(ip + 1) > (void *)(long)skb->data_end)
+    return ON_TO_NEXT;
+  struct peer *p = peer_with(ip->saddr);
+  if (p) count_received(p, skb->len - ETH_HLEN);
+  return redirect(c->device, BPF_F_INGRESS);
 }
 
 /* No helper above needs the GPL; the kernel reads this text when it loads the programs (program.h has it from here). */

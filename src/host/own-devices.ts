@@ -4,6 +4,8 @@ import type { Link } from './ip-json.ts';
 
 /** The TAP of tunnel GSO. */
 const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
+/** The near end of the fast path's merger; the far end goes with it. */
+const MERGER = { names: /^weft-a\.\d+$/, linkKind: 'veth' };
 
 /** A name that weftd, or flannel in its place, gives a device. */
 export function hasOwnName({ ifname }: Pick<Link, 'ifname'>, kinds: Kinds = KINDS): boolean {
@@ -21,5 +23,5 @@ export function isOwnDevice(
 }
 
 function devicesOf(kinds: Kinds): { names: RegExp; linkKind: string }[] {
-  return [HELPER, ...kinds.flatMap(({ devices }) => devices ?? [])];
+  return [HELPER, MERGER, ...kinds.flatMap(({ devices }) => devices ?? [])];
 }

@@ -152,8 +152,8 @@ const reasons = {
   },
   inTunRefused: {
     direction: 'inbound',
-    text: 'the TUN device refused the packet',
-    advice: 'the device is down, or the kernel rejected the headers',
+    text: 'the TUN device, or the merger of the fast path, refused the packet',
+    advice: 'the device is down, or the kernel rejected the headers; the merger had no room',
   },
 } satisfies Record<string, DropReason>;
 

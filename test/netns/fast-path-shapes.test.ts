@@ -215,6 +215,8 @@ interface Tunnel {
   words: string[];
   /** reasons, by the MTU of the device */
   why: Record<number, RegExp>;
+  /** the MTU with which it may be used */
+  enough?: number;
 }
 
 const UNDER = 'under1';
@@ -222,14 +224,15 @@ const TUNNELS: Tunnel[] = [
   {
     kind: 'vxlan',
     words: ['id', '77', 'dstport', '4790'],
-    why: { 1450: /its MTU is 1450, less than 1500/, 1500: /no tunnel offload/ },
+    why: { 1450: /its MTU is 1450, less than 1500/ },
+    enough: 1500,
   },
   { kind: 'ipip', words: [], why: { 1480: /not Ethernet/ } },
 ];
 
 describe('netns: fast path to peers behind another tunnel', () => {
-  for (const { kind, words, why } of TUNNELS)
-    it(`${kind}: it is off, status says why, and 100 MB arrive each way`, async (t) => {
+  for (const { kind, words, why, enough } of TUNNELS)
+    it(`${kind}: where it is off status says why, else it carries; 100 MB arrive each way`, async (t) => {
       const make = async (space: Namespace): Promise<void> => {
         await space.ip('link', 'add', UNDER, 'type', kind, ...words, ...ends(1, 2));
       };
@@ -245,6 +248,11 @@ describe('netns: fast path to peers behind another tunnel', () => {
         for (const { namespace } of lab.nodes) await namespace.ip('link', 'set', UNDER, 'mtu', mtu);
         await isLeftToWorkers(lab, reason);
       }
+      if (enough === undefined) return;
+      for (const { namespace } of lab.nodes)
+        await namespace.ip('link', 'set', UNDER, 'mtu', String(enough));
+      await allOn(lab);
+      await carriesBothWays(lab);
     });
 });
 

@@ -45,7 +45,7 @@ for (const underlayOffloads of ['on', 'off'] as const) {
 for (const peer of [WEFT, KERNEL])
   for (const underlayOffloads of ['on', 'off', 'wire'] as const)
     cases.push({
-      name: `weft and ${peer.kind}, vxlan, fast path where it may be, underlay offloads ${underlayOffloads}`,
+      name: `weft and ${peer.kind}, vxlan, fast path, underlay offloads ${underlayOffloads}`,
       lab: { nodes: [WEFT, peer], families: [4, 6], underlayOffloads, fastPath: 'auto' },
       mtu: 1430,
     });
@@ -54,9 +54,6 @@ cases.push({
   lab: { nodes: [WEFT, WEFT], offload: 'off' },
   mtu: 1450,
 });
-
-/** Only there have the devices tunnel offload. */
-const mayBeFast = ({ underlayOffloads }: LabDescription): boolean => underlayOffloads === 'on';
 
 for (const { name, lab: description, mtu } of cases) {
   describe(`netns: ${name}`, () => {
@@ -97,11 +94,10 @@ for (const { name, lab: description, mtu } of cases) {
       assert.deepEqual([result.sizes, result.missing, result.corrupt], [sizes.length, [], []]);
     });
     if (description.fastPath)
-      it(`TCP took the fast path: ${mayBeFast(description)}`, async () => {
+      it('TCP took the fast path', async () => {
         for (const node of lab.weftNodes) {
           const { counters, why } = await fastOf(node);
-          const bytes = counters['sentBytes'] ?? 0;
-          assert.equal(bytes > TRANSFER_BYTES / 2, mayBeFast(description), why);
+          assert.ok((counters['sentBytes'] ?? 0) > TRANSFER_BYTES / 2, why);
         }
       });
     it('counts every packet once', async () => {

@@ -47,10 +47,7 @@ export function reasonAgainstHost(
 }
 
 /** Why this device may not be used, '' if it may. `neededMtu`: of the largest datagram. */
-export function reasonAgainstDevice(
-  { isEthernet, mtu }: DeviceFrames,
-  neededMtu: number,
-): string {
+export function reasonAgainstDevice({ isEthernet, mtu }: DeviceFrames, neededMtu: number): string {
   if (!isEthernet) return 'its frames are not Ethernet';
   return mtu < neededMtu ? `its MTU is ${mtu}, less than ${neededMtu}` : '';
 }

@@ -6,7 +6,13 @@
 import os from 'node:os';
 import type { Peer } from '../../cluster/peers.ts';
 import { peerId } from '../../cluster/peers.ts';
-import { deviceIdentity, type Egress, egressOf, framesOf, hasTunnelOffload } from '../../host/egress.ts';
+import {
+  deviceIdentity,
+  type Egress,
+  egressOf,
+  framesOf,
+  hasTunnelOffload,
+} from '../../host/egress.ts';
 import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
 import { hasLegacyRules } from '../../host/firewall/port-rules.ts';
 import { ipsecPolicies } from '../../host/ipsec.ts';
@@ -80,8 +86,10 @@ export class FastPath implements Shortcut {
   private device: { index: number; link: number } | undefined;
   /** links at the devices towards peers, by their numbers */
   private readonly ingress = new Map<number, number>();
-  /** while some device needs it */
+  /** while some device needs it; goes when no program sends into it any more */
   private merger: Merger | undefined;
+  /** packets that earlier ones dropped */
+  private droppedBefore = 0;
   private isWatched = false;
   /** since somebody looked, until the look after that */
   private isPaused = false;
@@ -97,6 +105,8 @@ export class FastPath implements Shortcut {
   /** underlay addresses of the peers that the last look was about, as text, and whether others came since */
   private lookedAt: ReadonlySet<string> = new Set();
   private newcomers = { atMs: 0, areAwaited: false };
+  /** of a look: spent on probes, which cost next to nothing */
+  private waitedMs = 0;
   /** what the kernel had counted when it was closed */
   private last: { all: FastCounts; bySlot: Map<number, FastCounts> } | undefined;
 
@@ -132,6 +142,7 @@ export class FastPath implements Shortcut {
   /** For good. */
   private giveUp(why: string): void {
     this.end();
+    void this.closeMerger();
     this.say(why);
   }
 
@@ -194,6 +205,7 @@ export class FastPath implements Shortcut {
     this.isLooking = true;
     this.rested.isAwaited = false;
     this.newcomers.areAwaited = false;
+    this.waitedMs = 0;
     const own = peers.filter(({ family }) => family === 4);
     this.lookedAt = new Set(own.map(({ address }) => formatAddress(address)));
     const startedMs = Date.now();
@@ -210,7 +222,7 @@ export class FastPath implements Shortcut {
       const restMs = tookMs / LOOK_SHARE;
       this.lookAtMs = now + Math.max(believedMs, restMs);
       this.rested.atMs = now + restMs;
-      this.newcomers.atMs = now + tookMs / NEWCOMERS_SHARE;
+      this.newcomers.atMs = now + (tookMs - this.waitedMs) / NEWCOMERS_SHARE;
       this.isLooking = false;
     }
     return [];
@@ -253,6 +265,7 @@ export class FastPath implements Shortcut {
       if ((way.mtu ?? neededMtu) < neededMtu) return NO_WAY;
       return { egress: verdict.index, isMerged: verdict.isMerged };
     });
+    if (![...this.verdicts.values()].some(({ isMerged }) => isMerged)) await this.closeMerger();
     this.isPaused = this.isWatched;
     this.configure();
     this.say(this.reasonAgainstAll());
@@ -341,8 +354,10 @@ export class FastPath implements Shortcut {
 
   private async closeMerger(): Promise<void> {
     const { merger } = this;
+    if (!merger) return;
+    this.droppedBefore += merger.dropped();
     this.merger = undefined;
-    await merger?.close();
+    await merger.close();
   }
 
   private attachIn(index: number): void {
@@ -369,7 +384,9 @@ export class FastPath implements Shortcut {
     const sent = (): number => kernel.maps.counts(slot).sentPackets;
     const before = sent();
     const [from, to] = [link.deviceAddress, peer.subnet.words];
+    const startedMs = Date.now();
     const { left } = await probeFastPath(this.addon, { device: way.egress, sourcePort, from, to });
+    this.waitedMs += Date.now() - startedMs;
     this.configure();
     return left && sent() > before;
   }
@@ -392,7 +409,8 @@ export class FastPath implements Shortcut {
   }
 
   totals(): Totals {
-    return totalsOf(this.last?.all ?? this.kernel?.maps.counts());
+    const dropped = this.droppedBefore + (this.merger?.dropped() ?? 0);
+    return totalsOf(this.last?.all ?? this.kernel?.maps.counts(), dropped);
   }
 
   perPeer(slot: number): PeerTotals {
@@ -455,7 +473,8 @@ function locksMaps(release: string): boolean {
   return major < 5 || (major === 5 && minor < 11);
 }
 
-function totalsOf(counts: FastCounts | undefined): Totals {
+/** `dropped`: packets that came in and did not pass the merger. */
+function totalsOf(counts: FastCounts | undefined, dropped: number): Totals {
   const totals = sumBlocks([]);
   if (!counts) return totals;
   const { sentPackets, sentBytes, receivedPackets, receivedBytes, lost } = counts;
@@ -464,12 +483,13 @@ function totalsOf(counts: FastCounts | undefined): Totals {
     outBytes: sentBytes,
     sentPackets,
     sentBytes,
-    inPackets: receivedPackets,
+    inPackets: receivedPackets + dropped,
     inBytes: receivedBytes + receivedPackets * VXLAN_ENCAP_BYTES,
     deliveredPackets: receivedPackets,
     deliveredBytes: receivedBytes,
   });
   totals.drops.outbound['outUnderlayFull'] = lost;
+  totals.drops.inbound['inTunRefused'] = dropped;
   return totals;
 }
 

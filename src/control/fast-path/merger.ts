@@ -3,7 +3,7 @@
  * merges those of a flow between its ends (GRO), so that the overlay's device and the pods see as few as with kernel VXLAN. Nobody else
  * uses the pair: what goes into the near end is the program `in`'s, and the program `merged` takes all of it at the far end.
  */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { deviceIdentity } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
@@ -21,8 +21,7 @@ export class Merger {
   /** number of the end that packets are sent into */
   readonly near: number;
   private readonly link: number;
-  /** what the near end could not take; packets, since it was made */
-  dropped = 0;
+  private lastDropped = 0;
 
   private constructor(addon: Addon, nearName: string, near: number, link: number) {
     this.addon = addon;
@@ -59,14 +58,21 @@ export class Merger {
     }
   }
 
-  /** Whether it still is what it was; counts what was dropped besides. */
+  /** Whether it still is what it was. */
   async isThere(): Promise<boolean> {
-    const { nearName } = this;
-    const found = await deviceIdentity(nearName).catch(() => undefined);
-    if (found?.index !== this.near) return false;
-    const file = `/sys/class/net/${nearName}/statistics/tx_dropped`;
-    this.dropped = Number(await readFile(file, 'utf8').catch(() => this.dropped));
-    return true;
+    const found = await deviceIdentity(this.nearName).catch(() => undefined);
+    return found?.index === this.near;
+  }
+
+  /** Packets that the near end had no room for, since it was made. */
+  dropped(): number {
+    try {
+      const text = readFileSync(`/sys/class/net/${this.nearName}/statistics/tx_dropped`, 'utf8');
+      this.lastDropped = Number(text);
+    } catch {
+      // Somebody took it away: what was seen last is what is known.
+    }
+    return this.lastDropped;
   }
 
   async close(): Promise<void> {
