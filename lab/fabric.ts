@@ -16,7 +16,8 @@ export interface FabricOptions {
   shape?: 'bridge' | 'point-to-point';
 }
 
-export type Offloads = 'on' | 'off' | 'wire';
+export const OFFLOADS = ['on', 'off', 'wire'] as const;
+export type Offloads = (typeof OFFLOADS)[number];
 
 /** Name of the underlay device in every node. */
 export const UNDERLAY_DEVICE = 'eth0';

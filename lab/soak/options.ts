@@ -1,6 +1,8 @@
 /** The command line of the soak. */
+
 import { FAST_PATH_MODES, type FastPathMode } from '../../src/options/options.ts';
 import { readArguments, usage } from '../arguments.ts';
+import { OFFLOADS, type Offloads } from '../fabric.ts';
 
 export interface SoakOptions {
   minutes: number;
@@ -8,6 +10,8 @@ export interface SoakOptions {
   store: 'etcd' | 'file';
   /** --fast-path of the weft nodes */
   fastPath: FastPathMode;
+  /** what the links between nodes can do, as the lab's fabric has it */
+  links: Offloads;
   /** print the schedule and do nothing */
   list: boolean;
   help: boolean;
@@ -28,6 +32,7 @@ Ends with exit code 1 at the first packet that no fault explains, and says how t
   --seed S            which faults when, 0 to ${SEED_MAX} (default: another one each time)
   --store etcd|file   where the nodes meet: a real etcd in a namespace of its own, or a folder (default etcd)
   --fast-path auto|on|off   whether the kernel carries TCP between weft nodes where it may (default auto)
+  --links on|off|wire       what the underlay's devices do: all, nothing, or checksums only (default on)
   --list              print the schedule of a seed and do nothing
   --json FILE         write the result into this file, too
   --help              this text
@@ -44,6 +49,8 @@ export function parseSoakOptions(args: readonly string[], anySeed: number): Soak
   const fastPath = FAST_PATH_MODES.find((mode) => mode === (values['fast-path'] ?? 'auto'));
   if (!fastPath)
     throw usage(`--fast-path: ${JSON.stringify(values['fast-path'])} is none of auto, on, off`);
+  const links = OFFLOADS.find((each) => each === (values.links ?? 'on'));
+  if (!links) throw usage(`--links: ${JSON.stringify(values.links)} is none of on, off, wire`);
   if (values.json === '') throw usage('--json: a file is missing');
   if (values.minutes === undefined && !help) throw usage('--minutes is missing');
   return {
@@ -51,6 +58,7 @@ export function parseSoakOptions(args: readonly string[], anySeed: number): Soak
     seed: values.seed === undefined ? anySeed : whole('--seed', values.seed, 0, SEED_MAX),
     store,
     fastPath,
+    links,
     list,
     help,
     ...(values.json !== undefined && { json: values.json }),
@@ -63,8 +71,9 @@ export function repeatCommand({
   seed,
   store,
   fastPath,
-}: Pick<SoakOptions, 'minutes' | 'seed' | 'store' | 'fastPath'>): string {
-  return `npm run soak -- --minutes ${minutes} --seed ${seed} --store ${store} --fast-path ${fastPath}`;
+  links,
+}: Pick<SoakOptions, 'minutes' | 'seed' | 'store' | 'fastPath' | 'links'>): string {
+  return `npm run soak -- --minutes ${minutes} --seed ${seed} --store ${store} --fast-path ${fastPath} --links ${links}`;
 }
 
 function readValues(args: readonly string[]) {
@@ -75,6 +84,7 @@ function readValues(args: readonly string[]) {
       seed: { type: 'string' },
       store: { type: 'string' },
       'fast-path': { type: 'string' },
+      links: { type: 'string' },
       json: { type: 'string' },
       list: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },

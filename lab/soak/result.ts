@@ -1,6 +1,7 @@
 /** What a soak found: the object of --json. */
 
 import type { FastPathMode } from '../../src/options/options.ts';
+import type { Offloads } from '../fabric.ts';
 import type { LifeFigures } from './life.ts';
 import type { SideCounts } from './side-traffic.ts';
 
@@ -33,6 +34,7 @@ export interface SoakResult {
   minutes: number;
   store: 'etcd' | 'file';
   fastPath: FastPathMode;
+  links: Offloads;
   /** bytes of pods' packets, sent and delivered by all daemons, and how many of them the fast path carried */
   carried: { bytes: number; fastBytes: number };
   ok: boolean;

@@ -80,6 +80,7 @@ export class Soak {
         store: this.options.store,
         families: FAMILIES,
         fastPath: this.options.fastPath,
+        underlayOffloads: this.options.links,
         flags: ['--ip-masq'],
       },
       this.onStep,
@@ -128,7 +129,7 @@ export class Soak {
     for (const { name, log } of logs)
       for (const problem of judgeLog(name, log, this.done, minutes)) tell(problem);
     if (this.violations.length === 0) for (const problem of await endAndCleanUp(lab)) tell(problem);
-    const { seed, store, fastPath } = this.options;
+    const { seed, store, fastPath, links } = this.options;
     const { sent, got, lost, calmSilenceMs } = this.ledger;
     const result: SoakResult = {
       schemaVersion: 1,
@@ -136,6 +137,7 @@ export class Soak {
       minutes: this.options.minutes,
       store,
       fastPath,
+      links,
       carried: watch.carried,
       ok: true,
       ranMs: Math.round(monotonicMs() - this.beganMs),

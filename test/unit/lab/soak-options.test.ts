@@ -10,20 +10,23 @@ describe('parseSoakOptions', () => {
       seed: 42,
       store: 'etcd',
       fastPath: 'auto',
+      links: 'on',
       list: false,
       help: false,
     });
   });
 
   it('reads all of it, in both spellings', () => {
-    const words = '--minutes 30 --seed=0 --store file --fast-path off --json out.json --list'.split(
-      ' ',
-    );
+    const words =
+      '--minutes 30 --seed=0 --store file --fast-path off --links wire --json out.json --list'.split(
+        ' ',
+      );
     assert.deepEqual(parseSoakOptions(words, 42), {
       minutes: 30,
       seed: 0,
       store: 'file',
       fastPath: 'off',
+      links: 'wire',
       list: true,
       help: false,
       json: 'out.json',
@@ -33,7 +36,7 @@ describe('parseSoakOptions', () => {
 
   it('what it prints to repeat a run is read as the same run', () => {
     const options = parseSoakOptions(
-      ['--minutes=7', '--seed=9', '--store=file', '--fast-path=on'],
+      ['--minutes=7', '--seed=9', '--store=file', '--fast-path=on', '--links=off'],
       1,
     );
     const words = repeatCommand(options).split(' -- ')[1]?.split(' ') ?? [];
@@ -50,6 +53,7 @@ describe('parseSoakOptions', () => {
     ['--seed', ['--minutes=1', '--seed=9999999999']],
     ['--store', ['--minutes=1', '--store=redis']],
     ['--fast-path', ['--minutes=1', '--fast-path=yes']],
+    ['--links', ['--minutes=1', '--links=slow']],
     ['--json', ['--minutes=1', '--json=']],
     ['--nonsense', ['--nonsense']],
     ['extra', ['--minutes=1', 'extra']],
