@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fast path: two programs that carry inner TCP over IPv4 past the workers, in the kernel. They never judge: what is odd in any way,
+ * The fast path: programs that carry inner TCP over IPv4 past the workers, in the kernel. They never judge: what is odd in any way,
  * what is not TCP and whoever is no known peer goes on as if they were not there, to the workers, which drop and count.
  *   fast_out  egress of flannel.<VNI>     IP packet → VXLAN datagram → the device towards the peer
- *   fast_in   ingress of that device      VXLAN datagram → IP packet → flannel.<VNI>, or the merger
- *   fast_merged  ingress of its other end  → flannel.<VNI>
- * Both read what TypeScript wrote (maps.h). Helpers are those that the kernel lends to every licence, so that this file may have the
+ *   fast_in   ingress of that device      VXLAN datagram → IP packet → flannel.<VNI>, or the merger's near end
+ *   fast_merged  ingress of its far end   IP packet → flannel.<VNI>
+ * All read what TypeScript wrote (maps.h). Helpers are those that the kernel lends to every licence, so that this file may have the
  * project's own. Compiled by scripts/fast-path.mjs into program.h, which is checked in: nothing of clang is needed where weft runs.
  */
 #include <linux/bpf.h>
@@ -338,7 +338,7 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
 
   if (adjust_room(skb, -(__s32)sizeof(struct outer), BPF_ADJ_ROOM_MAC, DECAPSULATES)) return ON_TO_NEXT;
   csum_level(skb, BPF_CSUM_LEVEL_DEC); /* what was found about the outer checksum says nothing of the inner one */
-  if (p->flags & FAST_PEER_FLAG_MERGE) return redirect(c->merger, 0);
+  if ((p->flags & FAST_PEER_FLAG_MERGE) && c->merger) return redirect(c->merger, 0);
   count_received(p, length);
   return redirect(c->device, BPF_F_INGRESS);
 }
@@ -353,7 +353,9 @@ SECTION("tc/merged") int fast_merged(struct __sk_buff *skb) {
   if (!c || !c->device || skb->protocol != WIRE16(ETH_P_IP) || (void *)(ip + 1) > (void *)(long)skb->data_end)
     return ON_TO_NEXT;
   struct peer *p = peer_with(ip->saddr);
-  if (p) count_received(p, skb->len - ETH_HLEN);
+  /* Else nobody of ours sent it; not being for this end, it is dropped. */
+  if (!p || !p->address || ip->protocol != IPPROTO_TCP) return ON_TO_NEXT;
+  count_received(p, skb->len - ETH_HLEN);
   return redirect(c->device, BPF_F_INGRESS);
 }
 

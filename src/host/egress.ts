@@ -86,6 +86,31 @@ export async function framesOf(device: string, run: Exec = exec): Promise<Device
   return { index: link.ifindex, mtu: link.mtu, isEthernet: link.link_type === 'ether' };
 }
 
+const ABOVE_ONE = new Set(['vlan', 'macvlan', 'macvtap', 'ipvlan', 'ipvtap']);
+const ABOVE_SEVERAL = new Set(['bond', 'team', 'bridge']);
+/** Of devices upon devices; the kernel takes 8. */
+const LEVELS_MAX = 8;
+
+/** Whether a device is hardware, or has some below it. Throws when there is none of this name. */
+export async function hasCard(
+  device: string,
+  run: Exec = exec,
+  levels = LEVELS_MAX,
+): Promise<boolean> {
+  const [found] = await ipJson(LINK, ['-d', 'link', 'show', 'dev', device], run);
+  if (!found) throw new Error(`no device ${device}`);
+  if (found.parentdev !== undefined) return true;
+  if (levels === 0) return false;
+  const kind = found.linkinfo?.info_kind ?? '';
+  const below: string[] = [];
+  if (ABOVE_ONE.has(kind) && found.link && found.link_netnsid === undefined) below.push(found.link);
+  if (ABOVE_SEVERAL.has(kind))
+    for (const part of await ipJson(LINK, ['link', 'show', 'master', device], run))
+      below.push(part.ifname);
+  for (const each of below) if (await hasCard(each, run, levels - 1)) return true;
+  return false;
+}
+
 /** Kernel's number and MAC text of a device. Throws when there is none of this name. */
 export async function deviceIdentity(
   device: string,

@@ -14,6 +14,10 @@ export const LINK = z.object({
   /** of the other end, as its namespace counts; and that there is another namespace */
   link_index: z.number().optional(),
   link_netnsid: z.number().optional(),
+  /** the device below it, of those that have one; another end's where that is in this namespace */
+  link: z.string().nullable().optional(),
+  /** which hardware it is */
+  parentdev: z.string().optional(),
   /** length of its queue; none is not shown */
   txqlen: z.number().optional(),
   /** MAC; of a tunnel its address */

@@ -5,7 +5,7 @@ import type { Link } from './ip-json.ts';
 /** The TAP of tunnel GSO. */
 const HELPER = { names: /^weft\.\d+$/, linkKind: 'tun' };
 /** The near end of the fast path's merger; the far end goes with it. */
-const MERGER = { names: /^weft-a\.\d+$/, linkKind: 'veth' };
+const MERGER = { names: /^weft\.\d+a$/, linkKind: 'veth' };
 
 /** A name that weftd, or flannel in its place, gives a device. */
 export function hasOwnName({ ifname }: Pick<Link, 'ifname'>, kinds: Kinds = KINDS): boolean {

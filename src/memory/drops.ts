@@ -150,10 +150,16 @@ const reasons = {
     advice:
       'harmless and rare: TCP sends it again; --offload=auto,-aqm for the highest rate at any delay',
   },
+  inMergerFull: {
+    direction: 'inbound',
+    text: 'no room in the merger of the fast path',
+    advice:
+      'harmless while rare: TCP sends it again; the processor that receives has no more to give',
+  },
   inTunRefused: {
     direction: 'inbound',
-    text: 'the TUN device, or the merger of the fast path, refused the packet',
-    advice: 'the device is down, or the kernel rejected the headers; the merger had no room',
+    text: 'the TUN device refused the packet',
+    advice: 'the device is down, or the kernel rejected the headers',
   },
 } satisfies Record<string, DropReason>;
 

@@ -331,9 +331,11 @@ describe('netns: fast path while its daemon is away', () => {
 });
 
 describe('netns: the merger of a link without segmentation', () => {
-  const NAME = 'weft-a.1';
+  const NAME = 'weft.1a';
   const isThere = async ({ namespace }: WeftNode): Promise<boolean> =>
     (await namespace.ip('-br', 'link', 'show')).stdout.includes(NAME);
+  const works = async ({ namespace }: WeftNode): Promise<boolean> =>
+    /weft\.1a@weft\.1b +UP /.test((await namespace.ip('-br', 'link', 'show')).stdout);
   let lab: Lab;
   const node = (): WeftNode => nodeOf(lab, 0);
   before(async () => {
@@ -350,13 +352,19 @@ describe('netns: the merger of a link without segmentation', () => {
     assert.ok(packets > 0 && packets < 35_000, `${packets} for ${BYTES} bytes`);
   });
 
-  it('somebody takes it away: it is made anew, and carries', async () => {
-    await node().namespace.ip('link', 'delete', NAME);
-    await until('it is there again', () => isThere(node()));
-    const before = (await carried(node()))['deliveredBytes'] ?? 0;
-    assert.ok((await transferHash(lab.pod(1), lab.pod(0), BYTES)).equal);
-    assert.ok(((await carried(node()))['deliveredBytes'] ?? 0) - before > BYTES / 2);
-  });
+  const spoilt: [string, string[]][] = [
+    ['deletes it', ['link', 'delete', NAME]],
+    ['takes its near end down', ['link', 'set', NAME, 'down']],
+    ['takes its far end down', ['link', 'set', 'weft.1b', 'down']],
+  ];
+  for (const [what, words] of spoilt)
+    it(`somebody ${what}: it is made anew, and carries`, async () => {
+      await node().namespace.ip(...words);
+      await until('it works again', () => works(node()));
+      const before = (await carried(node()))['deliveredBytes'] ?? 0;
+      assert.ok((await transferHash(lab.pod(1), lab.pod(0), BYTES)).equal);
+      assert.ok(((await carried(node()))['deliveredBytes'] ?? 0) - before > BYTES / 2);
+    });
 
   it('the link segments tunnels from now on: nobody needs it any more, and it goes', async () => {
     const { namespace } = node();

@@ -11,6 +11,7 @@ import {
   type Egress,
   egressOf,
   framesOf,
+  hasCard,
   hasTunnelOffload,
 } from '../../host/egress.ts';
 import { probeFastPath, randomProbePort } from '../../host/fast-path-probe.ts';
@@ -32,7 +33,7 @@ import type { Shortcut, ShortcutSummary } from '../plane/shortcut.ts';
 import type { TableSink } from '../plane/table-sink.ts';
 import { PortRule, reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
 import { type FastCounts, FastMaps } from './maps.ts';
-import { Merger } from './merger.ts';
+import { Merger, removeMerger } from './merger.ts';
 import { FastTable, NO_WAY, type Way } from './table.ts';
 
 /** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
@@ -90,6 +91,9 @@ export class FastPath implements Shortcut {
   private merger: Merger | undefined;
   /** packets that earlier ones dropped */
   private droppedBefore = 0;
+  private hasSwept = false;
+  /** why there is none, and until when that is believed */
+  private mergerRefusal = { untilMs: 0, why: '' };
   private isWatched = false;
   /** since somebody looked, until the look after that */
   private isPaused = false;
@@ -265,7 +269,7 @@ export class FastPath implements Shortcut {
       if ((way.mtu ?? neededMtu) < neededMtu) return NO_WAY;
       return { egress: verdict.index, isMerged: verdict.isMerged };
     });
-    if (![...this.verdicts.values()].some(({ isMerged }) => isMerged)) await this.closeMerger();
+    if (![...this.verdicts.values()].some(({ isMerged }) => isMerged)) await this.goWithoutMerger();
     this.isPaused = this.isWatched;
     this.configure();
     this.say(this.reasonAgainstAll());
@@ -327,7 +331,7 @@ export class FastPath implements Shortcut {
       index = frames.index;
       why = reasonAgainstDevice(frames, link.tunnelMtu + OVERHEAD_BYTES);
       if (why === '') {
-        isMerged = !hasTunnelOffload(this.addon, device);
+        isMerged = !hasTunnelOffload(this.addon, device) || (await hasCard(device));
         if (isMerged) await this.openMerger();
         this.attachIn(index);
         why = await this.probeAny(link, { egress: index, isMerged }, peers);
@@ -339,25 +343,48 @@ export class FastPath implements Shortcut {
     this.verdicts.set(device, { index, why, isMerged });
     if (why === before) return;
     this.rare.info(
-      why === '' ? `fast path through ${device}` : `no fast path through ${device}: ${why}`,
+      why === ''
+        ? `fast path through ${device}${isMerged ? ', what comes in is merged' : ''}`
+        : `no fast path through ${device}: ${why}`,
     );
   }
 
-  /** Before packets are sent into it. */
+  /** Before packets are sent into it. Throws where none can be made, and asks no more for a while. */
   private async openMerger(): Promise<void> {
     const { kernel, merger, addon, options } = this;
-    if (!kernel || (await merger?.isThere())) return;
+    if (!kernel || (await merger?.works())) return;
+    if (Date.now() < this.mergerRefusal.untilMs) throw new Error(this.mergerRefusal.why);
     await this.closeMerger();
-    this.merger = await Merger.open(addon, options.vni, (far) => kernel.maps.attach('merged', far));
+    try {
+      const made = await Merger.open(addon, options.vni, (far) => {
+        if (this.kernel !== kernel) throw new Error('closed');
+        return kernel.maps.attach('merged', far);
+      });
+      if (this.kernel !== kernel) return await made.close();
+      this.merger = made;
+    } catch (error) {
+      this.mergerRefusal = { untilMs: Date.now() + BELIEVED_MS, why: messageOf(error) };
+      throw error;
+    }
     this.configure();
   }
 
+  /** No peer is sent through it any more. */
+  private async goWithoutMerger(): Promise<void> {
+    if (this.merger) await this.closeMerger();
+    // A daemon that was killed left it, and this one has no use for it.
+    else if (!this.hasSwept) await removeMerger(this.options.vni);
+    this.hasSwept = true;
+  }
+
+  /** Nothing is sent into it from here on. */
   private async closeMerger(): Promise<void> {
     const { merger } = this;
     if (!merger) return;
-    this.droppedBefore += merger.dropped();
     this.merger = undefined;
+    this.configure();
     await merger.close();
+    this.droppedBefore += merger.dropped;
   }
 
   private attachIn(index: number): void {
@@ -409,7 +436,7 @@ export class FastPath implements Shortcut {
   }
 
   totals(): Totals {
-    const dropped = this.droppedBefore + (this.merger?.dropped() ?? 0);
+    const dropped = this.droppedBefore + (this.merger?.dropped ?? 0);
     return totalsOf(this.last?.all ?? this.kernel?.maps.counts(), dropped);
   }
 
@@ -427,15 +454,16 @@ export class FastPath implements Shortcut {
       name: this.name,
       device: '',
       egress,
-      peers: this.kernel?.table.carriedPeers() ?? 0,
+      peers: this.isPaused ? 0 : (this.kernel?.table.carriedPeers() ?? 0),
       why: this.isPaused ? 'somebody looks at packets' : this.why,
     };
   }
 
   /** Nothing is carried from here on; what was can still be asked for. */
   async close(): Promise<void> {
-    this.end();
+    this.detach();
     await this.closeMerger();
+    this.end();
   }
 
   private detach(): void {
@@ -489,7 +517,7 @@ function totalsOf(counts: FastCounts | undefined, dropped: number): Totals {
     deliveredBytes: receivedBytes,
   });
   totals.drops.outbound['outUnderlayFull'] = lost;
-  totals.drops.inbound['inTunRefused'] = dropped;
+  totals.drops.inbound['inMergerFull'] = dropped;
   return totals;
 }
 

@@ -3,30 +3,40 @@
  * merges those of a flow between its ends (GRO), so that the overlay's device and the pods see as few as with kernel VXLAN. Nobody else
  * uses the pair: what goes into the near end is the program `in`'s, and the program `merged` takes all of it at the far end.
  */
-import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { deviceIdentity } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
+import { ipJson, LINK, type Link } from '../../host/ip-json.ts';
 import type { Addon } from '../../memory/addon.ts';
 
 /** The largest that this kind of device takes: larger than any packet of a device that it serves. */
 const MTU = 65_535;
+/** Queues of a veth: one for each processor that packets may come in by, and no more than this. */
+const QUEUES_MAX = 64;
 /** ETHTOOL_STSO and ETHTOOL_SGRO of linux/ethtool.h: a veth merges where it may and its other end may not send large ones. */
 const SEND_LARGE = 0x1f;
 const MERGE = 0x2c;
 
+/** Both ends, near and far. Their names are at most 14 bytes long. */
+export function mergerNames(vni: number): [near: string, far: string] {
+  return [`weft.${vni}a`, `weft.${vni}b`];
+}
+
 export class Merger {
   private readonly addon: Addon;
-  private readonly nearName: string;
-  /** number of the end that packets are sent into */
-  readonly near: number;
+  private readonly vni: number;
+  private readonly names: readonly [near: string, far: string];
+  private readonly indexes: readonly [near: number, far: number];
   private readonly link: number;
-  private lastDropped = 0;
+  /** packets that the near end had no room for, from when it was made until it was last looked at */
+  dropped = 0;
 
-  private constructor(addon: Addon, nearName: string, near: number, link: number) {
+  private constructor(addon: Addon, vni: number, indexes: readonly [number, number], link: number) {
     this.addon = addon;
-    this.nearName = nearName;
-    this.near = near;
+    this.vni = vni;
+    this.names = mergerNames(vni);
+    this.indexes = indexes;
     this.link = link;
   }
 
@@ -36,57 +46,83 @@ export class Merger {
     vni: number,
     attach: (device: number) => number,
   ): Promise<Merger> {
-    const [near, far] = [`weft-a.${vni}`, `weft-b.${vni}`];
-    await remove(near);
-    const mtu = ['mtu', String(MTU)];
-    await exec('ip', ['link', 'add', near, ...mtu, 'type', 'veth', 'peer', 'name', far, ...mtu]);
+    const names = mergerNames(vni);
+    await removeMerger(vni);
+    await addPair(names);
+    let link: number | undefined;
     try {
-      for (const device of [near, far]) {
-        await exec('ip', ['link', 'set', 'dev', device, 'addrgenmode', 'none']).catch(
-          () => undefined, // no IPv6 in this kernel
-        );
-      }
-      switchOffload(addon, near, SEND_LARGE, false);
-      switchOffload(addon, far, MERGE, true);
-      const { index } = await deviceIdentity(near);
-      const link = attach((await deviceIdentity(far)).index);
-      for (const device of [near, far]) await exec('ip', ['link', 'set', 'dev', device, 'up']);
-      return new Merger(addon, near, index, link);
+      const indexes = [await indexOf(names[0]), await indexOf(names[1])] as const;
+      switchOffload(addon, names[0], SEND_LARGE, false);
+      switchOffload(addon, names[1], MERGE, true);
+      link = attach(indexes[1]);
+      for (const name of names) await exec('ip', ['link', 'set', 'dev', name, 'up']);
+      return new Merger(addon, vni, indexes, link);
     } catch (error) {
-      await remove(near);
+      if (link !== undefined) addon.close(link);
+      await removeMerger(vni);
       throw error;
     }
   }
 
-  /** Whether it still is what it was. */
-  async isThere(): Promise<boolean> {
-    const found = await deviceIdentity(this.nearName).catch(() => undefined);
-    return found?.index === this.near;
+  /** Number of the end that packets are sent into. */
+  get near(): number {
+    return this.indexes[0];
   }
 
-  /** Packets that the near end had no room for, since it was made. */
-  dropped(): number {
-    try {
-      const text = readFileSync(`/sys/class/net/${this.nearName}/statistics/tx_dropped`, 'utf8');
-      this.lastDropped = Number(text);
-    } catch {
-      // Somebody took it away: what was seen last is what is known.
+  /** Whether both ends are what they were, and up. */
+  async works(): Promise<boolean> {
+    for (const [i, name] of this.names.entries()) {
+      const found = await this.look(name, this.indexes[i] as number);
+      if (!found?.flags.includes('LOWER_UP')) return false;
     }
-    return this.lastDropped;
+    return true;
   }
 
+  /** undefined where another device has this name, or none. */
+  private async look(name: string, index: number): Promise<Link | undefined> {
+    const [found] = await ipJson(LINK, ['-s', 'link', 'show', 'dev', name], exec).catch(() => []);
+    if (found?.ifindex !== index) return undefined;
+    if (index === this.near) this.dropped = found.stats64?.tx.dropped ?? this.dropped;
+    return found;
+  }
+
+  /** What is in it is lost. Another's pair under these names stays. */
   async close(): Promise<void> {
-    await remove(this.nearName);
+    if (await this.look(this.names[0], this.near)) await removeMerger(this.vni);
     this.addon.close(this.link);
   }
+}
+
+/** Both ends, whoever left them. */
+export async function removeMerger(vni: number): Promise<void> {
+  await exec('ip', ['link', 'delete', 'dev', mergerNames(vni)[0]]).catch(() => undefined);
+}
+
+async function addPair([near, far]: readonly [string, string]): Promise<void> {
+  const count = String(Math.min(availableParallelism(), QUEUES_MAX));
+  const words = ['numtxqueues', count, 'numrxqueues', count, 'mtu', String(MTU)];
+  try {
+    const peer = ['type', 'veth', 'peer', 'name', far, ...words];
+    await exec('ip', ['link', 'add', near, ...words, ...peer]);
+  } catch (error) {
+    throw new Error(
+      'packets come in singly, and no pair of veth devices to merge them can be made',
+      {
+        cause: error,
+      },
+    );
+  }
+  for (const device of [near, far])
+    await exec('ip', ['link', 'set', 'dev', device, 'addrgenmode', 'none']).catch(
+      () => undefined, // no IPv6 in this kernel
+    );
+}
+
+async function indexOf(device: string): Promise<number> {
+  return (await deviceIdentity(device)).index;
 }
 
 function switchOffload(addon: Addon, device: string, command: number, on: boolean): void {
   const result = addon.setOffload(device, command, on);
   if (result < 0) throw new Error(`${device}: offload not set (${getSystemErrorName(result)})`);
-}
-
-/** Both ends, if they are there. */
-async function remove(near: string): Promise<void> {
-  await exec('ip', ['link', 'delete', 'dev', near]).catch(() => undefined);
 }

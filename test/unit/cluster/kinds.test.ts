@@ -146,8 +146,10 @@ test("cleanup leaves a stock flannel's devices and all others alone", () => {
     ...(kind && { linkinfo: { info_kind: kind } }),
   });
   const ours = ['flannel.1', 'flannel-v6.1', 'flannel0', 'weft.1'].map((n) => link(n, 'tun'));
+  ours.push(link('weft.1a', 'veth'));
   const others = [
     ...[link('flannel.2', 'vxlan'), link('flannel-v6.2', 'vxlan'), link('eth0'), link('flannel.3')],
+    ...[link('weft.1b', 'veth'), link('weft.1a', 'vlan'), link('weft.1', 'veth')],
     ...[link('flannel1', 'tun'), link('flannel.1a', 'tun'), link('toy4-red', 'ipip')],
   ];
   assert.deepEqual(

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { overlaps } from '../../../src/cluster/lease/arithmetic.ts';
 import { PrefixIndex } from '../../../src/cluster/lease/prefix-index.ts';
-import { egressOf, hasTunnelOffload } from '../../../src/host/egress.ts';
+import { egressOf, hasCard, hasTunnelOffload } from '../../../src/host/egress.ts';
 import { type Prefix, parseAddress, parsePrefix, type Words } from '../../../src/shared/address.ts';
 
 const subnet = fc
@@ -64,6 +64,35 @@ test('egress: answers are kept when ip fails for some; our own address is no way
   );
   assert.deepEqual([...devices], [['192.0.2.1', { device: 'eth0', isDirect: true }]]);
   assert.equal((await egressOf([], failing)).size, 0);
+});
+
+test('egress: hardware, and what stands upon some; by answers of ip, as no machine has all of it', async () => {
+  const link = (ifname: string, kind = '', more: object = {}) => ({
+    ...{ ifindex: 1, ifname, flags: [], mtu: 1500, linkinfo: { info_kind: kind } },
+    ...more,
+  });
+  const links = [
+    link('eth0', '', { parentdev: 'virtio2' }),
+    link('vlan5', 'vlan', { link: 'eth0' }),
+    link('bond0', 'bond'),
+    link('eth1', '', { parentdev: '0000:01:00.0', master: 'bond0' }),
+    link('br0', 'bridge'),
+    link('bond0.7', 'vlan', { link: 'bond0' }),
+    link('veth0', 'veth', { link: 'eth0', master: 'br0' }),
+    link('far', 'macvlan', { link: 'eth0', link_netnsid: 0 }),
+    link('turn', 'macvlan', { link: 'turn' }),
+  ];
+  const run = async (_: string, args: readonly string[]): Promise<string> => {
+    const [key, value] = args.slice(-2);
+    const field = key === 'dev' ? 'ifname' : 'master';
+    return JSON.stringify(
+      links.filter((each) => (each as Record<string, unknown>)[field] === value),
+    );
+  };
+  const found: string[] = [];
+  for (const { ifname } of links) if (await hasCard(ifname, run)) found.push(ifname);
+  assert.deepEqual(found, ['eth0', 'vlan5', 'bond0', 'eth1', 'bond0.7']);
+  await assert.rejects(hasCard('none', run), /no device none/);
 });
 
 test('egress: tunnel offload means segmentation and checksums', () => {
