@@ -77,7 +77,7 @@ function ratioCell(summary: Summary | undefined, work: WorkInfo): string {
 }
 
 const AS_IT_COMES = [
-  '"weft" is as it comes, with the fast path where the link has tunnel offload; "workers alone" is `--fast-path=off`.',
+  '"weft" is as it comes, with the fast path, which carries TCP over IPv4; "workers alone" is `--fast-path=off`.',
 ];
 
 /** What flatters a userspace data plane, beside the figures that it flatters. */
