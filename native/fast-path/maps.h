@@ -1,5 +1,5 @@
 /*
- * The maps of the fast path, which the programs (programs.bpf.c) and TypeScript (src/control/fast-path/tables.ts) share. Offsets in
+ * The maps of the fast path, which the programs (programs.bpf.c) and TypeScript (src/control/fast-path/maps.ts) share. Offsets in
  * bytes; layout.c exports them to the loader, which compares them with src/memory/layout.ts.
  */
 #ifndef WEFT_FAST_PATH_MAPS_H

@@ -292,9 +292,7 @@ INLINE int is_merged_tcp(const struct __sk_buff *skb, const struct iphdr *ip, __
   return skb->gso_size && ip->version == 4 && ip->protocol == IPPROTO_TCP && WIRE16(ip->tot_len) < length;
 }
 
-INLINE void count_received(const struct peer *p, __u32 length) {
-  struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
-  if (!sum || !own) return;
+INLINE void count_received(struct count *sum, struct count *own, __u32 length) {
   sum->received_packets++;
   sum->received_bytes += length;
   own->received_packets++;
@@ -311,6 +309,13 @@ INLINE void count_received(const struct peer *p, __u32 length) {
 INLINE int is_tunnelled_tcp(struct __sk_buff *skb) { return adjust_room(skb, 1, BPF_ADJ_ROOM_MAC, ASKS) == -EALREADY; }
 
 #define DECAPSULATES (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
+/* Or leaves it as it was. */
+INLINE int decapsulate(struct __sk_buff *skb) {
+  if (adjust_room(skb, -(__s32)sizeof(struct outer), BPF_ADJ_ROOM_MAC, DECAPSULATES)) return 0;
+  csum_level(skb, BPF_CSUM_LEVEL_DEC); /* what was found about the outer checksum says nothing of the inner one */
+  return 1;
+}
+
 #define HEADERS (sizeof(struct frame) + sizeof(struct iphdr))
 
 SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
@@ -336,10 +341,10 @@ SECTION("tc/in") int fast_in(struct __sk_buff *skb) {
     return ON_TO_NEXT;
   if (skb->gso_size && !is_tunnelled_tcp(skb)) return ON_TO_NEXT;
 
-  if (adjust_room(skb, -(__s32)sizeof(struct outer), BPF_ADJ_ROOM_MAC, DECAPSULATES)) return ON_TO_NEXT;
-  csum_level(skb, BPF_CSUM_LEVEL_DEC); /* what was found about the outer checksum says nothing of the inner one */
-  if ((p->flags & FAST_PEER_FLAG_MERGE) && c->merger) return redirect(c->merger, 0);
-  count_received(p, length);
+  if ((p->flags & FAST_PEER_FLAG_MERGE) && c->merger) return decapsulate(skb) ? redirect(c->merger, 0) : ON_TO_NEXT;
+  struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
+  if (!sum || !own || !decapsulate(skb)) return ON_TO_NEXT;
+  count_received(sum, own, length);
   return redirect(c->device, BPF_F_INGRESS);
 }
 
@@ -355,7 +360,9 @@ SECTION("tc/merged") int fast_merged(struct __sk_buff *skb) {
   struct peer *p = peer_with(ip->saddr);
   /* Else nobody of ours sent it; not being for this end, it is dropped. */
   if (!p || !p->address || ip->protocol != IPPROTO_TCP) return ON_TO_NEXT;
-  count_received(p, skb->len - ETH_HLEN);
+  struct count *sum = counts_of(FAST_COUNT_ALL), *own = counts_of(p->slot);
+  if (!sum || !own) return ON_TO_NEXT;
+  count_received(sum, own, skb->len - ETH_HLEN);
   return redirect(c->device, BPF_F_INGRESS);
 }
 

@@ -4,7 +4,7 @@ import type { Addon } from '../memory/addon.ts';
 import { formatAddress, type Words } from '../shared/address.ts';
 import { inSlices } from '../shared/slices.ts';
 import { type Exec, exec } from './exec.ts';
-import { type IpRoute, ipJson, LINK, parseIpJson, ROUTE } from './ip-json.ts';
+import { type IpRoute, ipJson, LINK, type Link, parseIpJson, ROUTE } from './ip-json.ts';
 
 /** As the kernel calls them (net/ethtool/common.c). */
 const TUNNEL_OFFLOAD = ['tx-udp_tnl-segmentation', 'tx-udp_tnl-csum-segmentation'];
@@ -72,6 +72,17 @@ export function hasTunnelOffload(addon: Pick<Addon, 'hasFeature'>, device: strin
   });
 }
 
+/** `flags` of ip: -d for linkinfo, -s for statistics. Throws when there is none of this name. */
+export async function linkOf(
+  device: string,
+  run: Exec = exec,
+  flags: readonly string[] = [],
+): Promise<Link> {
+  const [link] = await ipJson(LINK, [...flags, 'link', 'show', 'dev', device], run);
+  if (!link) throw new Error(`no device ${device}`);
+  return link;
+}
+
 /** What a device sends: number for the kernel, largest IP packet, and whether its frames are Ethernet's. */
 export interface DeviceFrames {
   index: number;
@@ -81,8 +92,7 @@ export interface DeviceFrames {
 
 /** Throws when there is none of this name. */
 export async function framesOf(device: string, run: Exec = exec): Promise<DeviceFrames> {
-  const [link] = await ipJson(LINK, ['link', 'show', 'dev', device], run);
-  if (!link) throw new Error(`no device ${device}`);
+  const link = await linkOf(device, run);
   return { index: link.ifindex, mtu: link.mtu, isEthernet: link.link_type === 'ether' };
 }
 
@@ -97,8 +107,7 @@ export async function hasCard(
   run: Exec = exec,
   levels = LEVELS_MAX,
 ): Promise<boolean> {
-  const [found] = await ipJson(LINK, ['-d', 'link', 'show', 'dev', device], run);
-  if (!found) throw new Error(`no device ${device}`);
+  const found = await linkOf(device, run, ['-d']);
   if (found.parentdev !== undefined) return true;
   if (levels === 0) return false;
   const kind = found.linkinfo?.info_kind ?? '';
@@ -116,8 +125,6 @@ export async function deviceIdentity(
   device: string,
   run: Exec = exec,
 ): Promise<{ index: number; mac: string }> {
-  const args = ['link', 'show', 'dev', device];
-  const [link] = await ipJson(LINK, args, run);
-  if (!link) throw new Error(`no device ${device}`);
+  const link = await linkOf(device, run);
   return { index: link.ifindex, mac: link.address ?? '' };
 }

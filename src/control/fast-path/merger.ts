@@ -5,9 +5,9 @@
  */
 import { availableParallelism } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { deviceIdentity } from '../../host/egress.ts';
+import { linkOf } from '../../host/egress.ts';
 import { exec } from '../../host/exec.ts';
-import { ipJson, LINK, type Link } from '../../host/ip-json.ts';
+import type { Link } from '../../host/ip-json.ts';
 import type { Addon } from '../../memory/addon.ts';
 
 /** The largest that this kind of device takes: larger than any packet of a device that it serves. */
@@ -51,7 +51,8 @@ export class Merger {
     await addPair(names);
     let link: number | undefined;
     try {
-      const indexes = [await indexOf(names[0]), await indexOf(names[1])] as const;
+      const [near, far] = [await linkOf(names[0]), await linkOf(names[1])];
+      const indexes = [near.ifindex, far.ifindex] as const;
       switchOffload(addon, names[0], SEND_LARGE, false);
       switchOffload(addon, names[1], MERGE, true);
       link = attach(indexes[1]);
@@ -80,7 +81,7 @@ export class Merger {
 
   /** undefined where another device has this name, or none. */
   private async look(name: string, index: number): Promise<Link | undefined> {
-    const [found] = await ipJson(LINK, ['-s', 'link', 'show', 'dev', name], exec).catch(() => []);
+    const found = await linkOf(name, exec, ['-s']).catch(() => undefined);
     if (found?.ifindex !== index) return undefined;
     if (index === this.near) this.dropped = found.stats64?.tx.dropped ?? this.dropped;
     return found;
@@ -116,10 +117,6 @@ async function addPair([near, far]: readonly [string, string]): Promise<void> {
     await exec('ip', ['link', 'set', 'dev', device, 'addrgenmode', 'none']).catch(
       () => undefined, // no IPv6 in this kernel
     );
-}
-
-async function indexOf(device: string): Promise<number> {
-  return (await deviceIdentity(device)).index;
 }
 
 function switchOffload(addon: Addon, device: string, command: number, on: boolean): void {

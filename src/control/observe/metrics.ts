@@ -250,14 +250,13 @@ function counter(
 }
 
 function addFastPath(registry: Registry, status: () => BackendStatus | undefined): void {
+  const found = () => status()?.shortcuts.find(({ name }) => name === 'fastPath');
   gauge(registry, 'weft_fast_path', '1 while the kernel carries what it may (--fast-path).', () => {
-    const found = status()?.shortcuts.find(({ name }) => name === 'fastPath');
-    return found && Number(found.why === '');
+    const fastPath = found();
+    return fastPath && Number(fastPath.why === '');
   });
   const help = 'Peers whose packets the kernel carries past the workers.';
-  gauge(registry, 'weft_fast_path_peers', help, () => {
-    return status()?.shortcuts.find(({ name }) => name === 'fastPath')?.peers;
-  });
+  gauge(registry, 'weft_fast_path_peers', help, () => found()?.peers);
   for (const [what, outbound, inbound] of [
     ['packets', 'sentPackets', 'deliveredPackets'],
     ['bytes', 'sentBytes', 'deliveredBytes'],
