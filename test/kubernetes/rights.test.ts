@@ -4,12 +4,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { ControlPlane } from '../../lab/kubernetes/control-plane.ts';
 import { annotationNames } from '../../src/cluster/kubernetes/annotations.ts';
-import { KubernetesClient } from '../../src/cluster/kubernetes/client.ts';
+import { type CallOptions, KubernetesClient } from '../../src/cluster/kubernetes/client.ts';
 import type { KubernetesError } from '../../src/cluster/kubernetes/failure.ts';
 import { findAccess } from '../../src/cluster/kubernetes/find-access.ts';
 import { KubernetesRegistry } from '../../src/cluster/kubernetes/kubernetes-registry.ts';
@@ -18,7 +19,7 @@ import { parseNetworkConfig } from '../../src/cluster/network-config.ts';
 import type { LeaseList } from '../../src/cluster/registry.ts';
 import { parseAddress, type Words } from '../../src/shared/address.ts';
 import { projectRoot } from '../../src/shared/root.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 import type { EventView } from '../support/kubernetes.ts';
 import { keepLog } from '../support/log-lines.ts';
 import { needs } from '../support/needs.ts';
@@ -52,6 +53,29 @@ function rightsOfManifest(): string[] {
   return rights.sort();
 }
 
+/** Knows whether an answer is waited for. A clock that is moved meanwhile ends the call, however soon the server answers. */
+class WatchedClient extends KubernetesClient {
+  private calls = 0;
+
+  override call<T>(method: string, path: string, options?: CallOptions): Promise<T> {
+    return this.count(super.call<T>(method, path, options));
+  }
+
+  override stream(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return this.count(super.stream(path, signal));
+  }
+
+  async answered(): Promise<void> {
+    await until('all calls are answered', () => this.calls === 0);
+    await settle(); // and who called has read the answer
+  }
+
+  private count<T>(call: Promise<T>): Promise<T> {
+    this.calls++;
+    return call.finally(() => this.calls--);
+  }
+}
+
 describe('rights in a Kubernetes cluster', () => {
   let folder: string;
   let plane: ControlPlane;
@@ -81,7 +105,7 @@ describe('rights in a Kubernetes cluster', () => {
     const pod = { environment, serviceAccountFolder };
     const access = await findAccess({ apiUrl: '', kubeconfigFile: '' }, pod);
     const clock = new FakeClock();
-    const client = new KubernetesClient(access, clock);
+    const client = new WatchedClient(access, clock);
     const { log, messages } = keepLog();
     const whole: KubernetesSettings = {
       ...{ kind: 'kubernetes', apiUrl: '', kubeconfigFile: '', annotationPrefix: PREFIX },
@@ -90,7 +114,11 @@ describe('rights in a Kubernetes cluster', () => {
     };
     const registry = new KubernetesRegistry(client, annotationNames(PREFIX), whole, { log, clock });
     open.push(registry);
-    return { registry, clock, messages, tokenFile: path.join(serviceAccountFolder, 'token') };
+    const move = async (byMs: number): Promise<void> => {
+      await client.answered();
+      await clock.move(byMs);
+    };
+    return { registry, move, messages, tokenFile: path.join(serviceAccountFolder, 'token') };
   }
 
   /** Everything that a daemon asks of its registry, until its first list from the watch. */
@@ -167,13 +195,13 @@ describe('rights in a Kubernetes cluster', () => {
     // A watch that tells something is open, and no call that the clock ends; it is written down at its end.
     await plane.admin.addNode('n2', { annotations: { [`${PREFIX}/kube-subnet-manager`]: 'true' } });
     await until('n2 is heard of', async () => {
-      await weft.clock.move(10);
+      await weft.move(10);
       return lists.at(-1)?.unreadable.includes('n2') === true;
     });
     for (const text of ['first', 'second']) {
       weft.registry.tell({ reason: 'MtuMismatch', isWarning: true, text });
       await until(text, async () => (await events()).some(({ message }) => message === text));
-      await weft.clock.move(11 * MINUTE);
+      await weft.move(11 * MINUTE);
     }
     end();
     await until('the watch is over', () => used().includes('watch nodes'));
@@ -210,11 +238,11 @@ describe('rights in a Kubernetes cluster', () => {
     const { own } = await live(flannel);
     flannel.registry.tell({ reason: 'MtuMismatch', isWarning: true, text: 'refused' });
     await until('the refusal', async () => {
-      await flannel.clock.move(15_000);
+      await flannel.move(15_000);
       return flannel.messages.length > 0;
     });
     flannel.registry.tell({ reason: 'Other', isWarning: true, text: 'refused' });
-    await flannel.clock.move(60 * MINUTE);
+    await flannel.move(60 * MINUTE);
     assert.equal(flannel.messages.length, 1);
     assert.match(
       flannel.messages[0] ?? '',
@@ -241,7 +269,7 @@ describe('rights in a Kubernetes cluster', () => {
     assert.equal(own.state, 'lost');
     writeFileSync(weft.tokenFile, await plane.admin.token(NAMESPACE, 'weft'));
     await until('put back', async () => {
-      await weft.clock.move(5_000);
+      await weft.move(5_000);
       return own.state === 'held';
     });
     const { metadata } = await plane.admin.call('GET', '/api/v1/nodes/n1');
