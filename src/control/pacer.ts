@@ -25,7 +25,7 @@ export class Pacer {
   hear(): void {
     if (this.isLooking) this.heardMeanwhile = true;
     if (this.isLooking || this.timer) return;
-    const quietMs = this.clock.nowMs() - this.lookedAtMs;
+    const quietMs = this.clock.monotonicMs() - this.lookedAtMs;
     if (quietMs > GAP_MS_MAX) this.gapMs = 0;
     const waitMs = Math.max(BURST_MS, this.gapMs - quietMs);
     this.timer = this.clock.after(waitMs, () => void this.take());
@@ -37,7 +37,7 @@ export class Pacer {
     this.heardMeanwhile = false;
     this.gapMs = Math.min(GAP_MS_MAX, Math.max(GAP_MS_MIN, this.gapMs * 2));
     await this.look();
-    this.lookedAtMs = this.clock.nowMs();
+    this.lookedAtMs = this.clock.monotonicMs();
     this.isLooking = false;
     if (this.heardMeanwhile) this.hear();
   }

@@ -17,9 +17,7 @@ export class Pace {
   /** There is news; work that waits already takes it along. */
   hear(): void {
     if (this.timer) return;
-    const sinceMs = this.clock.nowMs() - this.workedAtMs;
-    // A clock that was set back must not make us wait.
-    const restMs = sinceMs < 0 ? 0 : this.gapMs - sinceMs;
+    const restMs = this.workedAtMs + this.gapMs - this.clock.monotonicMs();
     if (restMs <= 0) this.run();
     else this.timer = this.clock.after(restMs, () => this.run());
   }
@@ -38,7 +36,7 @@ export class Pace {
 
   private run(): void {
     this.timer = undefined;
-    this.workedAtMs = this.clock.nowMs();
+    this.workedAtMs = this.clock.monotonicMs();
     this.work();
   }
 }

@@ -58,7 +58,9 @@ describe("netns: the pods' bridge of an earlier subnet", () => {
     assert.equal(old.code, 0, old.stdout);
     const warning = async () =>
       (await statusOf(node)).health.find(({ code }) => code === 'bridge-stale');
-    await until('the warning', async () => (await warning()) !== undefined);
+    const instead = async (): Promise<string> =>
+      `the warning; ${JSON.stringify((await statusOf(node)).health)}\n${await addressesOfBridge()}\n${node.log}`;
+    await until(instead, async () => (await warning()) !== undefined);
     assert.match(
       (await warning())?.text ?? '',
       /cni0 has 10\.244\.9\.0\/24 and fd00:244:0:9::\/64/,

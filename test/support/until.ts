@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_MS_MAX = 50;
 
-/** Looks again until it holds: at first at once, then less and less often. */
+/** Looks again until it holds: at first at once, then less and less often. `what` may be asked at the end for what there was instead. */
 export async function until(
-  what: string,
+  what: string | (() => Promise<string>),
   holds: () => boolean | Promise<boolean>,
   limitMs = 60_000,
 ): Promise<void> {
@@ -15,5 +15,5 @@ export async function until(
     if (await holds()) return;
     await sleep(waitMs);
   }
-  assert.fail(`never: ${what}`);
+  assert.fail(`never: ${typeof what === 'string' ? what : await what()}`);
 }

@@ -118,6 +118,46 @@ test('lines have a limit, files are cut by idea and have none; nothing is left o
   }
 });
 
+/** Who needs the time of day, of all that runs for long: times that people read, and ends that a store or another node wrote down. */
+const ASK_THE_CALENDAR: ReadonlySet<string> = new Set([
+  'src/shared/clock.ts',
+  // for people
+  'src/control/daemon.ts',
+  'src/control/membership/store-health.ts',
+  'src/control/observe/self-watch.ts',
+  'src/cluster/kubernetes/node-events.ts',
+  'src/cluster/kubernetes/own-node.ts',
+  // what CLOCK_MONOTONIC said, for people
+  'src/control/fast-path/fast-path.ts',
+  'src/control/observe/monotonic.ts',
+  'src/control/observe/peer-ledger.ts',
+  // ends of leases, times of files
+  'src/cluster/lease/acquire.ts',
+  'src/cluster/remember/remembering-registry.ts',
+  'src/cluster/store/etcd.ts',
+  'src/cluster/store/file-clock.ts',
+  'src/cluster/store/file-leases.ts',
+  'src/cluster/store/file-watch.ts',
+  'src/cluster/store/file.ts',
+  'src/cluster/store/keyed-lease.ts',
+  'src/cluster/store/keyed-registry.ts',
+  'src/host/cni-addresses.ts',
+  // a library's deadline
+  'src/cluster/store/etcd-session.ts',
+]);
+
+test('how long something lasts is measured by a clock that nobody sets', () => {
+  const asking = filesUnder('src', '.ts')
+    .filter((file) => !file.startsWith('src/cli/'))
+    .filter((file) => /Date\.now\(|\bnowMs\(\)/.test(read(file)));
+  assert.deepEqual(
+    asking.filter((file) => !ASK_THE_CALENDAR.has(file)),
+    [],
+    'a span of time there ends wrongly when the time is set: use monotonicMs() or performance.now()',
+  );
+  assert.equal(asking.length, ASK_THE_CALENDAR.size, 'the list names a file that asks no more');
+});
+
 test('the sources export by name only', () => {
   for (const file of filesUnder('src', '.ts'))
     assert.doesNotMatch(read(file), /^export default/m, file);

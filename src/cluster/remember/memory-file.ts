@@ -47,7 +47,7 @@ export class MemoryFile {
   offer(memory: Memory): void {
     this.wanted = memory;
     if (this.timer || this.writing !== undefined) return;
-    const waitMs = this.writtenAtMs + this.gapMs - this.clock.nowMs();
+    const waitMs = this.writtenAtMs + this.gapMs - this.clock.monotonicMs();
     if (waitMs <= 0) this.begin();
     else this.timer = this.clock.after(Math.min(waitMs, this.gapMs), () => this.begin());
   }
@@ -89,7 +89,7 @@ export class MemoryFile {
       this.hasFailed = true;
     }
     this.gapMs = Math.max(WRITE_GAP_MS, (performance.now() - startedMs) / WRITE_SHARE);
-    this.writtenAtMs = this.clock.nowMs();
+    this.writtenAtMs = this.clock.monotonicMs();
   }
 }
 

@@ -201,7 +201,7 @@ export class RememberingRegistry implements Registry {
   /** The registry's answer, or what is remembered when there was none for {@link PATIENCE_MS}. */
   private async ask<T>(call: () => Promise<T>, recall: (memory: Memory) => T): Promise<T> {
     if (this.recalled) return recall(this.recalled);
-    this.askedAtMs ??= this.clock.nowMs();
+    this.askedAtMs ??= this.clock.monotonicMs();
     this.found ??= this.file.read();
     const memory = this.watches ? undefined : await this.found;
     const refusal = memory ? this.whyNot(memory) || this.whyEnded(memory) : '';
@@ -235,7 +235,7 @@ export class RememberingRegistry implements Registry {
 
   /** Rejects when the patience ends first; what is late is not heard any more. */
   private inTime<T>(answer: Promise<T>): Promise<T> {
-    const leftMs = (this.askedAtMs as number) + PATIENCE_MS - this.clock.nowMs();
+    const leftMs = (this.askedAtMs as number) + PATIENCE_MS - this.clock.monotonicMs();
     return new Promise((resolve, reject) => {
       const timer = this.clock.after(Math.min(PATIENCE_MS, Math.max(0, leftMs)), () =>
         reject(
@@ -247,7 +247,7 @@ export class RememberingRegistry implements Registry {
   }
 
   private isLate(): boolean {
-    return this.clock.nowMs() - (this.askedAtMs as number) >= PATIENCE_MS;
+    return this.clock.monotonicMs() - (this.askedAtMs as number) >= PATIENCE_MS;
   }
 
   /** Once, and again when it is another one. */

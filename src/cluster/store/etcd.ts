@@ -87,7 +87,7 @@ export class EtcdStore implements Store {
   ): Promise<void> {
     let backoffMs = BACKOFF_MS_MIN;
     while (!signal.aborted) {
-      const startedAt = Date.now();
+      const startedAt = performance.now();
       try {
         const { leases, revision } = await this.read();
         if (signal.aborted) return;
@@ -98,7 +98,7 @@ export class EtcdStore implements Store {
       } catch (error) {
         if (!signal.aborted) onError(error as Error);
       }
-      if (Date.now() - startedAt > BACKOFF_MS_MAX) backoffMs = BACKOFF_MS_MIN;
+      if (performance.now() - startedAt > BACKOFF_MS_MAX) backoffMs = BACKOFF_MS_MIN;
       await sleep(backoffMs, undefined, { signal }).catch(() => undefined);
       backoffMs = Math.min(BACKOFF_MS_MAX, backoffMs * 2);
     }

@@ -212,7 +212,7 @@ export class FastPath implements Shortcut {
     this.waitedMs = 0;
     const own = peers.filter(({ family }) => family === 4);
     this.lookedAt = new Set(own.map(({ address }) => formatAddress(address)));
-    const startedMs = Date.now();
+    const startedMs = performance.now();
     let believedMs = BELIEVED_UNHEARD_MS;
     try {
       const wantedMs = await this.believedMs();
@@ -221,7 +221,7 @@ export class FastPath implements Shortcut {
     } catch (error) {
       this.stopCarrying(messageOf(error));
     } finally {
-      const now = Date.now();
+      const now = performance.now();
       const tookMs = now - startedMs;
       const restMs = tookMs / LOOK_SHARE;
       this.lookAtMs = now + Math.max(believedMs, restMs);
@@ -353,7 +353,7 @@ export class FastPath implements Shortcut {
   private async openMerger(): Promise<void> {
     const { kernel, merger, addon, options } = this;
     if (!kernel || (await merger?.works())) return;
-    if (Date.now() < this.mergerRefusal.untilMs) throw new Error(this.mergerRefusal.why);
+    if (performance.now() < this.mergerRefusal.untilMs) throw new Error(this.mergerRefusal.why);
     await this.closeMerger();
     try {
       const made = await Merger.open(addon, options.vni, (far) => {
@@ -363,7 +363,7 @@ export class FastPath implements Shortcut {
       if (this.kernel !== kernel) return await made.close();
       this.merger = made;
     } catch (error) {
-      this.mergerRefusal = { untilMs: Date.now() + BELIEVED_MS, why: messageOf(error) };
+      this.mergerRefusal = { untilMs: performance.now() + BELIEVED_MS, why: messageOf(error) };
       throw error;
     }
     this.configure();
@@ -411,9 +411,9 @@ export class FastPath implements Shortcut {
     const sent = (): number => kernel.maps.counts(slot).sentPackets;
     const before = sent();
     const [from, to] = [link.deviceAddress, peer.subnet.words];
-    const startedMs = Date.now();
+    const startedMs = performance.now();
     const { left } = await probeFastPath(this.addon, { device: way.egress, sourcePort, from, to });
-    this.waitedMs += Date.now() - startedMs;
+    this.waitedMs += performance.now() - startedMs;
     this.configure();
     return left && sent() > before;
   }

@@ -157,7 +157,7 @@ export class Membership {
     const waiting = this.waiting.take();
     const changes = this.changesOf(this.book, waiting);
     if (waiting) this.noteOthers(this.book, waiting.newest);
-    const guarded = this.guard.apply(changes, this.ownIsThere, this.clock.nowMs());
+    const guarded = this.guard.apply(changes, this.ownIsThere, this.clock.monotonicMs());
     if (guarded.held > this.held)
       this.log.warn({ held: guarded.held }, 'leases vanished: their peers are kept for now');
     this.held = guarded.held;
@@ -196,7 +196,7 @@ export class Membership {
   private lookAgain(atMs: number | undefined): void {
     this.again?.stop();
     if (atMs === undefined) return;
-    const waitMs = Math.max(AGAIN_MS_MIN, atMs - this.clock.nowMs());
+    const waitMs = Math.max(AGAIN_MS_MIN, atMs - this.clock.monotonicMs());
     this.again = this.clock.after(waitMs, () => this.hurry?.());
   }
 
@@ -215,7 +215,7 @@ export class Membership {
     }
     this.counts.failures++;
     this.again?.stop();
-    this.guard.storeDoubtful(this.clock.nowMs());
+    this.guard.storeDoubtful(this.clock.monotonicMs());
     this.health.failed(error);
   }
 }

@@ -18,7 +18,7 @@ export interface Guarded {
   changes: PeerChange[];
   /** how many of its peers are only held */
   held: number;
-  /** when to ask again, even without a change, so that held peers end; ms since the epoch */
+  /** when to ask again, even without a change, so that held peers end; by the clock of `nowMs` */
   againAtMs?: number;
 }
 
@@ -34,7 +34,7 @@ export class TableGuard {
   /** how many peers have a lease */
   private present = 0;
 
-  /** `changes` of the peers that have a lease; none where only the time has gone on. */
+  /** `changes` of the peers that have a lease; none where only the time has gone on. `nowMs` by a clock that nobody sets. */
   apply(changes: readonly PeerChange[], ownKeyPresent: boolean, nowMs: number): Guarded {
     const sizeBefore = this.present + this.held.size;
     const gone: PeerChange[] = [];

@@ -82,12 +82,12 @@ export class Captures {
   }
 
   private async *stream(wish: CaptureWish, run: Run): AsyncIterable<Uint8Array> {
-    const untilMs = Date.now() + wish.durationMs;
+    const untilMs = performance.now() + wish.durationMs;
     const { signal } = run.ended;
     try {
       yield pcapHeader(wish.snapBytes);
       for (;;) {
-        const isLast = signal.aborted || Date.now() >= untilMs;
+        const isLast = signal.aborted || performance.now() >= untilMs;
         if (isLast) this.end(run);
         const chunk = this.drain(run, wish.packetsMax);
         if (chunk.length > 0) yield chunk;

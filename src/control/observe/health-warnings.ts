@@ -479,27 +479,35 @@ const VISIBLE_AFTER_MS: Readonly<Record<string, number>> = {
   'peers-held': 5_000,
 };
 
+/** When something began: by a clock that nobody sets, and for people. */
+interface Moment {
+  monotonicMs: number;
+  /** ms since the epoch */
+  nowMs: number;
+}
+
 /** Remembers since when each warning holds. */
 export class WarningBoard {
-  private readonly since = new Map<string, number>();
+  private readonly since = new Map<string, Moment>();
   private current: readonly HealthWarning[] = [];
-  private lookedAtMs = 0;
+  private lookedAt: Moment = { monotonicMs: 0, nowMs: 0 };
 
   /** What is amiss now; codes that are missing are over. */
-  update(warnings: readonly HealthWarning[], nowMs: number): void {
+  update(warnings: readonly HealthWarning[], now: Moment): void {
     const codes = new Set(warnings.map(({ code }) => code));
     for (const code of this.since.keys()) if (!codes.has(code)) this.since.delete(code);
-    for (const code of codes) if (!this.since.has(code)) this.since.set(code, nowMs);
+    for (const code of codes) if (!this.since.has(code)) this.since.set(code, now);
     this.current = warnings;
-    this.lookedAtMs = nowMs;
+    this.lookedAt = now;
   }
 
   /** Those that have lasted, with `since` as text. */
   visible(): LastingWarning[] {
     return this.current.flatMap((warning) => {
-      const sinceMs = this.since.get(warning.code) ?? this.lookedAtMs;
-      const isOld = this.lookedAtMs - sinceMs >= (VISIBLE_AFTER_MS[warning.code] ?? 0);
-      return isOld ? [{ ...warning, since: new Date(sinceMs).toISOString() }] : [];
+      const since = this.since.get(warning.code) ?? this.lookedAt;
+      const ageMs = this.lookedAt.monotonicMs - since.monotonicMs;
+      const isOld = ageMs >= (VISIBLE_AFTER_MS[warning.code] ?? 0);
+      return isOld ? [{ ...warning, since: new Date(since.nowMs).toISOString() }] : [];
     });
   }
 }

@@ -44,7 +44,7 @@ export class SelfWatch {
   }
 
   start(): void {
-    this.end = everySecond(() => this.look(Date.now()));
+    this.end = everySecond(() => this.look());
   }
 
   stop(): void {
@@ -61,11 +61,13 @@ export class SelfWatch {
     return this.node.whyNotReady() === '' && !this.warnings().some(breaksVerdict);
   }
 
-  private look(nowMs: number): void {
+  private look(): void {
+    const [nowMs, monotonicMs] = [Date.now(), performance.now()];
     const status = this.node.backend?.status();
     this.history.add(status?.totals, nowMs);
     if (status) this.remember(status);
-    this.board.update(warningsOf(factsOf(this.node, status, this.recent(), nowMs)), nowMs);
+    const facts = factsOf(this.node, status, this.recent(), nowMs);
+    this.board.update(warningsOf(facts), { nowMs, monotonicMs });
     for (const notice of this.notices.newOf(this.warnings())) this.tell(notice);
   }
 

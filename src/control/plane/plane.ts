@@ -238,7 +238,7 @@ export class Plane {
 
   /** Routes, devices and firewall rules change without a word in the store. */
   private async checkShortcuts(): Promise<void> {
-    const due = this.shortcuts.filter((shortcut) => shortcut.isDue(Date.now()));
+    const due = this.shortcuts.filter((shortcut) => shortcut.isDue(performance.now()));
     if (due.length === 0) return;
     try {
       await this.markAndPublish(due);

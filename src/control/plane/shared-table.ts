@@ -26,8 +26,9 @@ export class SharedTable implements TableSink {
 
   async settled(): Promise<void> {
     const generation = Atomics.load(this.words, TABLE_GENERATION);
-    const deadline = Date.now() + SEEN_WAIT_MS;
-    while (this.seen().some((seen) => seen !== generation) && Date.now() < deadline) await sleep(5);
+    const deadline = performance.now() + SEEN_WAIT_MS;
+    while (this.seen().some((seen) => seen !== generation) && performance.now() < deadline)
+      await sleep(5);
   }
 
   async publish(changes: readonly TableChange[]): Promise<number> {

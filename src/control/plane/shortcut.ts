@@ -38,7 +38,7 @@ export interface Shortcut {
   begin(links: readonly LinkTask[]): void;
   /** A worker's link with what it needs to use this shortcut. */
   equip(link: LinkTask, worker: number): LinkTask;
-  /** Whether it is time to look again at the ways to the peers that {@link recall} was asked about. */
+  /** Whether it is time to look again at the ways to the peers that {@link recall} was asked about; `nowMs` by the monotonic clock. */
   isDue(nowMs: number): boolean;
   /** The same peer, marked as the last look found it: at once, without asking the host. */
   recall(peer: Peer): Peer;

@@ -182,7 +182,7 @@ export class Supervisor {
   private async keep(worker: Worker, index: number): Promise<void> {
     let backoffMs = BACKOFF_MS_MIN;
     while (!this.ended.signal.aborted) {
-      const startedAt = Date.now();
+      const startedAt = performance.now();
       worker.state = 'running';
       try {
         await this.run(worker, index);
@@ -191,7 +191,7 @@ export class Supervisor {
         if (this.ended.signal.aborted) break;
         worker.state = 'restarting';
         worker.restarts++;
-        if (Date.now() - startedAt > HEALTHY_MS) backoffMs = BACKOFF_MS_MIN;
+        if (performance.now() - startedAt > HEALTHY_MS) backoffMs = BACKOFF_MS_MIN;
         this.log.error(
           { worker: index, backoffMs },
           `worker stopped: ${advisedMessageOf(error)}; starting it again`,

@@ -118,14 +118,14 @@ export class TunnelGso implements Shortcut {
   }
 
   async look(peers: readonly Peer[]): Promise<readonly Peer[]> {
-    const startedMs = Date.now();
+    const startedMs = performance.now();
     // Those that came since are looked at alone, unless it is time for all.
     const isWhole = startedMs >= this.lookAgainMs && this.isAnyOld(startedMs);
     const wanted = isWhole ? peers : [...this.unknown.values()];
     this.unknown.clear();
     const addresses = uniqueAddresses(wanted);
     const found = await egressOf(addresses.map((to) => ({ to, from: this.sourceTo(to) })));
-    const now = Date.now();
+    const now = performance.now();
     const againMs = now + (now - startedMs) / LOOK_SHARE;
     this.lookAtNewMs = againMs;
     if (isWhole) this.lookAgainMs = againMs;

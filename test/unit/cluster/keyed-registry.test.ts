@@ -65,6 +65,23 @@ test('a lease is renewed a margin before its end, again and again', async (t) =>
   assert.equal(own.renewals.failed, 0);
 });
 
+test('a calendar that is set back puts no renewal off, though lists come that ask for one', async (t) => {
+  const { clock, store, own } = await setUp(t);
+  await clock.move(1_000);
+  clock.setCalendar(-10 * MARGIN_MS);
+  store.overwrite('10.3.99.0-24', encodeValue(attributes('192.0.2.2')));
+  await clock.move(LEASE_TTL_MS - MARGIN_MS);
+  assert.equal(own.renewals.ok, 1);
+});
+
+test('after a sleep, which the monotonic clock does not count, the next list renews', async (t) => {
+  const { clock, store, own } = await setUp(t);
+  clock.setCalendar(LEASE_TTL_MS - MARGIN_MS);
+  store.overwrite('10.3.99.0-24', encodeValue(attributes('192.0.2.2')));
+  await clock.move(DELIVERY_MS);
+  assert.equal(own.renewals.ok, 1);
+});
+
 test('a renewal that fails is tried every minute, said once, and counted', async (t) => {
   const { clock, store, own, messages } = await setUp(t);
   await clock.move(LEASE_TTL_MS - MARGIN_MS - 1);

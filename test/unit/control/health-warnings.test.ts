@@ -153,15 +153,28 @@ test('critical ones come first, and all say what to do', () => {
 
 test('blips are not shown; what lasts tells since when; what is over is gone', () => {
   const board = new WarningBoard();
+  const at = (monotonicMs: number) => ({ monotonicMs, nowMs: NOW + monotonicMs });
   const away = warningsOf({ ...fine, store: { name: 's', ok: false, message: 'gone' } });
-  board.update(away, NOW);
+  board.update(away, at(0));
   assert.deepEqual(board.visible(), []);
-  board.update([], NOW + 1000);
-  board.update(away, NOW + 2000);
-  board.update(away, NOW + 6000);
+  board.update([], at(1000));
+  board.update(away, at(2000));
+  board.update(away, at(6000));
   assert.deepEqual(board.visible(), [], 'the blip before does not count');
-  board.update(away, NOW + 7000);
+  board.update(away, at(7000));
   assert.equal(board.visible()[0]?.since, new Date(NOW + 2000).toISOString());
-  board.update([], NOW + 8000);
+  board.update([], at(8000));
   assert.deepEqual(board.visible(), []);
+});
+
+test('somebody who sets the time hides no warning and shows none early', () => {
+  const away = warningsOf({ ...fine, store: { name: 's', ok: false, message: 'gone' } });
+  for (const setByMs of [-3_600_000, 3_600_000]) {
+    const board = new WarningBoard();
+    board.update(away, { monotonicMs: 0, nowMs: NOW });
+    board.update(away, { monotonicMs: 1_000, nowMs: NOW + setByMs });
+    assert.deepEqual(board.visible(), []);
+    board.update(away, { monotonicMs: 6_000, nowMs: NOW + setByMs });
+    assert.equal(board.visible().length, 1);
+  }
 });

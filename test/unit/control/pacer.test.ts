@@ -36,6 +36,16 @@ test('news that never end are looked at less and less, at last as rarely as with
   assert.equal(looks.length, quiet + 1, 'after quiet at once again');
 });
 
+test('a calendar that is set back makes nobody wait', async () => {
+  const { clock, looks, pacer } = setUp();
+  pacer.hear();
+  await clock.move(20);
+  clock.setCalendar(-3_600_000);
+  pacer.hear();
+  await clock.move(100);
+  assert.equal(looks.length, 2);
+});
+
 test('what is heard during a look is followed by another one', async () => {
   const clock = new FakeClock();
   let end: () => void = () => undefined;
