@@ -137,6 +137,7 @@ static napi_value addon_attach_link(napi_env env, napi_callback_info info) {
     return NULL;
   }
   link.features = (uint32_t)features;
+  link.batch_bytes = BATCH_BYTES;
   if (link.tap_fd < 0) link.features &= ~(uint32_t)FEATURE_TUNNEL_GSO;
   int index = engine_attach_link(e, &link);
   return index < 0 ? throw_system(env, "attachLink", index) : make_int(env, index);
@@ -185,6 +186,15 @@ static napi_value addon_seal_link(napi_env env, napi_callback_info info) {
 static bool read_count(napi_env env, napi_value value, int max, int32_t *count) {
   if (napi_get_value_int32(env, value, count) != napi_ok) return fail_type(env, "count", "a number");
   return (*count >= 0 && *count <= max) || fail_range(env, "count", 0, max);
+}
+
+static napi_value addon_limit_batch(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  int32_t link, bytes;
+  struct engine *e = read_engine_link(env, info, values, &link);
+  if (!e || !read_count(env, values[2], BATCH_BYTES, &bytes)) return NULL;
+  e->links[link].batch_bytes = bytes;
+  return NULL;
 }
 
 static napi_value addon_tun_receive(napi_env env, napi_callback_info info) {
@@ -597,6 +607,7 @@ static const struct {
     {"createEngine", addon_create_engine},
     {"attachLink", addon_attach_link},
     {"destroyEngine", addon_destroy_engine},
+    {"limitBatch", addon_limit_batch},
     {"tunReceive", addon_tun_receive},
     {"tunSend", addon_tun_send},
     {"udpReceive", addon_udp_receive},
@@ -617,6 +628,7 @@ static const struct {
     {"tunDevice", addon_tun_device},
     {"persistTun", addon_persist_tun},
     {"receiveBuffer", addon_receive_buffer},
+    {"spreadByPort", addon_spread_by_port},
     {"openEcho", addon_open_echo},
     {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},

@@ -60,6 +60,7 @@ const struct layout_number layout_numbers[] = {
     NUMBER(FEATURE_TUNNEL_GSO),
     NUMBER(FEATURE_SPIN),
     NUMBER(FEATURE_AQM),
+    NUMBER(FEATURE_BULK_QUEUE),
     NUMBER(STAT_TUN_READS),
     NUMBER(STAT_TUN_WRITES),
     NUMBER(STAT_UDP_RECEIVE_CALLS),
@@ -159,8 +160,8 @@ _Static_assert(ROW_BAD > EHWPOISON, "no errno is ROW_BAD");
 
 _Static_assert((FEATURE_BATCH | FEATURE_UDP_GSO | FEATURE_UDP_GRO | FEATURE_PACK | FEATURE_COALESCE_TCP |
                 FEATURE_COALESCE_UDP | FEATURE_TUN_TSO | FEATURE_TUN_USO | FEATURE_TUNNEL_GSO | FEATURE_SPIN |
-                FEATURE_AQM) == (1 << 11) - 1,
-               "eleven feature bits, none twice");
+                FEATURE_AQM | FEATURE_BULK_QUEUE) == (1 << 12) - 1,
+               "twelve feature bits, none twice");
 _Static_assert(GSO_ECN <= 0xff && (GSO_FLAG_NEEDS_CSUM & 0xff) == 0 && ROW_GSO_TUNNEL > 0xffff,
                "type, flags and tunnel mark share a column");
 _Static_assert((WAIT_TUN | WAIT_UDP) < 1 << WAIT_LINK_SHIFT, "bits of one link");

@@ -61,7 +61,8 @@ enum weft_feature {
   FEATURE_TUN_USO = 128,     /* TUN_F_USO4 | USO6 */
   FEATURE_TUNNEL_GSO = 256,  /* encapsulated super-packets leave through the TAP */
   FEATURE_SPIN = 512,        /* look for more for some microseconds before sleeping */
-  FEATURE_AQM = 1024         /* bulk TCP does not keep queues full (TypeScript's) */
+  FEATURE_AQM = 1024,        /* bulk TCP does not keep queues full (TypeScript's) */
+  FEATURE_BULK_QUEUE = 2048  /* bulk TCP has queues of its own (TypeScript's) */
 };
 
 /* Statistics that C adds to, doubles in the worker's counter block (exact to 2^53). */
@@ -86,7 +87,7 @@ enum weft_stat {
 /* First byte of a received datagram that the link's seal did not open. No encapsulation header begins with it: pull drops it. */
 #define SEAL_UNOPENED 0
 
-#define LINKS_MAX 2 /* one per address family */
+#define LINKS_MAX 4 /* one per address family, and one of each for bulk flows */
 #define SEND_SOCKETS_MAX 16
 #define ENGINES_MAX 16 /* per thread: one in a worker, several in tests */
 

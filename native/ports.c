@@ -219,6 +219,17 @@ napi_value addon_open_icmp(napi_env env, napi_callback_info info) {
   return fd < 0 ? throw_system(env, "openIcmp", fd) : make_int(env, fd);
 }
 
+napi_value addon_spread_by_port(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd, family, sockets;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_int(env, values[1], "family", 4, 6, &family))
+    return NULL;
+  if (!read_int(env, values[2], "sockets", 1, INT16_MAX, &sockets)) return NULL;
+  int error = udp_spread_by_port(fd, family == 4 ? AF_INET : AF_INET6, sockets);
+  return error ? throw_system(env, "spreadByPort", error) : NULL;
+}
+
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);

@@ -23,6 +23,7 @@ struct link {
   int tap_fd; /* helper TAP for FEATURE_TUNNEL_GSO, or -1 */
   int send_fds[SEND_SOCKETS_MAX];
   int send_fd_count;
+  int batch_bytes;   /* a receive ends behind so many */
   uint32_t features; /* FEATURE_* */
   struct seal *seal; /* NULL: the datagrams go in clear */
 };

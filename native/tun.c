@@ -116,7 +116,7 @@ int tun_receive(struct engine *e, int link) {
   int limit = l->features & FEATURE_BATCH ? TUN_IN_ROWS : 1;
   int rows = 0;
   ssize_t total = 0;
-  while (rows < limit && total < BATCH_BYTES) {
+  while (rows < limit && total < l->batch_bytes) {
     struct virtio_net_hdr header;
     int32_t offset = slot_offset(rows);
     ssize_t bytes = read_packet(l->tun_fd, &header, e->pool + offset);

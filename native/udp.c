@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -28,6 +29,12 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
+
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+#define IPV6_HEADER_BYTES 40
 
 /* ---- open ---- */
 
@@ -149,6 +156,19 @@ int udp_adopt(int fd, const struct udp_options *o, bool *gro_granted) {
 }
 
 void udp_receive_buffer(int fd, int bytes) { set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes); }
+
+int udp_spread_by_port(int fd, int family, int sockets) {
+  /* A datagram's headers lie in front of what the program is shown. Both place the source port first behind an IP header. */
+  struct sock_filter code[] = {
+      {BPF_LDX | BPF_B | BPF_MSH, 0, 0, (uint32_t)SKF_NET_OFF},
+      {BPF_LD | BPF_H | BPF_IND, 0, 0, (uint32_t)SKF_NET_OFF},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, (uint32_t)sockets},
+      {BPF_RET | BPF_A, 0, 0, 0},
+  };
+  if (family == AF_INET6) code[0] = (struct sock_filter){BPF_LDX | BPF_IMM, 0, 0, IPV6_HEADER_BYTES};
+  const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0 ? -errno : 0;
+}
 
 /* ---- messages out ---- */
 
@@ -379,10 +399,12 @@ static int receive_chunk(struct engine *e, int link, int first, int want) {
 int udp_receive(struct engine *e, int link) {
   int limit = e->links[link].features & FEATURE_BATCH ? UDP_IN_ROWS : 1;
   struct seal *seal = e->links[link].seal;
+  const int bytes_max = e->links[link].batch_bytes;
+  const int first = 1 + (RECEIVE_FIRST - 1) * bytes_max / BATCH_BYTES; /* they may be as long as can be */
   int filled = 0, bytes = 0, errors = 0, error = 0;
-  while (filled < limit && bytes < BATCH_BYTES && errors < RECEIVE_ERRORS_MAX) {
+  while (filled < limit && bytes < bytes_max && errors < RECEIVE_ERRORS_MAX) {
     /* As many as the budget holds if they are as long as the ones so far. */
-    int want = filled ? (BATCH_BYTES - bytes) / (bytes / filled + 1) + 1 : RECEIVE_FIRST;
+    int want = filled ? (bytes_max - bytes) / (bytes / filled + 1) + 1 : first;
     if (want > limit - filled) want = limit - filled;
     int got = receive_chunk(e, link, filled, want);
     if (got == -EAGAIN) break;

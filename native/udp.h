@@ -20,6 +20,9 @@ int udp_open(const struct udp_options *options, bool *gro_granted, const char **
 /* Takes over a bound socket and sets its options as udp_open would have. 0 or -errno (EINVAL: it is not such a socket); the
  * descriptor stays the caller's either way. */
 int udp_adopt(int fd, const struct udp_options *options, bool *gro_granted);
+/* Which of `sockets` sockets of this one's port gets a datagram: source port modulo their number, in the order in which they were bound.
+ * Where there are fewer by then the kernel spreads them by a hash, as it does without. An IPv6 header has no extensions here. 0 or -errno. */
+int udp_spread_by_port(int fd, int family, int sockets);
 /* Room for datagrams that wait. */
 void udp_receive_buffer(int fd, int bytes);
 /* The port a socket is bound to, or -errno. */

@@ -112,6 +112,11 @@ export interface Addon {
   persistTun(fd: number, on: boolean): void;
   /** Room for datagrams that wait in a socket. */
   receiveBuffer(fd: number, bytes: number): void;
+  /**
+   * Of the sockets that share this one's address and port, a datagram goes to number (source port modulo `sockets`), in the order in which
+   * they were bound; where there are fewer, to one by a hash, as without. Throws where the kernel has no such rule (before Linux 4.5).
+   */
+  spreadByPort(fd: number, family: 4 | 6, sockets: number): void;
   /** Sets what /proc/sys/net/ipv4/conf/<device> shows; `setting` is one of IPV4_DEVCONF_* (linux/ip.h). 0 or -errno (ENODEV, EPERM). */
   setInet(device: string, setting: number, value: number): number;
   /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */
@@ -162,6 +167,8 @@ export interface Addon {
   /** Adds a link (TUN queue and sockets) to the engine and its epoll set; returns the link's index. */
   attachLink(engine: number, ports: LinkPorts): number;
   destroyEngine(engine: number): void;
+  /** A receive of this link ends behind so many bytes; at first behind batchBytes, which is the most. */
+  limitBatch(engine: number, link: number, bytes: number): void;
   /** Rows of tunIn filled, or -errno. */
   tunReceive(engine: number, link: number): number;
   /** Writes `count` rows of tunOut; returns the number of failed rows. */

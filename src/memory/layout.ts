@@ -18,7 +18,7 @@ export const LAYOUT = {
   rowGsoTunnel: 0x10000,
   statCount: 16,
   sealUnopened: 0,
-  linksMax: 2,
+  linksMax: 4,
   sendSocketsMax: 16,
   enginesMax: 16,
   waitTun: 1,
@@ -76,7 +76,7 @@ export const GSO = {
 /** flags of a virtio_net_hdr as they stand in a row's gso column: shifted by a byte. */
 export const GSO_FLAG = { needsCsum: 1 << 8, dataValid: 2 << 8, tunnelCsum: 8 << 8 } as const;
 
-/** Feature bits of a link; every fast path has one and a fallback with the same results. aqm needs batch. */
+/** Feature bits of a link; every fast path has one and a fallback with the same results. aqm and bulkQueue need batch. */
 export const FEATURE = {
   batch: 1,
   udpGso: 2,
@@ -89,9 +89,12 @@ export const FEATURE = {
   tunnelGso: 256,
   spin: 512,
   aqm: 1024,
+  bulkQueue: 2048,
 } as const;
 export type FeatureName = keyof typeof FEATURE;
 export const FEATURES_ALL = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
+/** Those that are on unless something else is said: bulkQueue makes round trips shorter and bulk flows a little slower. */
+export const FEATURES_AUTO = FEATURES_ALL & ~FEATURE.bulkQueue;
 
 /** Statistics that C counts, in order; doubles at the head of each worker's counter block. */
 export const STAT_NAMES = [

@@ -48,15 +48,21 @@ export function createObservationMemory(): ObservationMemory {
 
 export type SourceCheck = 'lease' | 'vtep' | 'off';
 
-/** One address family of the overlay: a TUN queue and the sockets that carry it. Descriptors belong to the control thread. */
-export interface LinkTask {
-  family: 4 | 6;
+/** A TUN queue and the sockets that carry it. Descriptors belong to the control thread. */
+export interface Queue {
   tunFd: number;
   udpFd: number;
   /** descriptors of the sending sockets; for flannel-UDP the receiving one itself */
   sendFds: number[];
   /** their ports: what super-packets of our own carry as source */
   sendPorts: number[];
+}
+
+/** One address family of the overlay. */
+export interface LinkTask extends Queue {
+  family: 4 | 6;
+  /** what bulk flows have to themselves, so that nobody else waits behind them; with FEATURE.bulkQueue */
+  bulk?: Queue | undefined;
   /** raw socket on which ICMP errors leave; -1 without permission for one */
   icmpFd: number;
   /** queue of the helper TAP and its MAC; -1 without tunnel GSO */

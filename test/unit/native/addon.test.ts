@@ -60,7 +60,7 @@ test('attachLink checks its ports and the number of links', () => {
     number,
     number,
   ];
-  const extra = addon.openPair();
+  const pairs = Array.from({ length: LAYOUT.linksMax }, () => addon.openPair());
   const ports = (tunFd: number, udpFd: number, fds: number[]) => ({
     family: 4 as const,
     tunFd,
@@ -78,10 +78,14 @@ test('attachLink checks its ports and the number of links', () => {
   assert.throws(() => addon.attachLink(engine, closed), { code: 'EBADF', syscall: 'attachLink' });
   assert.equal(addon.attachLink(engine, ports(pair[0], udp[0], [udp[0]])), 0);
   assert.equal(addon.attachLink(engine, ports(pair[1], udp[1], [udp[1]])), 1);
-  const third = ports(extra[0], extra[1], [udp[0]]);
-  assert.throws(() => addon.attachLink(engine, third), { code: 'ENOSPC' });
+  for (let i = 2; i < LAYOUT.linksMax; i++) {
+    const [near, far] = pairs[i] as [number, number];
+    assert.equal(addon.attachLink(engine, ports(near, far, [udp[0]])), i);
+  }
+  const [near, far] = pairs[0] as [number, number];
+  assert.throws(() => addon.attachLink(engine, ports(near, far, [udp[0]])), { code: 'ENOSPC' });
   addon.destroyEngine(engine);
-  for (const fd of [...pair, ...extra, ...udp]) addon.close(fd);
+  for (const fd of [...pair, ...pairs.flat(), ...udp]) addon.close(fd);
 });
 
 test('errors carry code, errno and syscall', () => {

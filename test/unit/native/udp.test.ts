@@ -3,9 +3,10 @@ import { createSocket } from 'node:dgram';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { loadAddon } from '../../../src/memory/addon.ts';
 import { FEATURE, FEATURES_ALL, LAYOUT, ROW } from '../../../src/memory/layout.ts';
 import { pattern } from '../../support/native/packets.ts';
-import { makeRig, type RowInput } from '../../support/native/rig.ts';
+import { makeRig, type RowInput, takeViews, udpOptions } from '../../support/native/rig.ts';
 
 const plain = (length: number, seed: number, more: Partial<RowInput> = {}): RowInput => ({
   bytes: pattern(length, seed),
@@ -194,6 +195,13 @@ test('receiving takes 128 messages at most, one without batching, and stops near
   rig.send(Array.from({ length: 12 }, () => plain(60000, 1)));
   const rows = rig.addon.udpReceive(rig.engine, rig.link);
   assert.ok(rows >= 4 && rows <= 6, `${rows} rows`);
+  while (rig.addon.udpReceive(rig.engine, rig.link) > 0);
+  rig.addon.limitBatch(rig.engine, rig.link, LAYOUT.batchBytes / 2);
+  rig.send(Array.from({ length: 4 }, () => plain(60000, 1)));
+  const fewer = rig.addon.udpReceive(rig.engine, rig.link);
+  assert.ok(fewer >= 2 && fewer <= 3, `${fewer} rows where the batch is limited`);
+  const more = LAYOUT.batchBytes + 1;
+  assert.throws(() => rig.addon.limitBatch(rig.engine, rig.link, more), RangeError);
   rig.end();
 
   const single = makeRig({ features: FEATURES_ALL & ~FEATURE.batch, gro: false });
@@ -202,6 +210,38 @@ test('receiving takes 128 messages at most, one without batching, and stops near
   assert.equal(single.receive(1).length, 1);
   single.end();
 });
+
+for (const family of [4, 6] as const)
+  test(`IPv${family}: of sockets that share a port, the source port says which one gets a datagram`, async () => {
+    const addon = loadAddon();
+    const engine = addon.createEngine(takeViews());
+    const [first, second] = [0, 1].map(() => addon.openPair()) as [number, number][];
+    const main = addon.openUdp(udpOptions(family, { reusePort: true }));
+    const bulk = addon.openUdp(udpOptions(family, { reusePort: true, port: main.port }));
+    addon.spreadByPort(main.fd, family, 2);
+    for (const [i, { fd }] of [main, bulk].entries()) {
+      const tunFd = ([first, second][i] as number[])[0] as number;
+      const ports = { family, tunFd, udpFd: fd, sendFds: Int32Array.of(fd), tapFd: -1 };
+      assert.equal(addon.attachLink(engine, { ...ports, features: FEATURES_ALL }), i);
+    }
+    const seen = new Set<number>();
+    for (let i = 0; i < 32; i++) {
+      const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
+      await new Promise<void>((done) =>
+        socket.send('x', main.port, family === 4 ? '127.0.0.1' : '::1', () => done()),
+      );
+      const link = socket.address().port % 2;
+      seen.add(link);
+      const bit = LAYOUT.waitUdp << (LAYOUT.waitLinkShift * link);
+      assert.equal(addon.wait(engine, 1_000), bit);
+      assert.equal(addon.udpReceive(engine, link), 1);
+      socket.close();
+    }
+    assert.equal(seen.size, 2, 'both kinds of ports');
+    addon.destroyEngine(engine);
+    for (const fd of [...(first as number[]), ...(second as number[]), main.fd, bulk.fd])
+      addon.close(fd);
+  });
 
 test('an ICMP answer to an earlier send does not end receiving', async () => {
   const rig = makeRig({ sockets: 1 });
