@@ -11,8 +11,15 @@ import type { LocalAddresses } from './local-addresses.ts';
 import type { Outbound } from './outbound.ts';
 import type { RouteTable } from './routes/table.ts';
 
-/** Both directions of one address family. */
+/** For so long after a packet of somebody else bulk flows have small batches. */
+const SHARED_MS = 100;
+const SHARED_BATCH_BYTES = LAYOUT.batchBytes / 2;
+
+/** Both directions of one address family, or of its bulk flows. */
 export interface Lane {
+  /** of its link in the engine */
+  index: number;
+  isBulk: boolean;
   outbound: Outbound;
   inbound: Inbound;
 }
@@ -25,6 +32,9 @@ export class Breath {
   private readonly localAddresses: LocalAddresses;
   private readonly control: Int32Array;
   private readonly counters: Float64Array;
+  /** somebody besides bulk flows had packets until then, by the worker's clock */
+  private sharedUntilMs = 0;
+  private isShared = false;
 
   constructor(
     { addon, engine, table, localAddresses, control, counters }: Gear,
@@ -52,13 +62,35 @@ export class Breath {
   }
 
   private move(ready: number): void {
-    for (let i = 0; i < this.lanes.length; i++) {
-      const lane = this.lanes[i] as Lane;
-      const bits = ready >> (LAYOUT.waitLinkShift * i);
-      if ((bits & LAYOUT.waitTun) !== 0) lane.outbound.batch();
+    for (const lane of this.lanes) {
+      const bits = ready >> (LAYOUT.waitLinkShift * lane.index);
+      let moved = 0;
+      if ((bits & LAYOUT.waitTun) !== 0) moved += lane.outbound.batch();
       else lane.outbound.rest();
-      if ((bits & LAYOUT.waitUdp) !== 0) lane.inbound.batch();
+      if ((bits & LAYOUT.waitUdp) !== 0) moved += lane.inbound.batch();
       else lane.inbound.rest();
+      if (moved > 0 && !lane.isBulk) this.share();
     }
+    if (this.isShared && ((this.sharedUntilMs - this.clockMs) | 0) < 0) this.limitBulk(false);
+  }
+
+  private share(): void {
+    this.sharedUntilMs = (this.clockMs + SHARED_MS) | 0;
+    if (!this.isShared) this.limitBulk(true);
+  }
+
+  /** Who has a packet now and then waits for the batch in hand; among themselves bulk flows go faster with larger ones. */
+  private limitBulk(isShared: boolean): void {
+    this.isShared = isShared;
+    const bytes = isShared ? SHARED_BATCH_BYTES : LAYOUT.batchBytes;
+    for (const { index, isBulk, outbound, inbound } of this.lanes) {
+      if (!isBulk) continue;
+      this.addon.limitBatch(this.engine, index, bytes);
+      outbound.batchBytes = inbound.batchBytes = bytes;
+    }
+  }
+
+  private get clockMs(): number {
+    return this.control[WORD.clockMs] as number;
   }
 }

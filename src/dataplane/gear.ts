@@ -1,5 +1,6 @@
 /** What both directions of all links of a worker share. */
 import type { Addon } from '../memory/addon.ts';
+import type { BulkFlows } from './bulk-flows.ts';
 import type { Drops } from './drop.ts';
 import type { LocalAddresses } from './local-addresses.ts';
 import type { Pool } from './pool.ts';
@@ -16,4 +17,5 @@ export interface Gear {
   /** layout: shared/peer-counters.ts */
   peerCounters: Float64Array;
   drops: Drops;
+  bulkFlows: BulkFlows;
 }

@@ -12,6 +12,7 @@ import { type LinkTask, type SourceCheck, WORD } from '../memory/worker-task.ts'
 import { knowsEcn, markCongestion, mustDrop, mustMark } from '../wire/ecn.ts';
 import { TIME_EXCEEDED } from '../wire/icmp.ts';
 import { hasOddSource, IpHeader, lowerTtl, parseIp } from '../wire/ip.ts';
+import type { BulkFlows } from './bulk-flows.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops, FORWARD } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -42,18 +43,23 @@ export class Inbound {
   private readonly counters: Float64Array;
   private readonly peerCounters: Float64Array;
   private readonly drops: Drops;
+  private readonly bulkFlows: BulkFlows;
   private readonly checksSender: boolean;
   private readonly checksLease: boolean;
   private readonly header = new IpHeader();
+  /** where a receive of this link ends */
+  batchBytes: number = LAYOUT.batchBytes;
   private readonly queue: StandingQueue | undefined;
   /** packets of the batch in hand */
   private packets = 0;
   private messageBytes = 0;
+  /** the TUN queue is that of the message in hand */
+  private hasTurned = false;
   /** what the encapsulation said of the message in hand: the peer that sent it, or -1 - DROP reason */
   private peer = -1;
 
   constructor(
-    { addon, engine, pool, table, localAddresses, control, counters, peerCounters, drops }: Gear,
+    gear: Gear,
     linkIndex: number,
     link: LinkTask,
     sourceCheck: SourceCheck,
@@ -62,6 +68,8 @@ export class Inbound {
     tunOut: TunOut,
     capture: Capture,
   ) {
+    const { addon, engine, pool, table, localAddresses, control, counters, peerCounters, drops } =
+      gear;
     this.addon = addon;
     this.engine = engine;
     this.linkIndex = linkIndex;
@@ -78,6 +86,7 @@ export class Inbound {
     this.counters = counters;
     this.peerCounters = peerCounters;
     this.drops = drops;
+    this.bulkFlows = gear.bulkFlows;
     this.checksSender = sourceCheck !== 'off';
     this.checksLease = sourceCheck === 'lease';
     this.queue = StandingQueue.of(link, control);
@@ -95,7 +104,7 @@ export class Inbound {
     this.messageBytes = 0;
     for (let i = 0; i < count; i++) this.message(i * LAYOUT.rowInts);
     const { messageBytes } = this;
-    this.queue?.read(count < LAYOUT.udpInRows && messageBytes < LAYOUT.batchBytes, messageBytes);
+    this.queue?.read(count < LAYOUT.udpInRows && messageBytes < this.batchBytes, messageBytes);
     this.tunOut.flush();
     add(this.counters, BATCHES_IN_AT + batchBucket(this.packets), 1);
     return count;
@@ -124,6 +133,7 @@ export class Inbound {
     const at = rows[row + ROW.offset] as number;
     const length = rows[row + ROW.length] as number;
     const reason = this.senderReason(row);
+    this.hasTurned = false;
     const stride = this.strideOf(row);
     let from = 0;
     this.messageBytes += length;
@@ -217,7 +227,17 @@ export class Inbound {
       if (reason !== FORWARD) return reason;
     }
     this.queue?.meet(view, innerAt, header);
+    if (this.tunOut.isSplit && !this.hasTurned) this.turnTun(row, innerAt);
     return this.offload.queue(innerAt, header, this.pool.udpIn[row + ROW.gsoSize] as number);
+  }
+
+  /** A bulk flow has a queue of its own, and its other direction with it. What the kernel merged into one message is of one flow. */
+  private turnTun(row: number, innerAt: number): void {
+    const { view, udpIn: rows } = this.pool;
+    const nowMs = this.control[WORD.clockMs] as number;
+    this.bulkFlows.note(view, innerAt, this.header, rows[row + ROW.length] as number, nowMs);
+    this.tunOut.turnTo(this.bulkFlows.has(view, innerAt, this.header, nowMs));
+    this.hasTurned = true;
   }
 
   /** Tells the sender of a bulk flow, as {@link Outbound} does. */

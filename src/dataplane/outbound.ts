@@ -8,7 +8,7 @@ import { BATCHES_OUT_AT, batchBucket, COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
 import { GSO, LAYOUT, ROW } from '../memory/layout.ts';
 import { PEER_COUNTER, PEER_COUNTERS_SHIFT } from '../memory/peer-counters.ts';
-import type { LinkTask } from '../memory/worker-task.ts';
+import { type LinkTask, WORD } from '../memory/worker-task.ts';
 import { CE, knowsEcn, markCongestion, outerTos } from '../wire/ecn.ts';
 import { TIME_EXCEEDED, UNREACHABLE } from '../wire/icmp.ts';
 import {
@@ -22,6 +22,7 @@ import {
   symmetricFlowHash,
 } from '../wire/ip.ts';
 import { cutLastSegment, destinationPort, isOneSegment } from '../wire/transport.ts';
+import type { BulkFlows } from './bulk-flows.ts';
 import type { Capture } from './capture.ts';
 import { add, type Drops, FORWARD, reasonOfSend } from './drop.ts';
 import type { Encap } from './encap/encap.ts';
@@ -46,13 +47,17 @@ export class Outbound {
   private readonly counters: Float64Array;
   private readonly peerCounters: Float64Array;
   private readonly drops: Drops;
+  private readonly control: Int32Array;
+  private readonly bulkFlows: BulkFlows;
   private readonly header = new IpHeader();
+  /** where a receive of this link ends */
+  batchBytes: number = LAYOUT.batchBytes;
   private readonly socketCount: number;
   private readonly outer: OuterHeaders | undefined;
   private readonly queue: StandingQueue | undefined;
 
   constructor(
-    { addon, engine, pool, table, control, counters, peerCounters, drops }: Gear,
+    { addon, engine, pool, table, control, counters, peerCounters, drops, bulkFlows }: Gear,
     linkIndex: number,
     link: LinkTask,
     encap: Encap,
@@ -71,6 +76,8 @@ export class Outbound {
     this.counters = counters;
     this.peerCounters = peerCounters;
     this.drops = drops;
+    this.control = control;
+    this.bulkFlows = bulkFlows;
     this.socketCount = link.sendFds.length;
     this.outer = link.tapFd >= 0 ? new OuterHeaders(link) : undefined;
     this.queue = StandingQueue.of(link, control);
@@ -113,7 +120,7 @@ export class Outbound {
       keptBytes += this.header.totalBytes;
     }
     if (kept > before) this.countSent(peer, kept - before, keptBytes - bytesBefore);
-    this.queue?.read(count < LAYOUT.tunInRows && readBytes < LAYOUT.batchBytes, readBytes);
+    this.queue?.read(count < LAYOUT.tunInRows && readBytes < this.batchBytes, readBytes);
     add(this.counters, COUNTER.outPackets, count);
     add(this.counters, COUNTER.outBytes, readBytes);
     add(this.counters, BATCHES_OUT_AT + batchBucket(count), 1);
@@ -150,6 +157,14 @@ export class Outbound {
       if (reason !== FORWARD) return reason;
     }
     this.queue?.meet(view, at, header);
+    if (this.link.bulk)
+      this.bulkFlows.note(
+        view,
+        at,
+        header,
+        header.totalBytes,
+        this.control[WORD.clockMs] as number,
+      );
     this.encapsulate(row, at, peer);
     return FORWARD;
   }

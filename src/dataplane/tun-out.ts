@@ -1,4 +1,4 @@
-/** The rows on their way to one TUN queue: filled packet by packet, written in batches. */
+/** The rows on their way to a link's TUN queues: filled packet by packet, written in batches. */
 import type { Addon } from '../memory/addon.ts';
 import { COUNTER } from '../memory/counters.ts';
 import { DROP } from '../memory/drops.ts';
@@ -9,20 +9,38 @@ import type { Gear } from './gear.ts';
 export class TunOut {
   private readonly addon: Addon;
   private readonly engine: number;
-  private readonly link: number;
+  private readonly main: number;
+  private readonly bulk: number;
+  /** of main and bulk the one for which rows are filled */
+  private link: number;
   private readonly rows: Int32Array;
   private readonly counters: Float64Array;
   private readonly drops: Drops;
   private count = 0;
   private bytes = 0;
 
-  constructor({ addon, engine, pool, counters, drops }: Gear, link: number) {
+  /** `main` and `bulk` are links of the engine; the same one where bulk flows have none of their own. */
+  constructor({ addon, engine, pool, counters, drops }: Gear, main: number, bulk: number) {
     this.addon = addon;
     this.engine = engine;
-    this.link = link;
+    this.main = this.link = main;
+    this.bulk = bulk;
     this.rows = pool.tunOut;
     this.counters = counters;
     this.drops = drops;
+  }
+
+  /** Bulk flows have a queue of their own. */
+  get isSplit(): boolean {
+    return this.main !== this.bulk;
+  }
+
+  /** What is added from here on goes to this queue; writes what waits for the other one. */
+  turnTo(isBulk: boolean): void {
+    const link = isBulk ? this.bulk : this.main;
+    if (link === this.link) return;
+    this.flush();
+    this.link = link;
   }
 
   /** Queues a packet that lies in the pool until {@link flush}; writes the batch first when it is full. */

@@ -15,6 +15,7 @@ import {
 } from '../memory/worker-task.ts';
 import { closePrototypes } from '../shared/prototypes.ts';
 import { Breath, type Lane } from './breath.ts';
+import { BulkFlows } from './bulk-flows.ts';
 import { Capture } from './capture.ts';
 import { CaptureRing } from './capture-ring.ts';
 import { Drops } from './drop.ts';
@@ -101,28 +102,52 @@ export function createForwarder<E extends { kind: string }>(
     counters,
     peerCounters: new Float64Array(peerCounters),
     drops,
+    bulkFlows: new BulkFlows(),
   };
-  const lanes = task.links.map((link) => {
-    const encap = createEncap(encapsulations, task.encap, link, table);
-    return createLane(gear, ring, link, task.sourceCheck, encap);
+  const links = task.links.flatMap((link) => attach(gear, link));
+  // In each turn of the worker bulk flows come last.
+  links.sort((a, b) => Number(a.isBulk) - Number(b.isBulk));
+  const lanes = links.map((attached) => {
+    const encap = createEncap(encapsulations, task.encap, attached.link, table);
+    return createLane(gear, ring, attached, task.sourceCheck, encap);
   });
   return { engine, breath: new Breath(gear, lanes) };
+}
+
+/** A link, or its part for bulk flows, as the engine has it. */
+interface AttachedLink {
+  link: LinkTask;
+  index: number;
+  isBulk: boolean;
+  tunOut: TunOut;
+}
+
+/** What the engine is given for a link: one, or two where bulk flows have queues of their own. */
+function attach(gear: Gear, link: LinkTask): AttachedLink[] {
+  const { addon, engine } = gear;
+  const indexOf = (queue: LinkTask): number =>
+    addon.attachLink(engine, { ...queue, sendFds: Int32Array.from(queue.sendFds) });
+  const main = indexOf(link);
+  const bulkLink = link.bulk && { ...link, ...link.bulk };
+  const bulk = bulkLink ? indexOf(bulkLink) : main;
+  const tunOut = new TunOut(gear, main, bulk);
+  const attached = [{ link, index: main, isBulk: false, tunOut }];
+  return bulkLink ? [...attached, { link: bulkLink, index: bulk, isBulk: true, tunOut }] : attached;
 }
 
 function createLane(
   gear: Gear,
   ring: CaptureRing,
-  link: LinkTask,
+  { link, index, isBulk, tunOut }: AttachedLink,
   sourceCheck: SourceCheck,
   encap: Encap,
 ): Lane {
-  const sendFds = Int32Array.from(link.sendFds);
-  const index = gear.addon.attachLink(gear.engine, { ...link, sendFds });
   encap.seal?.(gear.addon, gear.engine, index);
   const capture = new Capture(ring, link, gear.pool, gear.table, encap);
-  const tunOut = new TunOut(gear, index);
   const icmp = new IcmpReply(gear, link);
   return {
+    index,
+    isBulk,
     outbound: new Outbound(gear, index, link, encap, icmp, capture),
     inbound: new Inbound(gear, index, link, sourceCheck, encap, icmp, tunOut, capture),
   };

@@ -139,3 +139,15 @@ export function pattern(length: number, seed = 1): Uint8Array {
   }
   return bytes;
 }
+
+/** What a {@link Rig}'s peer sends it: a VXLAN header, the Ethernet header and the packet. */
+export function vxlanPayload(packet: Uint8Array, vni = 1): Uint8Array {
+  const bytes = new Uint8Array(22 + packet.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x08000000);
+  view.setUint32(4, vni << 8);
+  bytes.set([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2], 8);
+  view.setUint16(20, (packet[0] as number) >> 4 === 4 ? 0x0800 : 0x86dd);
+  bytes.set(packet, 22);
+  return bytes;
+}

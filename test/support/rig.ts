@@ -41,6 +41,8 @@ export interface RigOptions {
   sourceCheck?: SourceCheck;
   features?: number;
   mtu?: number;
+  /** bulk flows have a queue of their own: {@link Rig.bulk} */
+  hasBulk?: boolean;
   ownMac?: string;
   peerMac?: string;
   /** underlay address that the table gives the peer; by default the one its socket really has */
@@ -77,6 +79,9 @@ export class Rig {
   private readonly nodeAddress: Words;
   private readonly farEnd: FarEnd;
   private readonly nodeFd: number;
+  /** what stands behind the queue for bulk flows, and the port of its socket */
+  readonly bulk: { end: FarEnd; port: number } | undefined;
+  private readonly bulkFd: number = -1;
 
   constructor(options: RigOptions = {}) {
     this.family = options.family ?? 4;
@@ -86,6 +91,11 @@ export class Rig {
     this.farEnd = new FarEnd(this.addon, this.family, words(remote));
     this.port = node.port;
     this.nodeFd = node.fd;
+    if (options.hasBulk) {
+      const { fd, port } = openLoopback(this.addon, this.family, this.nodeAddress);
+      this.bulk = { end: new FarEnd(this.addon, this.family, words(remote)), port };
+      this.bulkFd = fd;
+    }
     const peer: Peer = {
       key: 'peer',
       family: this.family,
@@ -130,6 +140,12 @@ export class Rig {
           udpFd: this.nodeFd,
           sendFds: [this.nodeFd],
           sendPorts: [this.port],
+          bulk: this.bulk && {
+            tunFd: this.bulk.end.tunFd,
+            udpFd: this.bulkFd,
+            sendFds: [this.bulkFd],
+            sendPorts: [this.bulk.port],
+          },
           icmpFd: this.farEnd.icmpFd,
           tapFd: -1,
           tapMac: { high: 0, low: 0 },
@@ -229,5 +245,7 @@ export class Rig {
     this.addon.destroyEngine(this.forwarder.engine);
     this.farEnd.close();
     this.addon.close(this.nodeFd);
+    this.bulk?.end.close();
+    if (this.bulk) this.addon.close(this.bulkFd);
   }
 }

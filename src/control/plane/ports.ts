@@ -7,6 +7,7 @@ import type { Tunnel } from '../../cluster/kinds/kind.ts';
 import { findPortHolder } from '../../host/preflight.ts';
 import type { Addon, UdpOptions } from '../../memory/addon.ts';
 import { FEATURE } from '../../memory/layout.ts';
+import type { Queue } from '../../memory/worker-task.ts';
 import { addressBytes, type Words } from '../../shared/address.ts';
 import { advisedMessageOf, EXIT, WeftError } from '../../shared/errors.ts';
 import type { FdStore } from '../manager/fd-store.ts';
@@ -18,16 +19,16 @@ const RECEIVE_BYTES = 8 << 20;
 const HANDOVER_BYTES = 32 << 20;
 /** Sending sockets per worker: source ports over which peers and routers spread flows. */
 const SEND_SOCKETS = 4;
+/** Of the source ports, so that the receiving node can tell: it reads what is not bulk first. Kernel nodes choose theirs by other rules. */
+const PARITY = { others: 0, bulk: 1 } as const;
+/** Half of the kernel's ports have it. */
+const PARITY_TRIES = 64;
 const ANY4 = new Uint8Array(4);
 const ANY6 = new Uint8Array(16);
 
 /** One worker's descriptors of one address family. */
-export interface WorkerPorts {
-  tunFd: number;
-  udpFd: number;
-  sendFds: number[];
-  /** their ports */
-  sendPorts: number[];
+export interface WorkerPorts extends Queue {
+  bulk: Queue | undefined;
   /** raw socket on which ICMP errors leave; -1 without permission for one */
   icmpFd: number;
   features: number;
@@ -60,6 +61,7 @@ export async function openPorts(
   const ports: FamilyPorts = { family, device, workers: [] };
   try {
     for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
+    spread(addon, ports);
     return ports;
   } catch (error) {
     opener.undo();
@@ -67,8 +69,27 @@ export async function openPorts(
   }
 }
 
+/**
+ * Which socket reads what: flows go to workers by their source port, and of each worker's two sockets to the one for bulk flows where that
+ * is odd, from which other nodes of ours send them. Sockets that were taken over may stand in another order: then a flow has another one,
+ * but always the same.
+ */
+function spread(addon: Addon, { family, workers }: FamilyPorts): void {
+  const [first] = workers;
+  if (!first?.bulk) return;
+  try {
+    addon.spreadByPort(first.udpFd, family, 2 * workers.length);
+  } catch {
+    // The kernel spreads flows over both by a hash.
+  }
+}
+
 /** Names in the descriptor store: they say what a descriptor is for, not what it is; that is checked when it is adopted. */
-function storeName(kind: 'tun' | 'udp', family: 4 | 6, worker: number): string {
+function storeName(
+  kind: 'tun' | 'udp' | 'bulk-tun' | 'bulk-udp',
+  family: 4 | 6,
+  worker: number,
+): string {
   return `${kind}-${family}-${worker}`;
 }
 
@@ -98,32 +119,55 @@ class Opener {
   }
 
   openWorker(worker: number): WorkerPorts {
-    const { family, device, features: wanted, tunnel } = this.wishes;
-    const receiver = this.kept(
-      storeName('udp', family, worker),
+    const { features: wanted, tunnel } = this.wishes;
+    const hasBulk = (wanted & FEATURE.bulkQueue) !== 0 && tunnel.sockets.spreadsFlows;
+    const receiver = this.openReceiver(storeName('udp', this.wishes.family, worker));
+    const tun = this.openQueue(storeName('tun', this.wishes.family, worker));
+    const main = this.queueOf(tun, receiver, hasBulk ? PARITY.others : undefined);
+    const bulk = hasBulk ? this.openBulk(worker) : undefined;
+    const probed =
+      FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso | FEATURE.bulkQueue;
+    let features = wanted & ~probed;
+    features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
+    if (receiver.gro) features |= FEATURE.udpGro;
+    if (bulk) features |= FEATURE.bulkQueue;
+    return { ...main, bulk, icmpFd: this.openIcmp(), features };
+  }
+
+  private openBulk(worker: number): Queue {
+    const { family } = this.wishes;
+    const receiver = this.openReceiver(storeName('bulk-udp', family, worker));
+    const tun = this.openQueue(storeName('bulk-tun', family, worker));
+    return this.queueOf(tun, receiver, PARITY.bulk);
+  }
+
+  private openReceiver(name: string): Socket {
+    return this.kept(
+      name,
       // What waits in it may be more than it holds otherwise: until it is read there must be room for what still comes.
       (fd) => this.addon.adoptUdp(fd, { ...this.receiverOptions(), bufferBytes: HANDOVER_BYTES }),
       () => this.addon.openUdp(this.receiverOptions()),
     );
-    const tun = this.kept(
-      storeName('tun', family, worker),
+  }
+
+  private openQueue(name: string): { fd: number; features: number } {
+    const { device, features: wanted } = this.wishes;
+    return this.kept(
+      name,
       (fd) => this.addon.adoptTun(fd, device, wanted),
       () => this.addon.openTun(device, wanted),
     );
-    const senders = tunnel.sockets.spreadsFlows
-      ? Array.from({ length: SEND_SOCKETS }, () => this.openSender())
+  }
+
+  private queueOf(tun: { fd: number }, receiver: Socket, parity: number | undefined): Queue {
+    const senders = this.wishes.tunnel.sockets.spreadsFlows
+      ? Array.from({ length: SEND_SOCKETS }, () => this.openSender(parity))
       : [receiver];
-    const probed = FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso;
-    let features = wanted & ~probed;
-    features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
-    if (receiver.gro) features |= FEATURE.udpGro;
     return {
       tunFd: tun.fd,
       udpFd: receiver.fd,
       sendFds: senders.map(({ fd }) => fd),
       sendPorts: senders.map(({ port }) => port),
-      icmpFd: this.openIcmp(),
-      features,
     };
   }
 
@@ -151,13 +195,19 @@ class Opener {
     };
   }
 
-  private openSender(): Socket {
+  /** With a port of this parity, if it matters; which one the kernel gives is chance. */
+  private openSender(parity: number | undefined): Socket {
     const { local } = this.wishes;
     const own = { address: addressBytes(local), port: 0, reusePort: false, gro: false };
     const options = { ...this.receiverOptions(), ...own, bufferBytes: BUFFER_BYTES };
-    const socket = this.addon.openUdp(options);
-    this.unnamed.push(socket.fd);
-    return socket;
+    for (let tries = 1; ; tries++) {
+      const socket = this.addon.openUdp(options);
+      if (parity === undefined || socket.port % 2 === parity || tries === PARITY_TRIES) {
+        this.unnamed.push(socket.fd);
+        return socket;
+      }
+      this.addon.close(socket.fd);
+    }
   }
 
   /** -1 without CAP_NET_RAW: forwarding does not need it. */
@@ -192,16 +242,23 @@ export function closePorts(addon: Addon, ports: readonly FamilyPorts[]): void {
   for (const { workers } of ports) {
     for (const worker of workers) {
       closeUnnamed(addon, worker);
-      addon.close(worker.udpFd);
-      addon.close(worker.tunFd);
+      for (const { udpFd, tunFd } of queuesOf(worker)) {
+        addon.close(udpFd);
+        addon.close(tunFd);
+      }
     }
   }
 }
 
 /** Closes what the store has no copy of: the sockets that only send. */
-function closeUnnamed(addon: Addon, { udpFd, sendFds, icmpFd }: WorkerPorts): void {
-  for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
-  if (icmpFd >= 0) addon.close(icmpFd);
+function closeUnnamed(addon: Addon, worker: WorkerPorts): void {
+  for (const { udpFd, sendFds } of queuesOf(worker))
+    for (const fd of sendFds) if (fd !== udpFd) addon.close(fd);
+  if (worker.icmpFd >= 0) addon.close(worker.icmpFd);
+}
+
+function queuesOf(worker: WorkerPorts): Queue[] {
+  return worker.bulk ? [worker, worker.bulk] : [worker];
 }
 
 /** Closes the sending sockets; queues and receiving sockets wait in the store to be adopted by the next {@link openPorts}. */
@@ -211,6 +268,9 @@ export function giveBackPorts(addon: Addon, store: FdStore, ports: readonly Fami
       closeUnnamed(addon, ports);
       store.giveBack(storeName('udp', family, worker), ports.udpFd);
       store.giveBack(storeName('tun', family, worker), ports.tunFd);
+      if (!ports.bulk) return;
+      store.giveBack(storeName('bulk-udp', family, worker), ports.bulk.udpFd);
+      store.giveBack(storeName('bulk-tun', family, worker), ports.bulk.tunFd);
     });
   }
 }
@@ -242,6 +302,6 @@ export function narrowSockets(addon: Addon, ports: readonly FamilyPorts[]): void
 
 function resizeSockets(addon: Addon, ports: readonly FamilyPorts[], bytes: number): void {
   for (const { workers } of ports) {
-    for (const { udpFd } of workers) addon.receiveBuffer(udpFd, bytes);
+    for (const { udpFd } of workers.flatMap(queuesOf)) addon.receiveBuffer(udpFd, bytes);
   }
 }

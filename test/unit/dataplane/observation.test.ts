@@ -12,24 +12,13 @@ import { PEER_COUNTER, PEER_COUNTERS } from '../../../src/memory/peer-counters.t
 import { addressBytes } from '../../../src/shared/address.ts';
 import { CAPTURE_BURST, DROP_SAMPLES_BURST, PEERS_MAX } from '../../../src/shared/limits.ts';
 import { getOrMake } from '../../../src/shared/memo.ts';
-import { ipPacket, pattern, udpPacket } from '../../support/packets.ts';
+import { ipPacket, pattern, udpPacket, vxlanPayload } from '../../support/packets.ts';
 import { type RawPacket, readRawPackets } from '../../support/pcap.ts';
 import { slotsIn } from '../../support/peers-of.ts';
 import { prefix, Rig, words } from '../../support/rig.ts';
 
 const OUT = { source: '10.244.1.2', destination: '10.244.2.2' };
 const IN = { source: '10.244.2.2', destination: '10.244.1.2' };
-
-function vxlan(packet: Uint8Array, vni = 1): Uint8Array {
-  const bytes = new Uint8Array(22 + packet.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x08000000);
-  view.setUint32(4, vni << 8);
-  bytes.set([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2], 8);
-  view.setUint16(20, (packet[0] as number) >> 4 === 4 ? 0x0800 : 0x86dd);
-  bytes.set(packet, 22);
-  return bytes;
-}
 
 const peer = (key: string, family: 4 | 6 = 4): Peer => ({
   key,
@@ -52,8 +41,8 @@ test('the peer gets every packet that the totals have, bytes too, and the time',
   assert.equal(ledger.totalsOf(peer('peer')).lastHeardAt, undefined);
   for (let i = 0; i < 20; i++) {
     rig.outbound(udpPacket({ ...OUT, payload: pattern(i) }));
-    rig.inbound(vxlan(udpPacket({ ...IN, payload: pattern(2 * i) })));
-    rig.inbound(vxlan(udpPacket(IN), 9));
+    rig.inbound(vxlanPayload(udpPacket({ ...IN, payload: pattern(2 * i) })));
+    rig.inbound(vxlanPayload(udpPacket(IN), 9));
     rig.takeUdp();
     rig.takeTun();
   }
@@ -126,7 +115,7 @@ test('batch sizes: one, two, up to four, ... more than 128', () => {
   for (let i = 0; i < 3; i++) rig.stageTun(i, udpPacket({ ...OUT, sourcePort: 5000 + i }));
   rig.addon.tunSend(rig.farEngine, 0, 3);
   rig.forwarder.breath.take();
-  rig.inbound(vxlan(udpPacket(IN)));
+  rig.inbound(vxlanPayload(udpPacket(IN)));
   const { batches } = rig.totals();
   assert.deepEqual(batches.outbound, [0, 0, 1, 0, 0, 0, 0, 0, 0]);
   assert.deepEqual(batches.inbound, [1, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -138,8 +127,8 @@ test('drops leave their headers, with sender and reason, and no payload', () => 
   const reader = new DropReader([rig.observation.dropSamples]);
   const secret = new TextEncoder().encode('secret'.repeat(20));
   rig.outbound(udpPacket({ ...OUT, destination: '10.244.9.9', payload: secret }));
-  rig.inbound(vxlan(udpPacket({ ...IN, source: '10.244.3.2', payload: secret })));
-  rig.inbound(vxlan(udpPacket({ ...IN, payload: secret }), 7));
+  rig.inbound(vxlanPayload(udpPacket({ ...IN, source: '10.244.3.2', payload: secret })));
+  rig.inbound(vxlanPayload(udpPacket({ ...IN, payload: secret }), 7));
   rig.inbound(secret);
   const { samples, nextSequence } = reader.since(0);
   assert.deepEqual(
@@ -228,7 +217,7 @@ for (const family of [4, 6] as const) {
     const received = udpPacket({ ...back, payload: pattern(33) });
     const traffic = (): void => {
       rig.outbound(sent);
-      rig.inbound(vxlan(received));
+      rig.inbound(vxlanPayload(received));
     };
     const inner = await capture(rig, {}, traffic);
     assert.deepEqual(bytesOf(inner.packets), [sent, received]);
@@ -252,7 +241,7 @@ for (const family of [4, 6] as const) {
     assert.equal(toPeer.bytes.readUInt16BE(ip + 4), toPeer.bytes.length - ip);
     assert.deepEqual(new Uint8Array(toPeer.bytes.subarray(ip + 30)), sent);
     assert.equal(fromPeer.bytes.readUInt16BE(ip + 2), rig.port);
-    assert.deepEqual(new Uint8Array(fromPeer.bytes.subarray(ip + 8)), vxlan(received));
+    assert.deepEqual(new Uint8Array(fromPeer.bytes.subarray(ip + 8)), vxlanPayload(received));
     rig.close();
   });
 }
@@ -266,7 +255,7 @@ test('capture: filters by peer and address, snap length, and only while it runs'
     rig.outbound(foreign);
     rig.outbound(ipPacket({ ...OUT, protocol: 89, transport: pattern(8), checksumAt: -1 }));
     rig.outbound(new Uint8Array(40));
-    rig.inbound(vxlan(udpPacket(IN)));
+    rig.inbound(vxlanPayload(udpPacket(IN)));
     rig.inbound(pattern(10));
     rig.takeUdp();
     rig.takeTun();
