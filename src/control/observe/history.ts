@@ -12,19 +12,20 @@ type Rates = Omit<Sample, 'at'>;
 
 export class History {
   private readonly kept: Sample[] = [];
+  /** by the monotonic clock */
   private last: { atMs: number; totals: Rates } | undefined;
 
-  /** Takes the totals of a moment (`nowMs` on the wall clock). Where there is no data plane yet nothing is kept. */
-  add(totals: Totals | undefined, nowMs: number): void {
+  /** Takes the totals of a moment: `nowMs` is for people, `monotonicMs` by a clock that nobody sets. Where there is no data plane yet nothing is kept. */
+  add(totals: Totals | undefined, nowMs: number, monotonicMs: number): void {
     if (!totals) return;
     const { last } = this;
-    const now = { atMs: nowMs, totals: amountsOf(totals) };
+    const now = { atMs: monotonicMs, totals: amountsOf(totals) };
     // While workers are made anew their counters are away for a moment: the next sample spans the gap.
     if (last && ranBackwards(last.totals, now.totals)) return;
     this.last = now;
-    if (!last || nowMs <= last.atMs) return;
+    if (!last || monotonicMs <= last.atMs) return;
     const perSecond = (name: keyof Rates): number =>
-      round(((now.totals[name] - last.totals[name]) * 1000) / (nowMs - last.atMs));
+      round(((now.totals[name] - last.totals[name]) * 1000) / (monotonicMs - last.atMs));
     this.kept.push({ at: new Date(nowMs).toISOString(), ...mapRates(perSecond) });
     if (this.kept.length > SAMPLES_MAX) this.kept.shift();
   }

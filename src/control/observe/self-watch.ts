@@ -64,7 +64,7 @@ export class SelfWatch {
   private look(): void {
     const [nowMs, monotonicMs] = [Date.now(), performance.now()];
     const status = this.node.backend?.status();
-    this.history.add(status?.totals, nowMs);
+    this.history.add(status?.totals, nowMs, monotonicMs);
     if (status) this.remember(status);
     const facts = factsOf(this.node, status, this.recent(), nowMs);
     this.board.update(warningsOf(facts), { nowMs, monotonicMs });
@@ -150,7 +150,9 @@ function silentFacts({ silent }: ReachSummary, { backend }: Node, nowMs: number)
   return silent.map(({ peer, silentMs, hasAnswered }) => {
     const name = `${formatAddress(peer.address)} (${formatPrefix(peer.subnet)})`;
     const heardAt = ledger?.totalsOf(peer).lastHeardAt;
-    const isHeard = heardAt !== undefined && nowMs - heardAt.getTime() < HEARD_MS;
+    const agoMs = nowMs - (heardAt?.getTime() ?? Number.NEGATIVE_INFINITY);
+    // What seems to come was before somebody set the time back.
+    const isHeard = agoMs >= 0 && agoMs < HEARD_MS;
     return { name, silentMs, hasAnswered, isHeard };
   });
 }
