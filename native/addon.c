@@ -190,9 +190,10 @@ static bool read_count(napi_env env, napi_value value, int max, int32_t *count) 
 
 static napi_value addon_limit_batch(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
-  int32_t link, bytes;
+  int32_t link;
+  int bytes;
   struct engine *e = read_engine_link(env, info, values, &link);
-  if (!e || !read_count(env, values[2], BATCH_BYTES, &bytes)) return NULL;
+  if (!e || !read_int(env, values[2], "bytes", 1, BATCH_BYTES, &bytes)) return NULL;
   e->links[link].batch_bytes = bytes;
   return NULL;
 }
@@ -629,6 +630,7 @@ static const struct {
     {"persistTun", addon_persist_tun},
     {"receiveBuffer", addon_receive_buffer},
     {"spreadByPort", addon_spread_by_port},
+    {"spreadByHash", addon_spread_by_hash},
     {"openEcho", addon_open_echo},
     {"echoSend", addon_echo_send},
     {"echoReceive", addon_echo_receive},

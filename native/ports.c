@@ -222,12 +222,21 @@ napi_value addon_open_icmp(napi_env env, napi_callback_info info) {
 napi_value addon_spread_by_port(napi_env env, napi_callback_info info) {
   napi_value values[ARGUMENTS_MAX];
   arguments(env, info, values);
-  int fd, family, sockets;
+  int fd, family, workers;
   if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd) || !read_int(env, values[1], "family", 4, 6, &family))
     return NULL;
-  if (!read_int(env, values[2], "sockets", 1, INT16_MAX, &sockets)) return NULL;
-  int error = udp_spread_by_port(fd, family == 4 ? AF_INET : AF_INET6, sockets);
+  if (!read_int(env, values[2], "workers", 1, INT16_MAX, &workers)) return NULL;
+  int error = udp_spread_by_port(fd, family == 4 ? AF_INET : AF_INET6, workers);
   return error ? throw_system(env, "spreadByPort", error) : NULL;
+}
+
+napi_value addon_spread_by_hash(napi_env env, napi_callback_info info) {
+  napi_value values[ARGUMENTS_MAX];
+  arguments(env, info, values);
+  int fd;
+  if (!read_int(env, values[0], "fd", 0, INT32_MAX, &fd)) return NULL;
+  int error = udp_spread_by_hash(fd);
+  return error ? throw_system(env, "spreadByHash", error) : NULL;
 }
 
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info) {

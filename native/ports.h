@@ -19,6 +19,7 @@ napi_value addon_set_offload(napi_env env, napi_callback_info info);
 napi_value addon_ipsec_policies(napi_env env, napi_callback_info info);
 napi_value addon_open_icmp(napi_env env, napi_callback_info info);
 napi_value addon_spread_by_port(napi_env env, napi_callback_info info);
+napi_value addon_spread_by_hash(napi_env env, napi_callback_info info);
 napi_value addon_receive_buffer(napi_env env, napi_callback_info info);
 napi_value addon_close(napi_env env, napi_callback_info info);
 napi_value addon_open_pair(napi_env env, napi_callback_info info);

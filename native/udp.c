@@ -33,6 +33,9 @@
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
+#ifndef SO_DETACH_REUSEPORT_BPF
+#define SO_DETACH_REUSEPORT_BPF 68
+#endif
 
 #define IPV6_HEADER_BYTES 40
 
@@ -157,17 +160,35 @@ int udp_adopt(int fd, const struct udp_options *o, bool *gro_granted) {
 
 void udp_receive_buffer(int fd, int bytes) { set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bytes); }
 
-int udp_spread_by_port(int fd, int family, int sockets) {
-  /* A datagram's headers lie in front of what the program is shown. Both place the source port first behind an IP header. */
+static int attach_reuseport(int fd, const struct sock_filter *code, size_t count) {
+  const struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+int udp_spread_by_port(int fd, int family, int workers) {
+  /* A datagram's headers lie in front of what the program is shown. Both families have the source port first behind the IP header. */
   struct sock_filter code[] = {
       {BPF_LDX | BPF_B | BPF_MSH, 0, 0, (uint32_t)SKF_NET_OFF},
       {BPF_LD | BPF_H | BPF_IND, 0, 0, (uint32_t)SKF_NET_OFF},
-      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, (uint32_t)sockets},
+      {BPF_ST, 0, 0, 0},
+      {BPF_ALU | BPF_RSH | BPF_K, 0, 0, 1},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, (uint32_t)workers},
+      {BPF_MISC | BPF_TAX, 0, 0, 0},
+      {BPF_LD | BPF_MEM, 0, 0, 0},
+      {BPF_ALU | BPF_AND | BPF_K, 0, 0, 1},
+      {BPF_ALU | BPF_MUL | BPF_K, 0, 0, (uint32_t)workers},
+      {BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0},
       {BPF_RET | BPF_A, 0, 0, 0},
   };
   if (family == AF_INET6) code[0] = (struct sock_filter){BPF_LDX | BPF_IMM, 0, 0, IPV6_HEADER_BYTES};
-  const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0 ? -errno : 0;
+  return attach_reuseport(fd, code, sizeof code / sizeof code[0]);
+}
+
+int udp_spread_by_hash(int fd) {
+  if (set_option(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0) == 0 || errno == ENOENT) return 0;
+  /* Before Linux 5.3: a number that no socket has. */
+  const struct sock_filter none = {BPF_RET | BPF_K, 0, 0, UINT32_MAX};
+  return attach_reuseport(fd, &none, 1);
 }
 
 /* ---- messages out ---- */

@@ -20,9 +20,13 @@ int udp_open(const struct udp_options *options, bool *gro_granted, const char **
 /* Takes over a bound socket and sets its options as udp_open would have. 0 or -errno (EINVAL: it is not such a socket); the
  * descriptor stays the caller's either way. */
 int udp_adopt(int fd, const struct udp_options *options, bool *gro_granted);
-/* Which of `sockets` sockets of this one's port gets a datagram: source port modulo their number, in the order in which they were bound.
- * Where there are fewer by then the kernel spreads them by a hash, as it does without. An IPv6 header has no extensions here. 0 or -errno. */
-int udp_spread_by_port(int fd, int family, int sockets);
+/* Which of the sockets that share this one's port gets a datagram, in the order in which they were bound: those of the workers get even
+ * source ports, as many behind them odd ones; of either, worker number (port / 2) modulo `workers`. Where such a socket is missing, and
+ * without this, the kernel spreads flows by a hash. It holds for as long as any of the sockets is open. An IPv6 header has no extensions
+ * here. 0 or -errno. */
+int udp_spread_by_port(int fd, int family, int workers);
+/* Takes that back. 0 or -errno. */
+int udp_spread_by_hash(int fd);
 /* Room for datagrams that wait. */
 void udp_receive_buffer(int fd, int bytes);
 /* The port a socket is bound to, or -errno. */

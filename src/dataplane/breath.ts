@@ -64,12 +64,11 @@ export class Breath {
   private move(ready: number): void {
     for (const lane of this.lanes) {
       const bits = ready >> (LAYOUT.waitLinkShift * lane.index);
-      let moved = 0;
-      if ((bits & LAYOUT.waitTun) !== 0) moved += lane.outbound.batch();
+      if ((bits & LAYOUT.waitTun) !== 0) lane.outbound.batch();
       else lane.outbound.rest();
-      if ((bits & LAYOUT.waitUdp) !== 0) moved += lane.inbound.batch();
+      if ((bits & LAYOUT.waitUdp) !== 0) lane.inbound.batch();
       else lane.inbound.rest();
-      if (moved > 0 && !lane.isBulk) this.share();
+      if (!lane.isBulk && lane.outbound.waiters + lane.inbound.waiters > 0) this.share();
     }
     if (this.isShared && ((this.sharedUntilMs - this.clockMs) | 0) < 0) this.limitBulk(false);
   }

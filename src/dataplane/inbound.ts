@@ -20,6 +20,7 @@ import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
 import type { LocalAddresses } from './local-addresses.ts';
 import { OffloadState } from './offload-state.ts';
+import { isOwnEcho } from './own-echo.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
@@ -53,8 +54,8 @@ export class Inbound {
   /** packets of the batch in hand */
   private packets = 0;
   private messageBytes = 0;
-  /** the TUN queue is that of the message in hand */
-  private hasTurned = false;
+  /** packets of the last batch for which somebody may wait; counted where bulk flows have a queue of their own */
+  waiters = 0;
   /** what the encapsulation said of the message in hand: the peer that sent it, or -1 - DROP reason */
   private peer = -1;
 
@@ -102,6 +103,8 @@ export class Inbound {
     if (this.capture.refresh() !== SIDE.off) this.captureAll(count);
     this.packets = 0;
     this.messageBytes = 0;
+    this.waiters = 0;
+    this.bulkFlows.begin();
     for (let i = 0; i < count; i++) this.message(i * LAYOUT.rowInts);
     const { messageBytes } = this;
     this.queue?.read(count < LAYOUT.udpInRows && messageBytes < this.batchBytes, messageBytes);
@@ -112,6 +115,7 @@ export class Inbound {
 
   /** A turn in which nothing waits in the socket. */
   rest(): void {
+    this.waiters = 0;
     this.queue?.empty();
   }
 
@@ -133,7 +137,6 @@ export class Inbound {
     const at = rows[row + ROW.offset] as number;
     const length = rows[row + ROW.length] as number;
     const reason = this.senderReason(row);
-    this.hasTurned = false;
     const stride = this.strideOf(row);
     let from = 0;
     this.messageBytes += length;
@@ -227,17 +230,16 @@ export class Inbound {
       if (reason !== FORWARD) return reason;
     }
     this.queue?.meet(view, innerAt, header);
-    if (this.tunOut.isSplit && !this.hasTurned) this.turnTun(row, innerAt);
+    if (this.tunOut.isSplit) this.turnTun(innerAt);
     return this.offload.queue(innerAt, header, this.pool.udpIn[row + ROW.gsoSize] as number);
   }
 
-  /** A bulk flow has a queue of its own, and its other direction with it. What the kernel merged into one message is of one flow. */
-  private turnTun(row: number, innerAt: number): void {
-    const { view, udpIn: rows } = this.pool;
+  /** A bulk flow has a queue of its own, and its other direction with it. */
+  private turnTun(innerAt: number): void {
+    const { header, bulkFlows } = this;
     const nowMs = this.control[WORD.clockMs] as number;
-    this.bulkFlows.note(view, innerAt, this.header, rows[row + ROW.length] as number, nowMs);
-    this.tunOut.turnTo(this.bulkFlows.has(view, innerAt, this.header, nowMs));
-    this.hasTurned = true;
+    this.tunOut.turnTo(bulkFlows.meet(this.pool.view, innerAt, header, nowMs));
+    if (!isOwnEcho(header, this.link.deviceAddress)) this.waiters++;
   }
 
   /** Tells the sender of a bulk flow, as {@link Outbound} does. */

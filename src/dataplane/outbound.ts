@@ -29,6 +29,7 @@ import type { Encap } from './encap/encap.ts';
 import { OuterHeaders } from './encap/outer-headers.ts';
 import type { Gear } from './gear.ts';
 import type { IcmpReply } from './icmp-reply.ts';
+import { isOwnEcho } from './own-echo.ts';
 import type { Pool } from './pool.ts';
 import { prefixContainsWords } from './routes/prefix.ts';
 import type { RouteTable } from './routes/table.ts';
@@ -52,6 +53,8 @@ export class Outbound {
   private readonly header = new IpHeader();
   /** where a receive of this link ends */
   batchBytes: number = LAYOUT.batchBytes;
+  /** packets of the last batch for which somebody may wait; counted where bulk flows have a queue of their own */
+  waiters = 0;
   private readonly socketCount: number;
   private readonly outer: OuterHeaders | undefined;
   private readonly queue: StandingQueue | undefined;
@@ -96,6 +99,7 @@ export class Outbound {
     let kept = 0;
     let keptBytes = 0;
     let readBytes = 0;
+    this.waiters = 0;
     // Packets to one peer come in runs: counted for it once a run.
     let peer = -1;
     let before = 0;
@@ -131,6 +135,7 @@ export class Outbound {
 
   /** A turn in which nothing waits in the TUN. */
   rest(): void {
+    this.waiters = 0;
     this.queue?.empty();
   }
 
@@ -157,16 +162,16 @@ export class Outbound {
       if (reason !== FORWARD) return reason;
     }
     this.queue?.meet(view, at, header);
-    if (this.link.bulk)
-      this.bulkFlows.note(
-        view,
-        at,
-        header,
-        header.totalBytes,
-        this.control[WORD.clockMs] as number,
-      );
+    if (this.link.bulk) this.meetForBulk(at);
     this.encapsulate(row, at, peer);
     return FORWARD;
+  }
+
+  /** Bulk flows have a queue of their own: which are, and whether somebody else is there. */
+  private meetForBulk(at: number): void {
+    const { header } = this;
+    this.bulkFlows.note(this.pool.view, at, header, this.control[WORD.clockMs] as number);
+    if (!isOwnEcho(header, this.link.deviceAddress)) this.waiters++;
   }
 
   /** Tells the sender of a bulk flow: by a mark where it knows marks, else by the loss of one segment. Nothing else in hand is lost. */

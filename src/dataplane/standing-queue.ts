@@ -7,8 +7,9 @@
 import { FEATURE } from '../memory/layout.ts';
 import { type LinkTask, WORD } from '../memory/worker-task.ts';
 import type { Words } from '../shared/address.ts';
-import { type IpHeader, isDestination, isSource, PROTOCOL, symmetricFlowHash } from '../wire/ip.ts';
+import { type IpHeader, PROTOCOL, symmetricFlowHash } from '../wire/ip.ts';
 import { isPureAck } from '../wire/transport.ts';
+import { isOwnEcho } from './own-echo.ts';
 import { RecentFlows } from './recent-flows.ts';
 
 /** So long is a queue not read empty before the first sign. Shorter costs more of the rate, longer lets it stand (ADR 18). */
@@ -92,15 +93,9 @@ export class StandingQueue {
         this.bulkFlows.note(hash, nowMs);
       } else if (this.bulkFlows.has(hash, nowMs)) return;
     }
-    if (isLong || this.isOwnEcho(header)) return;
+    if (isLong || isOwnEcho(header, this.device)) return;
     this.turnWindow(nowMs);
     this.interactive++;
-  }
-
-  /** Nodes ask each other all the time whether they are reached: nobody waits for that. */
-  private isOwnEcho(header: IpHeader): boolean {
-    const isIcmp = header.protocol === PROTOCOL.icmp4 || header.protocol === PROTOCOL.icmp6;
-    return isIcmp && (isSource(header, this.device) || isDestination(header, this.device));
   }
 
   /** Whether a sign is owed and this packet's sender, a bulk flow's, should get it; whoever gives it says so by {@link signed}. */

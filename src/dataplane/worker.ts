@@ -119,7 +119,9 @@ interface AttachedLink {
   link: LinkTask;
   index: number;
   isBulk: boolean;
+  /** of the family */
   tunOut: TunOut;
+  icmp: IcmpReply;
 }
 
 /** What the engine is given for a link: one, or two where bulk flows have queues of their own. */
@@ -130,21 +132,22 @@ function attach(gear: Gear, link: LinkTask): AttachedLink[] {
   const main = indexOf(link);
   const bulkLink = link.bulk && { ...link, ...link.bulk };
   const bulk = bulkLink ? indexOf(bulkLink) : main;
-  const tunOut = new TunOut(gear, main, bulk);
-  const attached = [{ link, index: main, isBulk: false, tunOut }];
-  return bulkLink ? [...attached, { link: bulkLink, index: bulk, isBulk: true, tunOut }] : attached;
+  const shared = { tunOut: new TunOut(gear, main, bulk), icmp: new IcmpReply(gear, link) };
+  const attached = [{ link, index: main, isBulk: false, ...shared }];
+  return bulkLink
+    ? [...attached, { link: bulkLink, index: bulk, isBulk: true, ...shared }]
+    : attached;
 }
 
 function createLane(
   gear: Gear,
   ring: CaptureRing,
-  { link, index, isBulk, tunOut }: AttachedLink,
+  { link, index, isBulk, tunOut, icmp }: AttachedLink,
   sourceCheck: SourceCheck,
   encap: Encap,
 ): Lane {
   encap.seal?.(gear.addon, gear.engine, index);
   const capture = new Capture(ring, link, gear.pool, gear.table, encap);
-  const icmp = new IcmpReply(gear, link);
   return {
     index,
     isBulk,

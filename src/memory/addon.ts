@@ -113,10 +113,13 @@ export interface Addon {
   /** Room for datagrams that wait in a socket. */
   receiveBuffer(fd: number, bytes: number): void;
   /**
-   * Of the sockets that share this one's address and port, a datagram goes to number (source port modulo `sockets`), in the order in which
-   * they were bound; where there are fewer, to one by a hash, as without. Throws where the kernel has no such rule (before Linux 4.5).
+   * Of the sockets that share this one's address and port, in the order in which they were bound: even source ports go to the first
+   * `workers` of them, odd ones to as many behind those; to number (port / 2) modulo `workers` of either. Where such a socket is missing,
+   * to one by a hash, as without. It holds for as long as one of them is open. Throws where the kernel has no such rule (before Linux 4.5).
    */
-  spreadByPort(fd: number, family: 4 | 6, sockets: number): void;
+  spreadByPort(fd: number, family: 4 | 6, workers: number): void;
+  /** Takes that back. */
+  spreadByHash(fd: number): void;
   /** Sets what /proc/sys/net/ipv4/conf/<device> shows; `setting` is one of IPV4_DEVCONF_* (linux/ip.h). 0 or -errno (ENODEV, EPERM). */
   setInet(device: string, setting: number, value: number): number;
   /** Whether a device has an offload switched on, by the kernel's name for it: 1, 0, or -errno (ENODEV). */

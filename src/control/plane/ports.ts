@@ -61,6 +61,10 @@ export async function openPorts(
   const ports: FamilyPorts = { family, device, workers: [] };
   try {
     for (let i = 0; i < workers; i++) ports.workers.push(opener.openWorker(i));
+    // In this order they are bound, and numbered.
+    ports.workers.forEach((worker, i) => {
+      worker.bulk = opener.openBulk(i);
+    });
     spread(addon, ports);
     return ports;
   } catch (error) {
@@ -70,17 +74,19 @@ export async function openPorts(
 }
 
 /**
- * Which socket reads what: flows go to workers by their source port, and of each worker's two sockets to the one for bulk flows where that
- * is odd, from which other nodes of ours send them. Sockets that were taken over may stand in another order: then a flow has another one,
- * but always the same.
+ * Which socket reads what: with sockets for bulk flows, those get the flows that come from odd ports, as other nodes of ours send theirs.
+ * Sockets that were taken over stand in the order in which a process before bound them: after a change of the number of workers a flow may
+ * be read by another socket than meant, but always by the same.
  */
 function spread(addon: Addon, { family, workers }: FamilyPorts): void {
   const [first] = workers;
-  if (!first?.bulk) return;
+  if (!first) return;
   try {
-    addon.spreadByPort(first.udpFd, family, 2 * workers.length);
+    if (first.bulk) addon.spreadByPort(first.udpFd, family, workers.length);
+    // Of the process before there may be a rule, which would leave workers without flows.
+    else addon.spreadByHash(first.udpFd);
   } catch {
-    // The kernel spreads flows over both by a hash.
+    // The kernel has no such rules, and spreads flows by a hash.
   }
 }
 
@@ -118,27 +124,34 @@ class Opener {
     for (const [name, fd] of this.named) this.store.giveBack(name, fd);
   }
 
+  /** Without its sockets for bulk flows. */
   openWorker(worker: number): WorkerPorts {
-    const { features: wanted, tunnel } = this.wishes;
-    const hasBulk = (wanted & FEATURE.bulkQueue) !== 0 && tunnel.sockets.spreadsFlows;
-    const receiver = this.openReceiver(storeName('udp', this.wishes.family, worker));
-    const tun = this.openQueue(storeName('tun', this.wishes.family, worker));
-    const main = this.queueOf(tun, receiver, hasBulk ? PARITY.others : undefined);
-    const bulk = hasBulk ? this.openBulk(worker) : undefined;
+    const { family, features: wanted } = this.wishes;
+    const receiver = this.openReceiver(storeName('udp', family, worker));
+    const tun = this.openQueue(storeName('tun', family, worker));
+    const main = this.queueOf(tun, receiver, this.hasBulk ? PARITY.others : undefined);
     const probed =
       FEATURE.tunTso | FEATURE.tunUso | FEATURE.udpGro | FEATURE.tunnelGso | FEATURE.bulkQueue;
     let features = wanted & ~probed;
     features |= tun.features & (FEATURE.tunTso | FEATURE.tunUso);
     if (receiver.gro) features |= FEATURE.udpGro;
-    if (bulk) features |= FEATURE.bulkQueue;
-    return { ...main, bulk, icmpFd: this.openIcmp(), features };
+    if (this.hasBulk) features |= FEATURE.bulkQueue;
+    return { ...main, bulk: undefined, icmpFd: this.openIcmp(), features };
   }
 
-  private openBulk(worker: number): Queue {
+  /** undefined where bulk flows have no queue of their own. */
+  openBulk(worker: number): Queue | undefined {
+    if (!this.hasBulk) return undefined;
     const { family } = this.wishes;
     const receiver = this.openReceiver(storeName('bulk-udp', family, worker));
     const tun = this.openQueue(storeName('bulk-tun', family, worker));
     return this.queueOf(tun, receiver, PARITY.bulk);
+  }
+
+  /** Without ports to choose from a receiver can't tell. */
+  private get hasBulk(): boolean {
+    const { features, tunnel } = this.wishes;
+    return (features & FEATURE.bulkQueue) !== 0 && tunnel.sockets.spreadsFlows;
   }
 
   private openReceiver(name: string): Socket {

@@ -200,8 +200,8 @@ test('receiving takes 128 messages at most, one without batching, and stops near
   rig.send(Array.from({ length: 4 }, () => plain(60000, 1)));
   const fewer = rig.addon.udpReceive(rig.engine, rig.link);
   assert.ok(fewer >= 2 && fewer <= 3, `${fewer} rows where the batch is limited`);
-  const more = LAYOUT.batchBytes + 1;
-  assert.throws(() => rig.addon.limitBatch(rig.engine, rig.link, more), RangeError);
+  for (const bytes of [0, LAYOUT.batchBytes + 1])
+    assert.throws(() => rig.addon.limitBatch(rig.engine, rig.link, bytes), RangeError);
   rig.end();
 
   const single = makeRig({ features: FEATURES_ALL & ~FEATURE.batch, gro: false });
@@ -213,34 +213,49 @@ test('receiving takes 128 messages at most, one without batching, and stops near
 
 for (const family of [4, 6] as const)
   test(`IPv${family}: of sockets that share a port, the source port says which one gets a datagram`, async () => {
+    const workers = 2;
     const addon = loadAddon();
     const engine = addon.createEngine(takeViews());
-    const [first, second] = [0, 1].map(() => addon.openPair()) as [number, number][];
-    const main = addon.openUdp(udpOptions(family, { reusePort: true }));
-    const bulk = addon.openUdp(udpOptions(family, { reusePort: true, port: main.port }));
-    addon.spreadByPort(main.fd, family, 2);
-    for (const [i, { fd }] of [main, bulk].entries()) {
-      const tunFd = ([first, second][i] as number[])[0] as number;
-      const ports = { family, tunFd, udpFd: fd, sendFds: Int32Array.of(fd), tapFd: -1 };
-      assert.equal(addon.attachLink(engine, { ...ports, features: FEATURES_ALL }), i);
+    const pairs = Array.from({ length: 2 * workers }, () => addon.openPair());
+    const first = addon.openUdp(udpOptions(family, { reusePort: true }));
+    const { port } = first;
+    const others = pairs
+      .slice(1)
+      .map(() => addon.openUdp(udpOptions(family, { reusePort: true, port })));
+    const sockets = [first, ...others];
+    for (const [i, { fd: udpFd }] of sockets.entries()) {
+      const ports = { family, tunFd: (pairs[i] as number[])[0] as number, udpFd, tapFd: -1 };
+      const whole = { ...ports, sendFds: Int32Array.of(udpFd), features: FEATURES_ALL };
+      assert.equal(addon.attachLink(engine, whole), i);
     }
-    const seen = new Set<number>();
-    for (let i = 0; i < 32; i++) {
-      const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
-      await new Promise<void>((done) =>
-        socket.send('x', main.port, family === 4 ? '127.0.0.1' : '::1', () => done()),
-      );
-      const link = socket.address().port % 2;
-      seen.add(link);
-      const bit = LAYOUT.waitUdp << (LAYOUT.waitLinkShift * link);
-      assert.equal(addon.wait(engine, 1_000), bit);
-      assert.equal(addon.udpReceive(engine, link), 1);
-      socket.close();
-    }
-    assert.equal(seen.size, 2, 'both kinds of ports');
+    /** From so many ports: which link got it, and which one the rule names. */
+    const send = async (): Promise<[got: number, named: number][]> => {
+      const found: [number, number][] = [];
+      for (let i = 0; i < 32; i++) {
+        const socket = createSocket(family === 4 ? 'udp4' : 'udp6');
+        await new Promise<void>((done) =>
+          socket.send('x', port, family === 4 ? '127.0.0.1' : '::1', () => done()),
+        );
+        const from = socket.address().port;
+        const bits = addon.wait(engine, 1_000);
+        const got = sockets.findIndex(
+          (_, link) => bits === LAYOUT.waitUdp << (LAYOUT.waitLinkShift * link),
+        );
+        assert.equal(addon.udpReceive(engine, got), 1);
+        found.push([got, (from & 1) * workers + ((from >> 1) % workers)]);
+        socket.close();
+      }
+      return found;
+    };
+    addon.spreadByPort(first.fd, family, workers);
+    const byPort = await send();
+    for (const [got, named] of byPort) assert.equal(got, named);
+    assert.equal(new Set(byPort.map(([got]) => got)).size, 2 * workers, 'all of them');
+    addon.spreadByHash(first.fd);
+    assert.ok((await send()).some(([got, named]) => got !== named));
+    addon.spreadByHash(first.fd); // there is nothing to take back
     addon.destroyEngine(engine);
-    for (const fd of [...(first as number[]), ...(second as number[]), main.fd, bulk.fd])
-      addon.close(fd);
+    for (const fd of [...pairs.flat(), ...sockets.map((socket) => socket.fd)]) addon.close(fd);
   });
 
 test('an ICMP answer to an earlier send does not end receiving', async () => {
