@@ -185,7 +185,8 @@ int udp_spread_by_port(int fd, int family, int workers) {
 }
 
 int udp_spread_by_hash(int fd) {
-  if (set_option(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0) == 0 || errno == ENOENT) return 0;
+  int error = set_option(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0);
+  if (error == 0 || error == -ENOENT) return 0;
   /* Before Linux 5.3: a number that no socket has. */
   const struct sock_filter none = {BPF_RET | BPF_K, 0, 0, UINT32_MAX};
   return attach_reuseport(fd, &none, 1);

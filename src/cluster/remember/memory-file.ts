@@ -49,7 +49,7 @@ export class MemoryFile {
     if (this.timer || this.writing !== undefined) return;
     const waitMs = this.writtenAtMs + this.gapMs - this.clock.monotonicMs();
     if (waitMs <= 0) this.begin();
-    else this.timer = this.clock.after(Math.min(waitMs, this.gapMs), () => this.begin());
+    else this.timer = this.clock.after(waitMs, () => this.begin());
   }
 
   /** Writes what waits. */

@@ -237,7 +237,7 @@ export class RememberingRegistry implements Registry {
   private inTime<T>(answer: Promise<T>): Promise<T> {
     const leftMs = (this.askedAtMs as number) + PATIENCE_MS - this.clock.monotonicMs();
     return new Promise((resolve, reject) => {
-      const timer = this.clock.after(Math.min(PATIENCE_MS, Math.max(0, leftMs)), () =>
+      const timer = this.clock.after(Math.max(0, leftMs), () =>
         reject(
           unavailable(this.silence || `store ${this.name}: no answer for ${PATIENCE_MS / 1_000} s`),
         ),
