@@ -93,8 +93,6 @@ export const FEATURE = {
 } as const;
 export type FeatureName = keyof typeof FEATURE;
 export const FEATURES_ALL = Object.values(FEATURE).reduce((all, bit) => all | bit, 0);
-/** Those that are on unless something else is said: bulkQueue makes round trips shorter and bulk flows a little slower. */
-export const FEATURES_AUTO = FEATURES_ALL & ~FEATURE.bulkQueue;
 
 /** Statistics that C counts, in order; doubles at the head of each worker's counter block. */
 export const STAT_NAMES = [

@@ -177,7 +177,7 @@ export const OPTIONS: readonly Option[] = [
     samples: ['1', '2', '4', '8'],
   },
   {
-    ...own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro,bulkQueue'),
+    ...own('offload', 'string', 'auto', 'auto, off, or a list such as auto,-udpGro,-bulkQueue'),
     samples: ['auto', 'off'],
   },
   {

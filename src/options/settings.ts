@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { RegistrySettings } from '../cluster/create-registry.ts';
 import { annotationNames } from '../cluster/kubernetes/annotations.ts';
-import { FEATURE, FEATURES_AUTO, type FeatureName } from '../memory/layout.ts';
+import { FEATURE, FEATURES_ALL, type FeatureName } from '../memory/layout.ts';
 import type { SourceCheck } from '../memory/worker-task.ts';
 import { familyOf, parseAddress } from '../shared/address.ts';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
@@ -246,12 +246,12 @@ function choiceOf<T extends string>(values: Values, name: string): T {
   return value;
 }
 
-/** "auto" = all but bulkQueue; "off" = one packet per system call; a list starts from auto: "auto,-pack". FEATURE bits. */
+/** "auto" = all; "off" = one packet per system call; a list starts from auto: "auto,-pack". FEATURE bits. */
 export function parseOffload(text: string): number {
   let features = 0;
   for (const word of text.split(',')) {
     const name = word.replace(/^[+-]/, '');
-    if (name === 'auto' || name === 'off') features = name === 'auto' ? FEATURES_AUTO : 0;
+    if (name === 'auto' || name === 'off') features = name === 'auto' ? FEATURES_ALL : 0;
     else if (!Object.hasOwn(FEATURE, name))
       refuse(
         `--offload ${word}: must be auto, off or one of ${Object.keys(FEATURE).join(', ')}`,

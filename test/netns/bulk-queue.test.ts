@@ -12,7 +12,6 @@ import { needs } from '../support/needs.ts';
 
 const { after, before, describe, it } = needs('root');
 
-const OFFLOAD = 'auto,bulkQueue';
 const BYTES = 30 << 20;
 const TIMEOUT_MS = 300_000;
 const PORT = 8472;
@@ -55,7 +54,7 @@ describe('netns: bulk flows in queues of their own, weft and weft', () => {
   let lab: Lab;
   let seen: Parities;
   before(async () => {
-    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], offload: OFFLOAD });
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }] });
     seen = await Parities.of(lab.nodes[1]?.namespace ?? assert.fail());
   });
   after(() => lab?.close());
@@ -96,12 +95,7 @@ describe('netns: bulk flows in queues of their own, two workers, both families, 
   before(async () => {
     const nodes = [{ kind: 'weft' }, { kind: 'kernel' }, { kind: 'weft' }] as const;
     const families = [4, 6] as const;
-    lab = await Lab.build({
-      nodes: [...nodes],
-      families: [...families],
-      workers: 2,
-      offload: OFFLOAD,
-    });
+    lab = await Lab.build({ nodes: [...nodes], families: [...families], workers: 2 });
   });
   after(() => lab?.close());
 
@@ -122,7 +116,7 @@ describe('netns: bulk flows in queues of their own, a daemon that is killed', ()
   let lab: Lab;
   let daemon: KeptDaemon;
   before(async () => {
-    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }], offload: OFFLOAD });
+    lab = await Lab.build({ nodes: [{ kind: 'weft' }, { kind: 'weft' }] });
     const node = lab.weftNodes[0] ?? assert.fail();
     await node.stop();
     daemon = await KeptDaemon.start(lab, node);
@@ -150,9 +144,9 @@ describe('netns: bulk flows in queues of their own, a daemon that is killed', ()
   });
 
   it('without it, what does not fit is closed', async () => {
-    await daemon.restart('--offload=auto');
+    await daemon.restart('--offload=auto,-bulkQueue');
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
-    await daemon.restart(`--offload=${OFFLOAD}`);
+    await daemon.restart();
     assert.equal(daemon.last.inherited, 2);
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
   });

@@ -190,9 +190,9 @@ describe('netns: a node that starts without its etcd', () => {
       assert.equal(daemon.count(/subnet was given away/), 1);
       assert.equal(daemon.count(/^end exit code 75$/), ends);
       // Queues and sockets are the same ones: nothing was opened anew, nothing was let go.
-      const kept = daemon.count(/: keeps (tun|udp)-/);
-      assert.equal(kept, 2 * (await statusOf(node(0))).workers.length);
-      assert.equal(daemon.count(/: let go of (tun|udp)-/), 0);
+      const kept = daemon.count(/: keeps (bulk-)?(tun|udp)-/);
+      assert.equal(kept, 4 * (await statusOf(node(0))).workers.length);
+      assert.equal(daemon.count(/: let go of (bulk-)?(tun|udp)-/), 0);
     } finally {
       await daemon.stop();
       await etcd().ctl().delete(full);

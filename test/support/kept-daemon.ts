@@ -186,7 +186,7 @@ export class KeptDaemon {
   keptSinceListening(): number {
     const { lines } = this;
     const since = lines.slice(lines.findLastIndex((line) => LISTENS.test(line)));
-    return since.filter((line) => /: keeps (tun|udp)-/.test(line)).length;
+    return since.filter((line) => /: keeps (bulk-)?(tun|udp)-/.test(line)).length;
   }
 
   /** Another process that wants what is kept; it does not wait. */

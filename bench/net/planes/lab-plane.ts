@@ -90,8 +90,8 @@ export function labPlanes(cores: number): Plane[] {
     labPlane('weft-deep', 'weft, VXLAN, 1 worker, queues may stand', WEFT, {
       offload: 'auto,-aqm',
     }),
-    labPlane('weft-bulk', 'weft, VXLAN, 1 worker, a queue of their own for bulk flows', WEFT, {
-      offload: 'auto,bulkQueue',
+    labPlane('weft-mixed', 'weft, VXLAN, 1 worker, bulk flows in the queue of the others', WEFT, {
+      offload: 'auto,-bulkQueue',
     }),
     labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),
     labPlane('weft-udp', 'weft, flannel-UDP, 1 worker', WEFT, { backend: 'udp' }),

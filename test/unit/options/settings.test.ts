@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { weftdCompletion } from '../../../src/cli/completion/weftd.ts';
-import { FEATURE, FEATURES_AUTO } from '../../../src/memory/layout.ts';
+import { FEATURE, FEATURES_ALL } from '../../../src/memory/layout.ts';
 import { helpText, parseFlags } from '../../../src/options/flags.ts';
 import { environmentName, OPTIONS } from '../../../src/options/options.ts';
 import { parseOffload, settingsWarnings, toSettings } from '../../../src/options/settings.ts';
@@ -172,10 +172,9 @@ test('Go stops at the first word that is no flag', () => {
 });
 
 test('offload lists', () => {
-  assert.equal(parseOffload('auto'), FEATURES_AUTO);
-  assert.equal(parseOffload('auto,bulkQueue'), FEATURES_AUTO | FEATURE.bulkQueue);
+  assert.equal(parseOffload('auto'), FEATURES_ALL);
   assert.equal(parseOffload('off'), 0);
-  assert.equal(parseOffload('auto,-pack'), FEATURES_AUTO & ~FEATURE.pack);
+  assert.equal(parseOffload('auto,-pack'), FEATURES_ALL & ~FEATURE.pack);
   assert.equal(parseOffload('off,batch'), FEATURE.batch);
   assert.throws(() => parseOffload('turbo'), /turbo/);
 });
