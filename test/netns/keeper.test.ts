@@ -134,7 +134,10 @@ describe('netns: weftd in a pod, with weft-keeper', () => {
     await daemon.replaceKeeper('--hold=1s');
     await until('all is kept', () => daemon.keptSinceListening() === DESCRIPTORS);
     await daemon.end('SIGKILL');
-    await until('it lets go', () => daemon.count(new RegExp(`let go of ${DESCRIPTORS}: nobody came for them`)) === 1);
+    await until(
+      'it lets go',
+      () => daemon.count(new RegExp(`let go of ${DESCRIPTORS}: nobody came for them`)) === 1,
+    );
     await assert.rejects(device(), /the device is there/);
   });
 });
