@@ -61,12 +61,7 @@ export async function buildFabric(
     options.shape === 'point-to-point'
       ? await joinPair(nodes)
       : await joinByBridge(scope, store ? [...nodes, store] : nodes);
-  for (const end of ends) {
-    await end.namespace.ip('link', 'set', end.device, 'mtu', String(mtu));
-    if (options.offloads && options.offloads !== 'on')
-      await end.namespace.exec('ethtool', ['-K', end.device, ...ETHTOOL[options.offloads]]);
-    await end.namespace.ip('link', 'set', end.device, 'up');
-  }
+  await Promise.all(ends.map((end) => setUp(end, mtu, options.offloads ?? 'on')));
   await Promise.all(nodes.map((node, i) => giveAddress(node, i + 1)));
   if (store) await giveAddress(store, STORE_INDEX);
 }
@@ -74,6 +69,13 @@ export async function buildFabric(
 interface End {
   namespace: Namespace;
   device: string;
+}
+
+async function setUp(end: End, mtu: number, offloads: Offloads): Promise<void> {
+  await end.namespace.ip('link', 'set', end.device, 'mtu', String(mtu));
+  if (offloads !== 'on')
+    await end.namespace.exec('ethtool', ['-K', end.device, ...ETHTOOL[offloads]]);
+  await end.namespace.ip('link', 'set', end.device, 'up');
 }
 
 async function joinPair(nodes: readonly Namespace[]): Promise<End[]> {

@@ -156,8 +156,9 @@ export class Lab {
   }
 
   async #setUp(description: LabDescription, onStep: OnStep): Promise<void> {
-    const spaces = [];
-    for (const i of description.nodes.keys()) spaces.push(await this.scope.namespace(`n${i + 1}`));
+    const spaces = await Promise.all(
+      description.nodes.map((_, i) => this.scope.namespace(`n${i + 1}`)),
+    );
     const { store = 'file' } = description;
     const storeSpace = store === 'file' ? undefined : await this.scope.namespace(store.slice(0, 4));
     await buildFabric(this.scope, spaces, fabricOptions(description), storeSpace);
@@ -171,8 +172,10 @@ export class Lab {
     for (const node of this.kernelNodes) await this.#start(node, onStep);
     await Promise.all(this.weftNodes.map((node) => this.#start(node, onStep)));
     onStep('making pods');
-    for (const node of this.nodes)
-      this.pods.push(await Pod.create(this.scope, node.name.replace('n', 'p'), node));
+    const pods = this.nodes.map((node) =>
+      Pod.create(this.scope, node.name.replace('n', 'p'), node),
+    );
+    this.pods.push(...(await Promise.all(pods)));
     if (description.waitForPeers === false) return;
     onStep('waiting until every pod reaches every pod');
     await this.waitForPeers();

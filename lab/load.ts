@@ -18,7 +18,7 @@ export async function startLoads(lab: Lab, loads: readonly Load[]): Promise<void
   for (const [i, { from, to, rate, congestion }] of loads.entries()) {
     const port = String(6100 + i);
     const server = lab.pod(to).namespace.spawn('iperf3', ['-s', '-p', port, '--forceflush']);
-    await server.waitForOutput(/listening/, 10_000);
+    await server.waitForOutput(/listening/);
     const target = ['-c', lab.pod(to).address(4), '-p', port];
     const how = congestion === undefined ? [] : ['-C', congestion];
     const load = ['-b', rate, '-t', String(SECONDS), ...how];

@@ -37,7 +37,7 @@ export class NumberedStream {
     const run = (pod: Pod, program: string, ...args: (string | number)[]): LabProcess =>
       pod.namespace.spawn(process.execPath, [labProgram(program), ...args.map(String)]);
     const sink = run(to, 'numbered-udp-sink', address, port);
-    await sink.waitForOutput(/"listening"/, 10_000);
+    await sink.waitForOutput(/"listening"/);
     // The end comes by stop(); the time only bounds a stream that nobody stops.
     const source = run(from, 'numbered-udp-source', address, port, perSecond, 600);
     return new NumberedStream(source, sink);
@@ -46,9 +46,9 @@ export class NumberedStream {
   /** Ends the sender, then the receiver as soon as nothing has come for a while, so that what is still on its way arrives. */
   async stop(): Promise<StreamResult> {
     this.#source.signal('SIGTERM');
-    const [sentLine] = await this.#source.waitForOutput(/^\{.*"sent".*\}$/m, 5000);
+    const [sentLine] = await this.#source.waitForOutput(/^\{.*"sent".*\}$/m);
     this.#sink.signal('SIGTERM');
-    const [line] = await this.#sink.waitForOutput(/^\{.*"received".*\}$/m, 60_000);
+    const [line] = await this.#sink.waitForOutput(/^\{.*"received".*\}$/m);
     const { sent } = JSON.parse(sentLine) as { sent: number };
     const { received, repeated, longestGapMs } = JSON.parse(line) as Omit<StreamResult, 'lost'>;
     return { sent, received, repeated, lost: sent - received, longestGapMs };

@@ -53,9 +53,8 @@ export class Pod {
       [node.namespace, POD_DEVICE],
       [namespace, 'eth0'],
     ];
-    for (const [space, device] of ends) {
-      await space.ip('link', 'set', device, 'mtu', String(node.network.mtu), 'up');
-    }
+    const mtu = String(node.network.mtu);
+    await Promise.all(ends.map(([space, name]) => space.ip('link', 'set', name, 'mtu', mtu, 'up')));
     await pod.#giveAddresses(node.network.subnet4);
     await pod.#giveAddresses(node.network.subnet6, 'nodad');
     return pod;

@@ -4,6 +4,9 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandEnvironment } from './command.ts';
 
+/** A bound for a machine that does other things as well. */
+const OUTPUT_MS = 60_000;
+
 export interface ProcessOptions {
   /** Output goes to this file and the process may outlive us; without it output is kept in memory. */
   logFile?: string;
@@ -57,8 +60,8 @@ export class LabProcess {
     return this.output.trimEnd().split('\n').slice(-count).join('\n');
   }
 
-  /** Waits until the output matches; throws with the last lines when it ends first or takes too long. */
-  async waitForOutput(pattern: RegExp, timeoutMs: number): Promise<RegExpMatchArray> {
+  /** Waits until the output matches; throws with the last lines when it ends first or takes too long: how fast a program is nobody judges here. */
+  async waitForOutput(pattern: RegExp, timeoutMs = OUTPUT_MS): Promise<RegExpMatchArray> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const match = this.output.match(pattern);

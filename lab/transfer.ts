@@ -36,11 +36,11 @@ export async function transferHash(
     String(port),
   ]);
   try {
-    await sink.waitForOutput(/"listening"/, 10_000);
+    await sink.waitForOutput(/"listening"/);
     const { target = address } = options;
     const args = [labProgram('tcp-source'), target, port, bytes, seed].map(String);
     const { stdout } = await from.namespace.exec(process.execPath, args, { timeoutMs });
-    const [line] = await sink.waitForOutput(/^\{.*"sha256".*\}$/m, 5000);
+    const [line] = await sink.waitForOutput(/^\{.*"sha256".*\}$/m);
     return compare(bytes, JSON.parse(stdout), JSON.parse(line));
   } finally {
     await sink.kill();
@@ -90,7 +90,7 @@ export async function udpEcho(
     String(port),
   ]);
   try {
-    await server.waitForOutput(/"listening"/, 10_000);
+    await server.waitForOutput(/"listening"/);
     const args = [
       labProgram('udp-echo-client'),
       address,

@@ -40,7 +40,7 @@ describe('netns: weft bench', () => {
     });
     [near, far] = lab.weftNodes as [WeftNode, WeftNode];
     server = far.namespace.spawn(...weftBench(far, '--serve', '--for=200'));
-    token = (await server.waitForOutput(/--token ([0-9a-f]{32})/, 10_000))[1] as string;
+    token = (await server.waitForOutput(/--token ([0-9a-f]{32})/))[1] as string;
   });
   after(() => lab?.close());
 

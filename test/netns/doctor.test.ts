@@ -605,7 +605,7 @@ describe('netns: the doctor', () => {
     const squatter = node().namespace.spawn(process.execPath, ['-e', script]);
     const evict = once(() => squatter.stop());
     repair(evict);
-    await squatter.waitForOutput(/bound/, 10_000);
+    await squatter.waitForOutput(/bound/);
     const follows = ['daemon'];
     const byProcess = await doctor([LOCAL, ...flags()]);
     const kill = new RegExp(`kill ${squatter.pid}`);

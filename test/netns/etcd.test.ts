@@ -262,7 +262,7 @@ describe('netns: etcd', () => {
       ]),
     );
     try {
-      for (const daemon of daemons) await daemon.waitForOutput(/ready/, 20_000);
+      for (const daemon of daemons) await daemon.waitForOutput(/ready/);
       const [first, second] = [0, 1].map((i) => subnetOf(files(i))) as [string, string];
       await until('the second overlay answers', async () => {
         const args = ['-c1', '-W1', '-I', first, second];

@@ -490,7 +490,7 @@ async function seenWhile(lab: Lab, work: () => Promise<void>): Promise<Headers[]
   const running = nodeOf(lab, 0).namespace.spawn('tcpdump', [
     ...['-i', UNDERLAY_DEVICE, '-s', '200', '-U', '-w', file, 'udp dst port 8472'],
   ]);
-  await running.waitForOutput(/listening on/, 10_000);
+  await running.waitForOutput(/listening on/);
   await work();
   await running.stop();
   const seen = readFrames(readFileSync(file)).map(headersOf);

@@ -344,14 +344,14 @@ describe('netns: firewall semantics', () => {
     const script = `const s = require('node:dgram').createSocket({ type: 'udp4', reuseAddr: true });
       s.on('message', (_, r) => { console.log('from ' + r.address); s.close(); });
       s.bind(7777, () => { try { s.addMembership('239.1.1.1', process.argv[1] || undefined); } catch {} console.log('listening'); });
-      setTimeout(() => process.exit(1), 5000).unref();`;
+      setTimeout(() => process.exit(1), 30_000).unref();`;
     const own = ENDS[to as keyof typeof ENDS].own.split('/')[0] as string;
     const sink = at(to).spawn(process.execPath, ['-e', script, own]);
-    await sink.waitForOutput(/listening/, 10_000);
+    await sink.waitForOutput(/listening/);
     const send = `const s = require('node:dgram').createSocket('udp4');
       s.bind(0, () => { s.setMulticastTTL(8); s.send('x', 7777, '${address}', () => s.close()); });`;
     await at(from).exec(process.execPath, ['-e', send]);
-    const [, source = ''] = await sink.waitForOutput(/from ([\d.]+)/, 5_000);
+    const [, source = ''] = await sink.waitForOutput(/from ([\d.]+)/);
     await sink.kill();
     return source;
   };

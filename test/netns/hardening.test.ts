@@ -148,7 +148,7 @@ describe('netns: what a daemon has given up', () => {
     await run('cc', ['-D_GNU_SOURCE', '-o', holder, source]);
     const [worker] = withoutCapabilities(pid());
     const held = first().namespace.spawn(holder, [`${worker?.tid}`]);
-    await held.waitForOutput(/held/, 10_000);
+    await held.waitForOutput(/held/);
     await until('the daemon has ended', () => first().exit !== undefined);
     assert.equal(first().exit, 'exit code 70');
     assert.match(first().log, /the thread of a stuck worker does not end: weftd ends/);

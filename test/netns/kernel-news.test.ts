@@ -38,7 +38,7 @@ describe("netns: the kernel's news", () => {
     space = await scope.namespace('news');
     const program = path.join(projectRoot(), 'dist/test/support/programs/news.js');
     listener = space.spawn(process.execPath, [program]);
-    await listener.waitForOutput(/^ready$/m, 20_000);
+    await listener.waitForOutput(/^ready$/m);
     await space.ip('link', 'add', 'dum0', 'type', 'bridge');
     const { stdout } = await space.ip('-j', 'link', 'show', 'dev', 'dum0');
     device = JSON.parse(stdout)[0].ifindex;

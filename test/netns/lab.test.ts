@@ -71,7 +71,7 @@ describe('netns: the lab itself with two kernel VXLAN nodes', () => {
     const script =
       "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000);";
     const stubborn = lab.pod(0).namespace.spawn(process.execPath, ['-e', script]);
-    await stubborn.waitForOutput(/up/, 5000);
+    await stubborn.waitForOutput(/up/);
     await stubborn.stop(200);
     assert.equal(stubborn.exit, 'signal SIGKILL');
   });

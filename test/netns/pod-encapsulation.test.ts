@@ -66,7 +66,7 @@ const hexOf = (text: string): string => Buffer.from(text).toString('hex');
 
 async function sink(space: Namespace, family: 4 | 6, port: number): Promise<LabProcess> {
   const started = space.spawn(process.execPath, ['-e', SINK, String(family), String(port)]);
-  await started.waitForOutput(/listening/, 20_000);
+  await started.waitForOutput(/listening/);
   return started;
 }
 
@@ -171,12 +171,12 @@ for (const { flavour, backend, families, port, backendOptions } of CASES) {
       it(`pods are masqueraded on their way out and may nest overlays, IPv${family}`, async () => {
         const outside = await sink(node(1).namespace, family, POD_PORT);
         await send(lab.pod(0).namespace, underlay(1, family), POD_PORT, hexOf('plain'));
-        const [, source] = await outside.waitForOutput(/plain from (\S+)/, 20_000);
+        const [, source] = await outside.waitForOutput(/plain from (\S+)/);
         assert.equal(source, underlay(0, family));
         await outside.kill();
         const nested = await sink(lab.pod(1).namespace, family, port);
         await send(lab.pod(0).namespace, lab.pod(1).address(family), port, hexOf('nested'));
-        const [, pod] = await nested.waitForOutput(/nested from (\S+)/, 20_000);
+        const [, pod] = await nested.waitForOutput(/nested from (\S+)/);
         assert.equal(pod, lab.pod(0).address(family));
         await nested.kill();
       });
@@ -253,14 +253,14 @@ for (const { flavour, backend, families, port, backendOptions } of CASES) {
         // The port is the nodes' in the overlay only: outside it is anybody's.
         const args = ['-e', LISTENER, underlay(1, 4), String(REACH_PORT)];
         const listener = node(1).namespace.spawn(process.execPath, args);
-        await listener.waitForOutput(/listening/, 20_000);
+        await listener.waitForOutput(/listening/);
         const caller = pod.spawn(process.execPath, [
           '-e',
           CALLER,
           underlay(1, 4),
           String(REACH_PORT),
         ]);
-        await caller.waitForOutput(/connected/, 20_000);
+        await caller.waitForOutput(/connected/);
         await caller.kill();
         await listener.kill();
       });
@@ -300,7 +300,7 @@ for (const { flavour, backend, families, port, backendOptions } of CASES) {
       if (backend !== 'vxlan') return;
       const args = ['-e', CALLER, overlay(1), String(REACH_PORT), ROUTED];
       const caller = lab.pod(0).namespace.spawn(process.execPath, args);
-      await caller.waitForOutput(/connected/, 20_000);
+      await caller.waitForOutput(/connected/);
       await caller.kill();
     });
   });

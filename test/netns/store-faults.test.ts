@@ -172,7 +172,7 @@ describe('netns: a writer of the file store is frozen while it writes', () => {
       }`;
     const writer = new LabProcess(process.execPath, ['--input-type=module', '-e', program]);
     try {
-      await writer.waitForOutput(/created/, 30_000);
+      await writer.waitForOutput(/created/);
       const store = new FileStore(folder);
       for (let round = 0; round < 4; round++) {
         writer.signal('SIGSTOP');

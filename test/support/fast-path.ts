@@ -43,9 +43,11 @@ export const isOff = (node: WeftNode, why: RegExp): Promise<void> =>
 export const carried = async (node: WeftNode): Promise<Record<string, number>> =>
   (await fastOf(node)).counters;
 
+/** At once. */
 export async function bothWays(lab: Lab): Promise<void> {
-  assert.ok((await transferHash(lab.pod(0), lab.pod(1), BYTES)).equal);
-  assert.ok((await transferHash(lab.pod(1), lab.pod(0), BYTES)).equal);
+  const [a, b] = [lab.pod(0), lab.pod(1)];
+  const results = await Promise.all([transferHash(a, b, BYTES), transferHash(b, a, BYTES)]);
+  assert.ok(results.every(({ equal }) => equal));
 }
 
 /** Packets that went on, and those that were dropped. */

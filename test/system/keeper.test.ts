@@ -44,7 +44,7 @@ class Bench {
   }
 
   says(pattern: RegExp): Promise<unknown> {
-    return this.keeper.waitForOutput(pattern, 30_000);
+    return this.keeper.waitForOutput(pattern);
   }
 
   count(pattern: RegExp): number {
@@ -158,7 +158,7 @@ test('what is kept is used by one process at a time', async (t) => {
     ...['sh', '-c', 'echo "$LISTEN_FDNAMES"'],
   ]);
   await user.kill();
-  await waiting.waitForOutput(/^a$/m, 30_000);
+  await waiting.waitForOutput(/^a$/m);
 });
 
 test('no keeper: one line says it, and the command runs as with one that holds nothing', async (t) => {
@@ -189,7 +189,7 @@ test('a second keeper is refused; one that was killed is succeeded', async (t) =
   await bench.keeper.kill();
   const next = new LabProcess(KEEPER, ['keep', `--socket=${bench.socket}`]);
   t.after(() => next.stop());
-  await next.waitForOutput(/listens at/, 30_000);
+  await next.waitForOutput(/listens at/);
   assert.deepEqual(bench.names(), []);
 });
 
