@@ -1,7 +1,7 @@
 /** npm run bench:report -- RESULT.json: makes the HTML report, the plots, and the README's figures from a result of bench:net. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../../lab/arguments.ts';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { projectRoot } from '../../src/shared/root.ts';
 import { renderComparison } from '../net/compare.ts';
@@ -22,6 +22,14 @@ const HELP = `npm run bench:report -- RESULT.json [options]
   --readme      replace the figures in README.md and the plots in docs/performance/plots/
   --help        this text
 `;
+const OPTIONS = {
+  html: { type: 'string' },
+  plots: { type: 'string' },
+  csv: { type: 'string' },
+  compare: { type: 'string' },
+  readme: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
 const README_FOLDER = 'docs/performance/plots';
 
 /** Writes every plot of a result as SVG and PNG. Returns the names without ending. */
@@ -47,7 +55,8 @@ export function updateReadme(result: BenchResult): void {
 }
 
 function main(): number {
-  const { values, positionals } = parse();
+  const args = process.argv.slice(2);
+  const { values, positionals } = readArguments(args, { allowPositionals: true, options: OPTIONS });
   const [file] = positionals;
   if (values.help || file === undefined || positionals.length > 1) {
     process[values.help ? 'stdout' : 'stderr'].write(HELP);
@@ -63,24 +72,6 @@ function main(): number {
   if (values.readme) updateReadme(result);
   process.stdout.write(`${html}\n`);
   return 0;
-}
-
-function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        html: { type: 'string' },
-        plots: { type: 'string' },
-        csv: { type: 'string' },
-        compare: { type: 'string' },
-        readme: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    throw new WeftError('ERR_USAGE', EXIT.usage, `${messageOf(error)}\n${HELP}`);
-  }
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -167,14 +167,15 @@ static void harden(void) {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+/* Makes room for so many descriptors, 0 for as many as may be, and returns how many that is, or -1 with errno. */
 static int make_room(int max) {
   struct rlimit limit;
-  rlim_t wanted = (rlim_t)max + OTHER_FDS;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -1;
-  if (limit.rlim_cur >= wanted) return 0;
+  rlim_t wanted = (rlim_t)(max ? max : STORE_MAX) + OTHER_FDS;
+  if (max == 0 && wanted > limit.rlim_max && limit.rlim_max > OTHER_FDS) wanted = limit.rlim_max;
   if (limit.rlim_max < wanted) return errno = EMFILE, -1;
-  limit.rlim_cur = wanted;
-  return setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) limit.rlim_cur = wanted;
+  return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -1 : (int)wanted - OTHER_FDS;
 }
 
 static int complain(const char *what) {
@@ -191,7 +192,8 @@ static void remove_old_socket(const char *path) {
 /* 0 or the exit code. */
 static int open_keeper(struct keeper *keeper) {
   const char *path = keeper->options->socket_path;
-  if (make_room(keeper->options->max) < 0) return complain("have that many descriptors (see --max and ulimit -n)");
+  keeper->store.max = make_room(keeper->options->max);
+  if (keeper->store.max < 0) return complain("have that many descriptors (see --max and ulimit -n)");
   keeper->lock = lock_open(path);
   if (keeper->lock < 0) {
     say("cannot open %s.lock: %s", path, strerror(errno));
@@ -213,12 +215,12 @@ static int open_keeper(struct keeper *keeper) {
 
 int keep(const struct keep_options *options) {
   static struct keeper keeper;
-  keeper = (struct keeper){.options = options, .store = {.max = options->max}, .unused_since_ms = -1};
+  keeper = (struct keeper){.options = options, .unused_since_ms = -1};
   harden();
   setvbuf(stdout, NULL, _IOLBF, 0);
   int failed = open_keeper(&keeper);
   if (failed) return failed;
-  say("listens at %s, keeps up to %d descriptors", options->socket_path, options->max);
+  say("listens at %s, keeps up to %d descriptors", options->socket_path, keeper.store.max);
   struct pollfd waits[] = {{.fd = keeper.socket, .events = POLLIN}, {.fd = keeper.signals, .events = POLLIN}};
   while (waits[1].revents == 0) {
     if (poll(waits, 2, look_interval(&keeper)) < 0 && errno != EINTR) return complain("wait");

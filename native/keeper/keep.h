@@ -6,7 +6,7 @@
 
 struct keep_options {
   const char *socket_path;
-  int max;           /* descriptors, 1 to STORE_MAX */
+  int max;           /* descriptors, 1 to STORE_MAX; 0: as many as that and the limit of open files allow */
   long long hold_ms; /* how long it keeps what nobody uses */
   bool is_verbose;   /* prints every message */
 };

@@ -20,7 +20,7 @@ static const char usage[] =
     "       weft-keeper drop [--socket=PATH]\n"
     "Keeps descriptors of weftd while it is started again; starts a command with what is kept; lets go of it.\n"
     "  --socket=PATH   of the keeper, absolute (/run/weft/keeper.sock)\n"
-    "  --max=NUMBER    of descriptors, 1 to 512 (512)\n"
+    "  --max=NUMBER    of descriptors, 1 to 512 (as many as the limit of open files allows)\n"
     "  --hold=TIME     how long it keeps what nobody uses, 1ms to 24h (10m)\n"
     "  --wait=TIME     for the end of the process that uses what is kept, 0s to 24h (5s)\n"
     "  --verbose       prints every message\n"
@@ -98,7 +98,7 @@ static bool read_words(int count, char **words, struct words *result) {
 
 static int keep_command(const struct words *words) {
   char *rest = "";
-  long long max = words->max ? number_of(words->max, 1, STORE_MAX, &rest) : STORE_MAX;
+  long long max = words->max ? number_of(words->max, 1, STORE_MAX, &rest) : 0;
   long long hold_ms = time_of(words->hold ? words->hold : "10m", 1);
   if (words->wait || words->rest[0]) return wrong("keep takes no --wait and no words");
   if (max < 0 || *rest) return wrong("--max is a number from 1 to 512");

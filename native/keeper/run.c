@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,14 @@ static int take_turn(const struct run_options *options) {
     nanosleep(&(struct timespec){.tv_nsec = TRY_MS * 1000000L}, NULL);
   }
   return lock;
+}
+
+/* Each descriptor has two numbers for a moment. The command has the higher limit as well, as Node takes it anyway. */
+static void raise_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Puts the descriptors at FIRST_FD and the following numbers, the lock behind them. They outlive exec. */
@@ -70,6 +79,7 @@ static bool set_environment(const struct store *store, const char *socket_path) 
 /* Without a keeper too: weftd gives all to one that comes later. */
 static bool prepare(int lock, const char *socket_path) {
   static struct store store = {.max = STORE_MAX};
+  raise_limit();
   if (ask(socket_path, ASK_FETCH, &store) < 0)
     say("no keeper at %s (%s): until there is one a restart loses packets", socket_path, strerror(errno));
   return arrange(&store, lock) == 0 && set_environment(&store, socket_path);

@@ -26,7 +26,10 @@ const PACKET_BYTES_MAX = 65_536;
 /** Who starts the next daemon, and so for how long nobody reads. */
 export type Restart = 'at once' | 'a new pod';
 
-/** Seconds of a pod's traffic; at most this share of the memory may wait in queues, if all of it were super-packets. */
+/**
+ * Seconds of a pod's traffic; at most this share of the memory may wait in the workers' queues, and as much in those for bulk flows, if all
+ * of it were super-packets.
+ */
 const QUEUE: Readonly<Record<Restart, { packetsMax: number; share: number }>> = {
   'at once': { packetsMax: 8_000, share: 1 / 16 },
   // A kubelet takes 8 to 17 s from the end of one pod to the start of the next.
@@ -34,7 +37,7 @@ const QUEUE: Readonly<Record<Restart, { packetsMax: number; share: number }>> = 
 };
 
 /**
- * Packets that each of `queues` queues holds, for the time in which a daemon is restarted. As many from the first day: a kernel that changes
+ * Packets that each queue holds where there are so many of a kind, of bulk flows or of others, for the time in which a daemon is restarted. As many from the first day: a kernel that changes
  * a queue's length drops all that comes for up to half a second.
  */
 export function queuePackets(queues: number, restart: Restart, memoryBytes = totalmem()): number {

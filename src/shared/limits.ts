@@ -15,7 +15,7 @@ export const WAIT_MS_MAX = 100;
 /** ICMP errors a worker sends per second, and at once. */
 export const ICMP_PER_SECOND = 100;
 export const ICMP_BURST = 50;
-/** Descriptors taken over from the process before: two for each worker and family, and some that may be strange. */
+/** Descriptors taken over from the process before: four for each of 64 workers and two families. */
 export const FDS_MAX = 512;
 /** Headers of dropped packets that a worker keeps per second, and at once: enough to see every kind, too few to cost anything. */
 export const DROP_SAMPLES_PER_SECOND = 200;

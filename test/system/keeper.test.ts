@@ -110,6 +110,29 @@ test('a name is let go of, and everything else that a service says changes nothi
   assert.deepEqual(bench.names(), ['b']);
 });
 
+test('a low limit of open files: it keeps what that allows, unless a number was asked for', async (t) => {
+  const socket = `--socket=${path.join(await temporaryFolder(t), 'keeper.sock')}`;
+  const keeper = new LabProcess('prlimit', ['--nofile=600:600', KEEPER, 'keep', socket]);
+  t.after(() => keeper.stop());
+  const [, room = ''] = await keeper.waitForOutput(/keeps up to (\d+) descriptors/);
+  assert.ok(Number(room) > 256 && Number(room) < 600, room);
+  const refused = spawnSync('prlimit', ['--nofile=600:600', KEEPER, 'keep', socket, '--max=512']);
+  assert.equal(refused.status, 1);
+  assert.match(`${refused.stderr}${refused.stdout}`, /--max and ulimit/);
+});
+
+test('a command gets all of them whatever its soft limit of open files was', async (t) => {
+  const bench = await Bench.start(t);
+  for (let i = 0; i < 200; i++) {
+    bench.keep(`tun-4-${i}`);
+    // It waits until we read what it says.
+    if (i % 20 === 0) await sleep(1);
+  }
+  const run = [KEEPER, 'run', `--socket=${bench.socket}`, '--', 'sh', '-c', 'echo $LISTEN_FDS'];
+  const { stdout, stderr } = spawnSync('prlimit', ['--nofile=256:4096', ...run]);
+  assert.equal(`${stdout}${stderr}`, '200\n');
+});
+
 test('bounds: number, length of a message, names', async (t) => {
   const bench = await Bench.start(t, '--max=2');
   const openFds = (): number => readdirSync(`/proc/${bench.keeper.pid}/fd`).length;

@@ -87,10 +87,10 @@ export function labPlanes(cores: number): Plane[] {
     labPlane('kernel', 'kernel VXLAN', [{ kind: 'kernel' }, { kind: 'kernel' }], {}, true),
     labPlane('weft', 'weft, VXLAN, 1 worker', WEFT, {}, true),
     labPlane('weft-fast', 'weft, VXLAN, fast path', WEFT, FAST, true),
-    labPlane('weft-deep', 'weft, VXLAN, 1 worker, queues may stand', WEFT, {
-      offload: 'auto,-aqm',
+    labPlane('weft-deep', 'weft, VXLAN, 1 worker, one queue for all, which may stand', WEFT, {
+      offload: 'auto,-aqm,-bulkQueue',
     }),
-    labPlane('weft-mixed', 'weft, VXLAN, 1 worker, bulk flows in the queue of the others', WEFT, {
+    labPlane('weft-mixed', 'weft, VXLAN, 1 worker, one queue for all flows', WEFT, {
       offload: 'auto,-bulkQueue',
     }),
     labPlane('weft-n', `weft, VXLAN, ${cores} workers`, WEFT, { workers: cores }),

@@ -17,9 +17,9 @@ const BUFFER_BYTES = 4 << 20;
 const RECEIVE_BYTES = 8 << 20;
 /** While nobody reads: a TCP transfer must not push others out of the socket. */
 const HANDOVER_BYTES = 32 << 20;
-/** Sending sockets per worker: source ports over which peers and routers spread flows. */
+/** Sending sockets of a queue: source ports over which peers and routers spread flows. */
 const SEND_SOCKETS = 4;
-/** Of the source ports, so that the receiving node can tell: it reads what is not bulk first. Kernel nodes choose theirs by other rules. */
+/** Of the source ports, so that the receiving node can tell: it reads what is not bulk first. Kernel nodes, and the fast path, choose theirs by a hash. */
 const PARITY = { others: 0, bulk: 1 } as const;
 /** Half of the kernel's ports have it. */
 const PARITY_TRIES = 64;
