@@ -109,11 +109,16 @@ describe('netns: restart with descriptors kept by a stand-in for systemd', () =>
   });
 
   it('another number of workers: what does not fit is closed and leaves the store', async () => {
+    const letGo = (): number => daemon.count(/: let go of (bulk-)?(tun|udp)-4-1: 1$/);
+    const earlier = letGo();
     await daemon.restart('--workers=1');
     await until(
       'what the second worker had is gone',
-      () => daemon.count(/: let go of (bulk-)?(tun|udp)-4-1: 1$/) === DESCRIPTORS,
-    );
+      () => letGo() === earlier + DESCRIPTORS,
+    ).catch((error: Error) => {
+      const lines = daemon.lines.filter((line) => /weft-keeper: /.test(line));
+      throw new Error(`${error.message}\n${lines.slice(-60).join('\n')}`);
+    });
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20 })).lossPct, 0);
     await daemon.restart();
     assert.equal(daemon.last.inherited, DESCRIPTORS);

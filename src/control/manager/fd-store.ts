@@ -8,6 +8,8 @@ import type { Addon } from '../../memory/addon.ts';
 import { FDS_MAX } from '../../shared/limits.ts';
 
 const FIRST_FD = 3;
+/** A keeper that does not read holds us up for a second each time it is told something. */
+const LOOKS_BETWEEN_TRIES = 10;
 
 /** What it needs of the native layer. */
 type Descriptors = Pick<Addon, 'tunDevice' | 'persistTun' | 'close' | 'notify'>;
@@ -33,6 +35,9 @@ export class FdStore {
   private readonly waiting = new Map<string, number>();
   /** what the keeper should have a copy of, by name */
   private readonly kept = new Map<string, number>();
+  /** names of which the keeper may not know the newest: it did not read */
+  private readonly untold = new Set<string>();
+  private looksUntilTry = 0;
 
   constructor(addon: Descriptors, keeper?: Keeper) {
     this.addon = addon;
@@ -85,14 +90,21 @@ export class FdStore {
   /** Gives the keeper a copy for the next process. FDPOLL=0: an error on the socket is no reason to drop it. */
   keep(name: string, fd: number): void {
     this.kept.set(name, fd);
-    this.tell(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
+    this.tell(name, `FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
   }
 
-  /** A keeper that was started anew has nothing: it gets all again. Cheap; to be called every second. */
+  /**
+   * A keeper that was started anew has nothing: it gets all again. One that did not read gets what it missed. Cheap; to be called every
+   * second.
+   */
   keepAgain(): void {
     const identity = socketIdentity(this.socket);
-    if (identity === '' || identity === this.seen) return;
+    if (identity === '' || identity === this.seen) {
+      if (this.untold.size > 0 && --this.looksUntilTry <= 0) this.tellAgain();
+      return;
+    }
     this.seen = identity;
+    this.untold.clear();
     for (const [name, fd] of this.kept) this.keep(name, fd);
   }
 
@@ -114,17 +126,38 @@ export class FdStore {
     if (this.addon.tunDevice(fd) !== '') this.addon.persistTun(fd, false);
     this.addon.close(fd);
     this.kept.delete(name);
-    this.tell(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+    this.tell(name, removal(name));
   }
 
   /** A keeper that does not listen is no reason to stop: then nothing outlives us, as without one. */
-  private tell(state: string, fd?: number): void {
+  private tell(name: string, state: string, fd?: number): void {
     try {
       this.addon.notify(state, fd);
-    } catch {
+    } catch (error) {
       // Notifier says it, with its first message.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      this.untold.add(name);
+      this.looksUntilTry = LOOKS_BETWEEN_TRIES;
     }
   }
+
+  private tellAgain(): void {
+    const names = [...this.untold];
+    this.untold.clear();
+    for (const [i, name] of names.entries()) {
+      // It may have an earlier one of this name, in which packets would wait for ever.
+      this.tell(name, removal(name));
+      const fd = this.kept.get(name);
+      if (!this.untold.has(name) && fd !== undefined) this.keep(name, fd);
+      if (!this.untold.has(name)) continue;
+      for (const later of names.slice(i)) this.untold.add(later);
+      return;
+    }
+  }
+}
+
+function removal(name: string): string {
+  return `FDSTOREREMOVE=1\nFDNAME=${name}`;
 }
 
 /** Another one for each socket that is bound to this path; '' where there is none. */

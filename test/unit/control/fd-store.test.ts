@@ -138,3 +138,33 @@ test('a keeper that was started anew gets again what is in use, once', async (t)
   store.keepAgain();
   assert.deepEqual(calls, []);
 });
+
+test('a keeper that did not read for a while is told again what it missed, now and then', () => {
+  const { addon, store, calls } = inherit('tun-4-0:udp-4-0');
+  const listening = addon.notify;
+  const deaf = (): never => {
+    calls.push('deaf');
+    throw Object.assign(new Error('sendmsg EAGAIN'), { code: 'EAGAIN' });
+  };
+  addon.notify = deaf;
+  store.discardRest();
+  store.keep('tun-4-0', 9);
+  store.keep('bulk-tun-4-0', 10);
+  calls.length = 0;
+  for (let look = 0; look < 20; look++) store.keepAgain();
+  assert.deepEqual(
+    calls,
+    ['deaf', 'deaf'],
+    'one try in ten looks, which ends with the first message',
+  );
+  addon.notify = listening;
+  calls.length = 0;
+  for (let look = 0; look < 20; look++) store.keepAgain();
+  assert.deepEqual(calls, [
+    'FDSTOREREMOVE=1 FDNAME=tun-4-0',
+    'FDSTORE=1 FDNAME=tun-4-0 FDPOLL=0 with 9',
+    'FDSTOREREMOVE=1 FDNAME=udp-4-0',
+    'FDSTOREREMOVE=1 FDNAME=bulk-tun-4-0',
+    'FDSTORE=1 FDNAME=bulk-tun-4-0 FDPOLL=0 with 10',
+  ]);
+});
