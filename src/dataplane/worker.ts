@@ -2,6 +2,8 @@
  * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
  * descriptors, counters, table and what is left for observers belong to the control thread and outlive it.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { threadId } from 'node:worker_threads';
 import { type Addon, loadAddon } from '../memory/addon.ts';
 import { LAYOUT } from '../memory/layout.ts';
@@ -30,8 +32,18 @@ import { Pool } from './pool.ts';
 import { RouteTable } from './routes/table.ts';
 import { TunOut } from './tun-out.ts';
 
+/**
+ * V8's collector. What an ended task leaves is shared memory, up to 34 MiB: V8 does not count it, and where nothing else is allocated it
+ * would never collect.
+ */
+const collect = ((): (() => void) => {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+})();
+
 /** Forwards until COMMAND.stop. Throws on COMMAND.fail and when the engine can't be set up. */
 export function run(task: WorkerTask): WorkerResult {
+  if (hardened) collect(); // what this thread's task before has left
   const addon = loadAddon();
   if (task.cpu >= 0) addon.pin(task.cpu);
   const control = new Int32Array(task.control);
