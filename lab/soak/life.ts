@@ -15,8 +15,14 @@ export interface Look {
 export const WARM_UP_MS = 60_000;
 /** A trend needs this long to say anything. */
 export const TREND_MS = 240_000;
-/** How much memory may grow by its trend over a life after warm-up, however long: twice what floods add (docs/performance). */
-export const RSS_GROWTH_BYTES = 24 << 20;
+/**
+ * V8 lets a heap grow for some ten minutes, by 20 to 30 MiB, before it collects as often as it will in the end. A leak of 1 MiB a minute is
+ * found after 26.
+ */
+export const HEAP_WARM_UP_MS = 600_000;
+export const HEAP_TREND_MS = 900_000;
+/** How much memory may grow by its trend after that, however long the life. */
+export const RSS_GROWTH_BYTES = 16 << 20;
 /** What the unit allows is more; with two families and a worker a daemon has about 85 MB. */
 export const RSS_BYTES_MAX = 200 << 20;
 export const DESCRIPTOR_GROWTH = 4;
@@ -26,7 +32,7 @@ export interface LifeFigures {
   looks: number;
   ageMs: number;
   rssMaxBytes: number;
-  /** by its trend after warm-up; null: too short to say */
+  /** by its trend after the heap's warm-up; null: too short to say */
   rssGrowthBytes: number | null;
   descriptorsMax: number;
   descriptorGrowth: number | null;
@@ -92,22 +98,23 @@ export class Life {
     this.descriptorsMax = Math.max(this.descriptorsMax, total(look.descriptors));
     this.latest = look.descriptors;
     if (look.ageMs >= WARM_UP_MS) {
-      this.rss.add(look.ageMs, look.rssBytes);
       this.descriptors.add(look.ageMs, total(look.descriptors));
       this.warm ??= look.descriptors;
     }
+    if (look.ageMs >= HEAP_WARM_UP_MS) this.rss.add(look.ageMs, look.rssBytes);
     return fallen;
   }
 
   get figures(): LifeFigures {
-    const isLong = this.rss.span >= TREND_MS;
+    const saysMemory = this.rss.span >= HEAP_TREND_MS;
+    const saysDescriptors = this.descriptors.span >= TREND_MS;
     return {
       looks: this.looks,
       ageMs: this.ageMs,
       rssMaxBytes: this.rssMax,
-      rssGrowthBytes: isLong ? Math.round(this.rss.growth) : null,
+      rssGrowthBytes: saysMemory ? Math.round(this.rss.growth) : null,
       descriptorsMax: this.descriptorsMax,
-      descriptorGrowth: isLong ? Math.round(this.descriptors.growth) : null,
+      descriptorGrowth: saysDescriptors ? Math.round(this.descriptors.growth) : null,
     };
   }
 

@@ -4,11 +4,11 @@ import { describe, it } from 'node:test';
 import {
   booksProblem,
   DESCRIPTORS_MAX,
+  HEAP_WARM_UP_MS,
   Life,
   type Look,
   RSS_BYTES_MAX,
   Trend,
-  WARM_UP_MS,
 } from '../../../lab/soak/life.ts';
 import { judgeLog } from '../../../lab/soak/logs.ts';
 
@@ -31,7 +31,7 @@ function live(minutes: number, at: (ageMs: number) => Partial<Look>): Life {
 
 describe('the life of a daemon in a soak', () => {
   it('is well when memory and descriptors go up and down', () => {
-    const life = live(20, (ageMs) => ({
+    const life = live(40, (ageMs) => ({
       rssBytes: (90 << 20) + Math.round(Math.sin(ageMs / 30_000) * (10 << 20)),
       descriptors: { pipe: 60 + (Math.floor(ageMs / 1_000) % 7) },
     }));
@@ -40,15 +40,15 @@ describe('the life of a daemon in a soak', () => {
   });
 
   it('that starts and warms up is not taken for one that grows', () => {
-    const life = live(10, (ageMs) => ({
-      rssBytes: (60 << 20) + (Math.min(ageMs, WARM_UP_MS) / WARM_UP_MS) * (60 << 20),
+    const life = live(40, (ageMs) => ({
+      rssBytes: (60 << 20) + (Math.min(ageMs, HEAP_WARM_UP_MS) / HEAP_WARM_UP_MS) * (60 << 20),
     }));
     assert.deepEqual(life.judge(), []);
   });
 
   it('whose memory rises all the time is found', () => {
-    const life = live(20, (ageMs) => ({ rssBytes: (80 << 20) + ageMs * 30 }));
-    assert.match(life.judge().join(), /^n3, start 1: memory grew by 32\.6 MiB, at most 24\.0 MiB$/);
+    const life = live(40, (ageMs) => ({ rssBytes: (80 << 20) + ageMs * 18 }));
+    assert.match(life.judge().join(), /^n3, start 1: memory grew by 30\.9 MiB, at most 16\.0 MiB$/);
   });
 
   it('whose descriptors rise is found', () => {
