@@ -37,8 +37,8 @@ const QUEUE: Readonly<Record<Restart, { packetsMax: number; share: number }>> = 
 };
 
 /**
- * Packets that each queue holds where there are so many of a kind, of bulk flows or of others, for the time in which a daemon is restarted. As many from the first day: a kernel that changes
- * a queue's length drops all that comes for up to half a second.
+ * Packets that each queue holds where there are so many of a kind, of bulk flows or of others, for the time in which a daemon is restarted.
+ * As many from the first day: a kernel that changes a queue's length drops all that comes for up to half a second.
  */
 export function queuePackets(queues: number, restart: Restart, memoryBytes = totalmem()): number {
   const { packetsMax, share } = QUEUE[restart];

@@ -13,7 +13,10 @@ import { words } from '../../support/rig.ts';
 
 const MARGIN_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-const config = parseNetworkConfig('{"Network":"10.3.0.0/16","Backend":{"Type":"alloc"}}');
+/** The own subnet is chosen at random: above those that other nodes have here. */
+const config = parseNetworkConfig(
+  '{"Network":"10.3.0.0/16","SubnetMin":"10.3.128.0","Backend":{"Type":"alloc"}}',
+);
 const attributes = (address: string) => ({ publicIp4: words(address), backendType: '' });
 
 async function setUp(t: TestContext) {
