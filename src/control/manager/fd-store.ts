@@ -87,10 +87,10 @@ export class FdStore {
     }
   }
 
-  /** Gives the keeper a copy for the next process. FDPOLL=0: an error on the socket is no reason to drop it. */
+  /** Gives the keeper a copy for the next process. */
   keep(name: string, fd: number): void {
     this.kept.set(name, fd);
-    this.tell(name, `FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd);
+    this.tell(name, addition(name), fd);
   }
 
   /**
@@ -129,31 +129,37 @@ export class FdStore {
     this.tell(name, removal(name));
   }
 
-  /** A keeper that does not listen is no reason to stop: then nothing outlives us, as without one. */
-  private tell(name: string, state: string, fd?: number): void {
+  /**
+   * A keeper that does not listen is no reason to stop: then nothing outlives us, as without one. False where it did not read: it is to be
+   * told again.
+   */
+  private tell(name: string, state: string, fd?: number): boolean {
     try {
       this.addon.notify(state, fd);
     } catch (error) {
       // Notifier says it, with its first message.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return true;
       this.untold.add(name);
       this.looksUntilTry = LOOKS_BETWEEN_TRIES;
+      return false;
     }
+    return true;
   }
 
   private tellAgain(): void {
-    const names = [...this.untold];
-    this.untold.clear();
-    for (const [i, name] of names.entries()) {
+    for (const name of this.untold) {
       // It may have an earlier one of this name, in which packets would wait for ever.
-      this.tell(name, removal(name));
+      if (!this.tell(name, removal(name))) return;
       const fd = this.kept.get(name);
-      if (!this.untold.has(name) && fd !== undefined) this.keep(name, fd);
-      if (!this.untold.has(name)) continue;
-      for (const later of names.slice(i)) this.untold.add(later);
-      return;
+      if (fd !== undefined && !this.tell(name, addition(name), fd)) return;
+      this.untold.delete(name);
     }
   }
+}
+
+/** FDPOLL=0: an error on the socket is no reason to drop it. */
+function addition(name: string): string {
+  return `FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`;
 }
 
 function removal(name: string): string {
