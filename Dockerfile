@@ -19,6 +19,7 @@ RUN node native/build.mjs \
  && node native/build.mjs --cni \
  && node native/build.mjs --keeper \
  && node node_modules/typescript/bin/tsc -p tsconfig.json \
+ && node scripts/bundle.mjs \
  && node scripts/stage-image.mjs /staged
 
 FROM ${NODE}

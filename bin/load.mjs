@@ -14,9 +14,9 @@ const ADVICE = {
   MODULE_NOT_FOUND: `a package is missing; ${SETUP}`,
 };
 
-/** The module with `main`, of a folder of src/. Ends the process where it can't be had. */
-export async function load(name, folder) {
-  const program = new URL(`../dist/src/${folder}/main.js`, import.meta.url);
+/** The module with the program's `main`. Ends the process where it can't be had. */
+export async function load(name) {
+  const program = new URL(`../dist/program/${name}.js`, import.meta.url);
   if (!existsSync(fileURLToPath(program))) fail(name, `not built yet; ${SETUP}`);
   try {
     return await import(program.href);

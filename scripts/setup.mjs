@@ -5,7 +5,7 @@
  * Says what it does while it does it, and nothing when all is there.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..');
@@ -149,15 +149,13 @@ function dist() {
   const sources = Math.max(
     ...['src', 'lab', 'test', 'bench'].map((name) => newest(path.join(root, name))),
     modified(path.join(root, 'tsconfig.json')),
+    modified(path.join(root, 'scripts/bundle.mjs')),
   );
-  const stamp = path.join(root, 'dist/src/control/main.js');
+  const stamp = path.join(root, 'dist/program/weftd.js');
   if (modified(stamp) > sources) return;
   say('compiling TypeScript');
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
-  const assets = 'src/control/serve/web/assets';
-  rmSync(path.join(root, 'dist', assets), { recursive: true, force: true });
-  cpSync(path.join(root, assets), path.join(root, 'dist', assets), { recursive: true });
-  utimesSync(stamp, new Date(), new Date());
+  run(process.execPath, ['scripts/bundle.mjs']);
 }
 
 /** For tests that need root; who can't have it is told why, and has the other tests. */

@@ -152,6 +152,7 @@ describe('container image', () => {
           '--store=file:/srv/weft',
           '--iface=eth0',
           '--ip-masq',
+          '--admin-listen=8475',
         ],
         shared: {
           [file('store')]: '/srv/weft',
@@ -196,6 +197,13 @@ describe('container image', () => {
 
     it('weft inside the image sees a healthy daemon', async () => {
       assert.equal((await status()).healthy, true);
+    });
+
+    it('serves the page, whose files came along', async () => {
+      const script =
+        "fetch('http://127.0.0.1:8475/').then(async (page) => process.stdout.write(await page.text()))";
+      const { stdout } = await spaces[0].exec(process.execPath, '--eval', script);
+      assert.match(stdout, /^<!doctype html>/i);
     });
 
     it('sets up its devices although /proc/sys is read-only; super-packets leave whole', async () => {

@@ -9,6 +9,7 @@ import { publicationCases } from './publication.ts';
 import { routeCases } from './routes.ts';
 import { segmentationCases } from './segmentation.ts';
 import { sourceCheckCases } from './source-check.ts';
+import { startCases } from './start.ts';
 import { wholeCases } from './whole.ts';
 
 export function allCases(): Case[] {
@@ -22,6 +23,7 @@ export function allCases(): Case[] {
     ...coalescingCases(),
     ...wholeCases(),
     ...publicationCases(),
+    ...startCases(),
     ...lruCacheCases(),
   ];
 }

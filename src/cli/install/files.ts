@@ -88,7 +88,7 @@ const NATIVE = [
   ...['keeper', 'keeper/weft-keeper'],
 ];
 
-/** The program: compiled sources, the addon, and the packages that run needs. */
+/** The program, the addon, and the packages that run needs. */
 export async function installedFolders(): Promise<InstalledFolder[]> {
   const folder = (name: string, skips: InstalledFolder['skips']): InstalledFolder => ({
     from: path.join(projectRoot(), name),
@@ -102,7 +102,7 @@ export async function installedFolders(): Promise<InstalledFolder[]> {
   const packages = await productionPackages();
   return [
     folder('bin', () => false),
-    folder('dist/src', (file) => file.endsWith('.map')),
+    folder('dist/program', () => false),
     folder('native/build', (file) => !NATIVE.includes(file)),
     ...packages.map((name) =>
       folder(name, (file) => file.startsWith('node_modules') || isOfDevelopment(file)),

@@ -324,7 +324,7 @@ function givenUp({ control }: Worker, word: number, done: string, refused: strin
   return result > 0 ? done : `${refused}: ${getSystemErrorName(result)}`;
 }
 
-/** The compiled worker, from src/ or from dist/. */
+/** The worker as it is installed (scripts/bundle.mjs). */
 export function workerFile(): string {
-  return path.join(projectRoot(), 'dist/src/dataplane/worker.js');
+  return path.join(projectRoot(), 'dist/program/worker.js');
 }

@@ -1,5 +1,6 @@
 /** The web page's model reads nothing that the daemon's pages do not promise: a key with another name would be undefined in silence. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
 import { peersShape } from '../../../src/api/peers.ts';
 import { statusShape } from '../../../src/api/status.ts';
@@ -7,6 +8,7 @@ import { SelfWatch } from '../../../src/control/observe/self-watch.ts';
 import { peersPage } from '../../../src/control/serve/pages/peers.ts';
 import { statusPage } from '../../../src/control/serve/pages/status.ts';
 import { DROP_REASONS } from '../../../src/memory/drops.ts';
+import { projectRoot } from '../../../src/shared/root.ts';
 import { madeUpNode, PEER_KEY } from '../../support/made-up-node.ts';
 
 interface Model {
@@ -15,7 +17,7 @@ interface Model {
   verdictOf(status: object): { state: string; text: string };
 }
 
-const FILE = new URL('../../../src/control/serve/web/assets/model.js', import.meta.url).href;
+const FILE = path.join(projectRoot(), 'src/control/serve/web/assets/model.js');
 const { joinPeers, dropRows, verdictOf } = (await import(FILE)) as Model;
 
 /** The same, but a key that is not there is an error. */

@@ -1,6 +1,7 @@
-/** The files of the web page. They lie beside this module, in dist/ as in src/ (scripts/setup.mjs copies them). */
+/** The files of the web page, as they are installed (scripts/bundle.mjs). */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { projectRoot } from '../../../shared/root.ts';
 
 export interface Asset {
   type: string;
@@ -15,7 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** All files by the path under which they are served; read once, so that no request names a file. */
 export function loadAssets(): ReadonlyMap<string, Asset> {
-  const folder = path.join(import.meta.dirname, 'assets');
+  const folder = path.join(projectRoot(), 'dist/program/assets');
   const assets = new Map<string, Asset>();
   for (const name of readdirSync(folder)) {
     const type = TYPES[path.extname(name)];

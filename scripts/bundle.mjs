@@ -1,0 +1,39 @@
+/**
+ * Joins what the compiler wrote to dist/src into dist/program: one file for each program and one for what they share, because to open and
+ * link some 340 modules takes half of a command's time (docs/adr/0021). After a build.
+ *   node scripts/bundle.mjs
+ */
+import { cpSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+const root = path.join(import.meta.dirname, '..');
+const folder = 'dist/program';
+/** What has files besides its modules (threads, .proto, an addon) is loaded from node_modules. */
+const EXTERNAL = ['@grpc/grpc-js', 'etcd3', 'piscina', 'raw-socket'];
+
+rmSync(path.join(root, folder), { recursive: true, force: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: {
+    weft: 'dist/src/cli/main.js',
+    weftd: 'dist/src/control/main.js',
+    worker: 'dist/src/dataplane/worker.js',
+  },
+  outdir: folder,
+  chunkNames: 'shared/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  external: EXTERNAL,
+  // Packages that are CommonJS call it.
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+cpSync(path.join(root, 'src/control/serve/web/assets'), path.join(root, folder, 'assets'), {
+  recursive: true,
+});
