@@ -1,6 +1,6 @@
 /*
  * What this process and its threads give up for good. Stages: the process (dumps, io_uring), its files (Landlock, for threads that
- * Node started before us, too), a forwarding thread (capabilities, system calls). Why so: docs/adr/0013-hardening.md.
+ * Node started before us, too), a worker (capabilities, system calls). Why so: docs/adr/0013-hardening.md.
  */
 #include "harden.h"
 
@@ -179,7 +179,7 @@ int harden_files_enforce(int fd) {
   return result;
 }
 
-/* ---- a forwarding thread ---- */
+/* ---- a worker ---- */
 
 /* Dropping from the bounding set needs a capability that an ordinary user's daemon has not; no_new_privs does as much. */
 int harden_capabilities(void) {

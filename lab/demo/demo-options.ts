@@ -27,7 +27,7 @@ runs, and a stock node whose Node was annotated as flanneld does it. Kubernetes 
   --backend vxlan|udp  data plane of the overlay; udp is flannel-UDP, without the kernel node (default vxlan)
   --store file|etcd|kubernetes
                        where the nodes meet: a folder, a real etcd in a namespace of its own, or a real Kubernetes (default file)
-  --workers N          forwarding threads of each weftd, 1 to 64
+  --workers N          worker threads of each weftd, 1 to 64
   --json               one JSON object as the last line of the output
   --keep               leave it running and say how to look around
   --remove NAME        remove what an earlier --keep left (NAME as printed there)
@@ -48,7 +48,7 @@ export function parseDemoOptions(args: readonly string[]): DemoOptions {
   if (store === 'kubernetes' && (backend !== KERNEL_BACKEND || values.workers !== undefined))
     throw usage('--store kubernetes: backend and workers are those of deploy/kubernetes/weft.yaml');
   if (values.remove !== undefined && !/^weft-[0-9a-f]{4}$/.test(values.remove)) {
-    throw usage(`--remove: ${JSON.stringify(values.remove)} is no name of a lab (weft-1a2b)`);
+    throw usage(`--remove: ${JSON.stringify(values.remove)} is not the name of a lab (weft-1a2b)`);
   }
   return {
     backend,

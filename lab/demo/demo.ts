@@ -71,7 +71,7 @@ async function show(options: DemoOptions): Promise<number> {
       process.stdout.write(`${renderJson(stage.nodes.length, pairs, extra.comparison, ok)}\n`);
     return ok ? EXIT.ok : EXIT.failure;
   } finally {
-    if (!options.keep) progress.step('taking it down');
+    if (!options.keep) progress.step('cleaning up');
     await stage.close();
     progress.clear();
   }

@@ -47,7 +47,7 @@ export const DAEMON_FAULTS: readonly FaultKind[] = [
   },
   {
     // What it had in hand is lost, the rest waits.
-    name: 'forwarding thread failed',
+    name: 'worker failed',
     ...{ group: 'daemon', target: 'weft', touches: 'target', loses: true },
     heldMs: [0, 0],
     boundMs: 2_000,

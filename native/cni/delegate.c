@@ -40,7 +40,7 @@ static bool is_regular(const char *path) {
 bool delegate_find(json_t *config, struct delegate *to, struct failure *why) {
   const char *type = json_string_value(json_object_get(config, "type")), *folders = getenv("CNI_PATH");
   if (!type || !*type || strchr(type, '/') || type[0] == '.')
-    return fail(why, FAILED_OTHER, "\"delegate.type\" %s is no name of a plugin", quote(type ? type : "").text);
+    return fail(why, FAILED_OTHER, "\"delegate.type\" %s is not a plugin name", quote(type ? type : "").text);
   for (const char *folder = folders; folder && *folder;) {
     size_t length = strcspn(folder, ":");
     int written = snprintf(to->path, sizeof to->path, "%.*s/%s", (int)length, folder, type);

@@ -97,10 +97,10 @@ static bool read_attachment(struct attachment *to, struct failure *why) {
   const char *container = variable("CNI_CONTAINERID"), *interface = variable("CNI_IFNAME");
   if (strlen(container) > CONTAINER_MAX || !is_cni_name(container))
     return fail(why, FAILED_ENVIRONMENT,
-                "CNI_CONTAINERID %s is no container id: up to %d letters, digits, \"_\", \".\" and \"-\"",
+                "CNI_CONTAINERID %s is not a container id: up to %d letters, digits, \"_\", \".\" and \"-\"",
                 quote(container).text, CONTAINER_MAX);
   if (strlen(interface) > INTERFACE_MAX || !is_interface(interface))
-    return fail(why, FAILED_ENVIRONMENT, "CNI_IFNAME %s is no name of an interface", quote(interface).text);
+    return fail(why, FAILED_ENVIRONMENT, "CNI_IFNAME %s is not an interface name", quote(interface).text);
   memcpy(to->container, container, strlen(container) + 1);
   memcpy(to->interface, interface, strlen(interface) + 1);
   return true;
@@ -116,8 +116,8 @@ static bool read_root(json_t **to, struct failure *why) {
   *to = json_loadb(text, bytes, 0, &error);
   free(text);
   if (json_is_object(*to)) return true;
-  if (*to) return fail(why, FAILED_DECODING, "the network config on stdin is no JSON object");
-  return fail(why, FAILED_DECODING, "the network config on stdin is no JSON: line %d, column %d: %s", error.line,
+  if (*to) return fail(why, FAILED_DECODING, "the network config on stdin is not a JSON object");
+  return fail(why, FAILED_DECODING, "the network config on stdin is not JSON: line %d, column %d: %s", error.line,
               error.column, quote(error.text).text);
 }
 

@@ -42,7 +42,7 @@ static bool read_networks(struct slice value, int which, struct subnet_env *to, 
     struct cidr network;
     if (!cidr_parse(item, family_of[which], &network))
       return refuse(at, network_key[which], value,
-                    which == 0 ? "has something that is no IPv4 network" : "has something that is no IPv6 network");
+                    which == 0 ? "has something that is not an IPv4 network" : "has something that is not an IPv6 network");
     int *count = &to->network_count[which];
     if (!is_known(to->networks[which], *count, &network)) {
       if (*count == NETWORKS_MAX) return refuse(at, network_key[which], value, "has more than 64 networks");
@@ -56,7 +56,7 @@ static bool read_networks(struct slice value, int which, struct subnet_env *to, 
 
 static bool read_subnet(struct slice value, int which, struct subnet_env *to, const struct place *at) {
   if (cidr_parse(value, family_of[which], &to->subnets[which])) return true;
-  return refuse(at, subnet_key[which], value, which == 0 ? "is no IPv4 subnet" : "is no IPv6 subnet");
+  return refuse(at, subnet_key[which], value, which == 0 ? "is not an IPv4 subnet" : "is not an IPv6 subnet");
 }
 
 static bool read_mtu(struct slice value, struct subnet_env *to, const struct place *at) {
@@ -69,7 +69,7 @@ static bool read_mtu(struct slice value, struct subnet_env *to, const struct pla
   }
   to->mtu = (uint32_t)mtu;
   to->has_mtu = true;
-  return is_number || refuse(at, "FLANNEL_MTU", value, "is no number from 0 to 4294967295");
+  return is_number || refuse(at, "FLANNEL_MTU", value, "is not a number from 0 to 4294967295");
 }
 
 /* As flannel's plugin: any other word than "true" is false. */

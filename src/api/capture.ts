@@ -16,8 +16,8 @@ export const captureQueryShape = z.object({
     .enum(['inner', 'outer'], 'inner or outer')
     .default('inner')
     .describe("pods' packets, or the encapsulated ones"),
-  count: wholeIn(1, Number.MAX_SAFE_INTEGER).optional().describe('end after so many packets'),
-  seconds: wholeIn(1, DAY_SECONDS).default(DAY_SECONDS).describe('end after so long'),
+  count: wholeIn(1, Number.MAX_SAFE_INTEGER).optional().describe('stop after this many packets'),
+  seconds: wholeIn(1, DAY_SECONDS).default(DAY_SECONDS).describe('stop after this many seconds'),
   snap: wholeIn(SNAP_BYTES_MIN, SNAP_BYTES_MAX)
     .default(SNAP_BYTES_MAX)
     .describe('bytes of each packet that are copied at most'),

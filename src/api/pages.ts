@@ -45,7 +45,7 @@ export const PAGES = {
   },
   '/config': plain('the options and the network config in force, without secrets', configShape),
   '/drops': {
-    title: 'packets that were not forwarded, by forwarding thread and reason, and headers of some',
+    title: 'packets that were not forwarded, by worker and reason, and headers of some',
     query: dropsQueryShape,
     contentType: JSON_TYPE,
     answer: dropsShape,

@@ -141,7 +141,7 @@ export const planeShape = z.object({
   offloads: z.array(z.string()).describe('fast paths in use, by the names of --offload'),
   tunnelGso: tunnelGsoShape.nullable().describe('null: not possible here, or not wanted'),
   fastPath: fastPathShape,
-  workers: z.array(workerShape).describe('forwarding threads'),
+  workers: z.array(workerShape).describe('one entry for each worker thread'),
   counters: amounts(`packets and bytes: ${COUNTER_NAMES.join(', ')}`),
   stats: amounts(`system calls and offloads: ${STAT_NAMES.join(', ')}`),
   batches: z
@@ -187,7 +187,7 @@ export const statusShape = z.object({
   reach: reachSummaryShape
     .nullable()
     .describe('what the background echoes say; null where none are sent'),
-  health: z.array(warningShape).describe('what has been amiss for some time, the worst first'),
+  health: z.array(warningShape).describe('what has been wrong for some time, the worst first'),
   rates: ratesShape.describe('means of the last seconds; 0 while there is nothing to tell'),
   hardening: hardeningShape.nullable().describe('null early in the start'),
   table: tableShape.nullable().describe('route table in force; null where there is none'),

@@ -32,7 +32,7 @@ export function renderWeftPage(program: Command, version: string): string {
     '.SH DESCRIPTION',
     'Asks the daemon through its admin socket and prints what it says for people, or with',
     '.B \\-\\-json',
-    'for scripts. What \\-\\-json prints has a promised schema.',
+    'for scripts. What \\-\\-json prints has a stable schema.',
     '.SH OPTIONS OF MOST COMMANDS',
     ...options(common),
     '.SH COMMANDS',
@@ -76,7 +76,7 @@ export function renderCommandsPage(program: Command): string {
   return [
     '# Commands of weft',
     '',
-    'Written by `node scripts/docs.mjs` from the commands themselves. `weft help COMMAND` tells the same; what `--json` prints:',
+    'Written by `node scripts/docs.mjs` from the commands themselves. `weft help COMMAND` says the same; what `--json` prints:',
     '[json.md](json.md).',
     '',
     'Exit codes: 0 all well; 1 not healthy, or the command failed; 2 no daemon answers; 64 bad command line.',

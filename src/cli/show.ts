@@ -94,8 +94,8 @@ export function addShow<Shape extends z.ZodType, Extra extends object = object>(
 
 function addShowOptions(command: Command): Command {
   return command
-    .option('--json', 'JSON with a promised schema; with --watch one object a line')
-    .option('--watch [seconds]', `again and again, every ${WATCH_SECONDS} seconds`, parseSeconds)
+    .option('--json', 'JSON with a stable schema; with --watch one object a line')
+    .option('--watch [seconds]', `repeat every ${WATCH_SECONDS} seconds`, parseSeconds)
     .addOption(colorOption())
     .addOption(adminSocketOption())
     .exitOverride();

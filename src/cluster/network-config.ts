@@ -94,7 +94,7 @@ export function parseNetworkConfig(text: string, kinds = KINDS): NetworkConfig<B
   try {
     json = JSON.parse(text);
   } catch (error) {
-    refuse(`no valid JSON (${printable(messageOf(error), SAID_CHARACTERS_MAX)})`);
+    refuse(`not valid JSON (${printable(messageOf(error), SAID_CHARACTERS_MAX)})`);
   }
   const raw = checkShape(shape, json);
   if (!raw.enableipv4 && !raw.enableipv6) refuse('EnableIPv4 and EnableIPv6 are both false');
@@ -191,7 +191,7 @@ function parseFamily(
   const network = networkText === undefined ? undefined : parsePrefix(networkText);
   if (!network || familyOf(network.words) !== family || prefixLength(network) === 0) {
     refuse(
-      `${names[0]} "${printable(networkText ?? '')}" is no IPv${family} network such as ${family === 4 ? '10.244.0.0/16' : 'fd00:244::/48'}`,
+      `${names[0]} "${printable(networkText ?? '')}" is not an IPv${family} network such as ${family === 4 ? '10.244.0.0/16' : 'fd00:244::/48'}`,
     );
   }
   const subnetLength = checkLength(family, network, givenLength, `${names[1]}Len`);

@@ -141,7 +141,7 @@ export class Daemon implements Node {
       }),
     );
     this.found = external;
-    log.info(underlayFields(external), `underlay ${external.name}: ${external.reason}`);
+    log.info(underlayFields(external), `using ${external.name} as underlay (${external.reason})`);
     const { leases } = await this.ask(() => this.registry.list());
 
     // ---- above: only reads; below: changes this machine and the registry ----
@@ -390,12 +390,12 @@ export class Daemon implements Node {
     if (this.phase !== '') return this.phase;
     if (this.lease?.state === 'taken') return 'another node uses our subnet';
     if (this.rules && this.rules.problem !== '') return this.rules.problem;
-    return this.backend?.isForwarding() ? '' : 'a forwarding thread does not run';
+    return this.backend?.isForwarding() ? '' : 'a worker does not run';
   }
 
   whyNotAlive(): string {
     const workers = this.backend?.status().workers ?? [];
-    return workers.some(({ state }) => state === 'stuck') ? 'a forwarding thread is stuck' : '';
+    return workers.some(({ state }) => state === 'stuck') ? 'a worker is stuck' : '';
   }
 
   // ---- while it runs, and its end ----

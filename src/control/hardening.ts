@@ -1,5 +1,5 @@
 /**
- * What this process gives up before it changes anything: dumps, io_uring, writing files that are not its own. What forwarding threads
+ * What this process gives up before it changes anything: dumps, io_uring, writing files that are not its own. What workers
  * give up besides is in dataplane/worker.ts. Nothing here ends a start: what the kernel refuses is said once and shown in the status.
  */
 import { mkdir } from 'node:fs/promises';
@@ -75,7 +75,7 @@ export function writablePlaces(settings: Settings): Place[] {
   ];
 }
 
-/** Call it while no forwarding thread has been made: threads and children inherit it. */
+/** Call it while no worker has been made: threads and children inherit it. */
 export async function harden(
   addon: HardenAddon,
   settings: Settings,

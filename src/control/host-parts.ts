@@ -53,7 +53,7 @@ export interface HostParts {
     inUse: ExternalInterface,
     links: readonly AddressedLink[],
   ): Promise<FollowedInterface>;
-  /** Before anything is changed, and before there are forwarding threads. */
+  /** Before anything is changed, and before there are workers. */
   harden: typeof harden;
   /** What was removed, one clause each. */
   removeLeftovers(scope: LeftoverScope): Promise<string[]>;

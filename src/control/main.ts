@@ -98,7 +98,7 @@ async function createDaemon(
   const registry = startFromMemory ? remembering(live, { folder: stateFolder, log, clock }) : live;
   const options = effectiveOptions(parsed);
   const program = { node: process.version, kernel: os.release() };
-  log.info({ store: registry.name, workers, ...program }, `weft ${programVersion()} starts`);
+  log.info({ store: registry.name, workers, ...program }, `starting weft ${programVersion()}`);
   for (const { text } of parsed.warnings) log.error(text);
   for (const { text } of settingsWarnings(parsed.values)) log.warn(text);
   return new Daemon({ ...parts, settings, options, registry, log, clock });

@@ -74,7 +74,7 @@ export interface Node {
   readonly peers: readonly Peer[];
   /** their number, without a list of them */
   readonly peerCount: number;
-  /** how many of them are kept though their leases vanished */
+  /** how many of them are kept although their leases disappeared */
   readonly held: number;
   /** leases that did not become peers, and why */
   readonly skipped: readonly Skipped[];

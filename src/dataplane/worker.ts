@@ -1,5 +1,5 @@
 /**
- * Entry of a forwarding thread: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
+ * Entry of a worker: a piscina task that runs until the control word says stop. It owns its pool, rows and engine;
  * descriptors, counters, table and what is left for observers belong to the control thread and outlive it.
  */
 import { setFlagsFromString } from 'node:v8';

@@ -241,12 +241,12 @@ async function matchDefaultRoutes(
     refuse(
       `the default routes of IPv4 and IPv6 leave through ${first?.ifname} and ${second?.ifname}`,
     );
-  return { link: first, reason: 'it has the default route' };
+  return { link: first, reason: 'has the default route' };
 }
 
 /** An interface's name, or an address it has. */
 function matchSelector(links: readonly AddressedLink[], selector: string): Choice | undefined {
-  const reason = `it matches "${selector}"`;
+  const reason = `matches --iface ${selector}`;
   const wanted = parseAddress(selector);
   if (!wanted) {
     const link = links.find((candidate) => candidate.ifname === selector);
@@ -267,7 +267,7 @@ function matchPattern(
   pattern: RegExp,
   wishes: InterfaceWishes,
 ): Choice | undefined {
-  const reason = `it matches ${pattern}`;
+  const reason = `matches --iface-regex ${pattern}`;
   const families = [...(wishes.wants4 ? ['inet'] : []), ...(wishes.wants6 ? ['inet6'] : [])];
   const hits = (link: AddressedLink, family: string): LinkAddress | undefined =>
     link.addr_info.find((a) => a.family === family && pattern.test(a.local));

@@ -36,7 +36,7 @@ export async function ownedBySomebody(device: string): Promise<WeftError> {
     ({ sharesNetwork }) => sharesNetwork !== false,
   );
   const named = suspects.map(({ pid, command }) => `process ${pid} (${printable(command)})`);
-  const who = named.length > 0 ? named.join(', ') : 'a process that is not to be seen from here';
+  const who = named.length > 0 ? named.join(', ') : "a process that can't be seen from here";
   return refusal(
     `another flannel runs on this host: ${device} was made again by somebody else after weftd had removed it, and is left as it is. ` +
       `It may be ${who}. Stop the other flannel and keep it from starting again, then: ip link delete ${device}, and start weftd`,

@@ -110,7 +110,7 @@ const reasons = {
   },
   inUnknownPeer: {
     direction: 'inbound',
-    text: 'sender is no node of this cluster',
+    text: 'sender is not a node of this cluster',
     advice: 'a new node whose lease has not arrived yet, NAT between the nodes, or an intruder',
   },
   inForeignSource: {
@@ -121,7 +121,7 @@ const reasons = {
   inNotOurs: {
     direction: 'inbound',
     text: "inner destination is not in this node's subnet",
-    advice: 'the sender has an old table; this node is no relay',
+    advice: 'the sender has an old table; this node does not relay',
   },
   inOverlayLoop: {
     direction: 'inbound',

@@ -1,4 +1,4 @@
-/** What the control thread hands to a forwarding thread (one piscina task that runs until it is told to stop). */
+/** What the control thread hands to a worker (one piscina task that runs until it is told to stop). */
 import type { Mac, Prefix, Words } from '../shared/address.ts';
 import { CAPTURE_BYTES } from './capture.ts';
 import { SAMPLES_BYTES } from './drop-samples.ts';

@@ -19,7 +19,7 @@ export function parseAdminListen(text: string): ListenAddress | undefined {
   if (!isLoopback(address))
     refuse(
       text,
-      `${address} is no loopback address; the page has no password and must not be reached from outside: use 127.0.0.1 and "ssh -L"`,
+      `${address} is not a loopback address; the page has no password and must not be reached from outside: use 127.0.0.1 and "ssh -L"`,
     );
   return { address, port };
 }

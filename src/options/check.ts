@@ -79,7 +79,7 @@ function flagProblems(
   return [
     ...bad.problems,
     ...parsed.warnings.map(({ option, text }): Problem => {
-      const advice = 'weftd reports and ignores it: write a value of that kind';
+      const advice = 'weftd reports and ignores it: give a value of that type';
       return { severity: 'error', where: lineOf(option), what: text, advice };
     }),
     ...settingsWarnings(parsed.values).map(({ option, text }): Problem => {
@@ -117,7 +117,7 @@ function flagsOneByOne(flags: readonly string[]): { usable: string[]; problems: 
 function faultOf(words: readonly string[]): string {
   const [word = ''] = words;
   if (!word.startsWith('-'))
-    return `"${printable(word)}" is no flag; weftd ignores it and all behind it`;
+    return `"${printable(word)}" is not a flag; weftd ignores it and everything after it`;
   try {
     parseFlags(words, {});
     return '';

@@ -87,5 +87,5 @@ function add(found: EnvironmentFile, line: number, name: string, read?: ValueRea
 /** Why systemd does not take the name, '' when it does. */
 function faultOf(name: string): string {
   if (/^export\s/.test(name)) return '"export" is for shells';
-  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? '' : `"${printable(name)}" is no variable name`;
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? '' : `"${printable(name)}" is not a variable name`;
 }

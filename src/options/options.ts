@@ -61,7 +61,7 @@ export const OPTIONS: readonly Option[] = [
     'http://127.0.0.1:4001,http://127.0.0.1:2379',
     'comma list of etcd endpoints; when one fails the next is taken',
   ),
-  flannel('etcd-prefix', 'string', '/coreos.com/network', 'where the keys lie in etcd'),
+  flannel('etcd-prefix', 'string', '/coreos.com/network', 'key prefix in etcd'),
   flannel('etcd-keyfile', 'string', '', 'client key for etcd (PEM)'),
   flannel('etcd-certfile', 'string', '', 'client certificate for etcd (PEM)'),
   flannel('etcd-cafile', 'string', '', "authority that signed etcd's certificate (PEM)"),
@@ -129,7 +129,7 @@ export const OPTIONS: readonly Option[] = [
     'kube-annotation-prefix',
     'string',
     'flannel.alpha.coreos.com',
-    'what the names of the annotations of Nodes begin with',
+    'prefix of the names of Node annotations',
   ),
   flannel('kubeconfig-file', 'string', '', 'how to reach the Kubernetes API server, and as whom'),
   flannel('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
@@ -149,7 +149,7 @@ export const OPTIONS: readonly Option[] = [
     max: DAY_SECONDS,
   },
   flannel('iptables-forward-rules', 'bool', true, "accept the overlay's forwarded traffic"),
-  flannel('ip-blackhole-route', 'bool', false, 'keep a blackhole route for the own subnet'),
+  flannel('ip-blackhole-route', 'bool', false, "keep a blackhole route for this node's subnet"),
   flannel(
     'net-config-path',
     'string',
@@ -170,7 +170,7 @@ export const OPTIONS: readonly Option[] = [
     samples: ['etcd', 'file:'],
   },
   {
-    ...own('workers', 'number', 1, 'forwarding threads; auto = one per core'),
+    ...own('workers', 'number', 1, 'worker threads that forward packets; auto = one per core'),
     word: 'auto',
     min: 1,
     max: WORKERS_MAX,
@@ -181,7 +181,7 @@ export const OPTIONS: readonly Option[] = [
     samples: ['auto', 'off'],
   },
   {
-    ...own('source-check', 'string', 'lease', 'what a received packet must prove'),
+    ...own('source-check', 'string', 'lease', "how strictly to check received packets' sources"),
     choices: SOURCE_CHECKS,
   },
   {
@@ -206,12 +206,12 @@ export const OPTIONS: readonly Option[] = [
     '',
     'port, 127.0.0.1:port or [::1]:port of the web page; loopback only, empty = off',
   ),
-  own('state-dir', 'string', '/var/lib/weft', 'what must survive a restart'),
+  own('state-dir', 'string', '/var/lib/weft', 'directory for state that must survive restarts'),
   own(
     'start-from-memory',
     'bool',
     true,
-    'start with what was known last when the store does not answer, until the own lease ends; false = wait for the store',
+    "start with what was known last when the store does not answer, until this node's lease ends; false = wait for the store",
   ),
   {
     ...own(

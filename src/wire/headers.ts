@@ -1,4 +1,4 @@
-/** Headers of packets that this program makes by itself. What the forwarding threads send is written where it is on its way. */
+/** Headers of packets that this program makes by itself. What the workers send is written where it is on its way. */
 import type { Mac, Words } from '../shared/address.ts';
 import { fold, sumWords } from './checksum.ts';
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from './icmp.ts';

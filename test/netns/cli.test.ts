@@ -107,7 +107,7 @@ describe('netns: command line', () => {
     assert.equal((await json('routes', 'get', '192.0.2.1'))['way'], 'outside');
     assert.equal((await weft('routes', 'get', '10.244.0.1', socket(0))).code, 1);
     const bad = await weft('routes', 'get', 'nonsense', socket(0));
-    assert.match(bad.stderr, /"nonsense" is no IP address/);
+    assert.match(bad.stderr, /"nonsense" is not an IP address/);
   });
 
   it('config show: the origin of each option', async () => {
@@ -137,9 +137,9 @@ describe('netns: command line', () => {
       assert.ok(line, `${message} in ${node(0).log}`);
       return line;
     };
-    assert.match(String(lines[0]?.['msg']), /^weft \d+\.\d+\.\d+ starts$/);
+    assert.match(String(lines[0]?.['msg']), /^starting weft \d+\.\d+\.\d+$/);
     assert.equal(lines[0]?.['node'], process.version);
-    const underlay = find(/^underlay eth0: it matches "eth0"$/);
+    const underlay = find(/^using eth0 as underlay \(matches --iface eth0\)$/);
     assert.deepEqual([underlay['mtu'], underlay['publicIp']], [1500, node(0).underlay.address4]);
     assert.ok(Array.isArray(find(/^data plane opened$/)['offloads']));
     const lease = find(/^lease acquired$/);
@@ -163,7 +163,7 @@ describe('netns: command line', () => {
       assert.equal(code, 0, 'forwarding goes on');
       assert.match(
         stdout,
-        /! The store does not answer for \d+s\n[\s\S]* → new nodes are not seen/,
+        /! The store has not answered for \d+s\n[\s\S]* → check the store/,
       );
     } finally {
       renameSync(aside, lab.storeDir);

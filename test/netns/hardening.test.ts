@@ -71,7 +71,7 @@ describe('netns: what a daemon has given up', () => {
   });
   after(() => lab?.close());
 
-  it('forwarding threads have no capability and a filter of their own; the control thread keeps its work', async () => {
+  it('workers have no capability and a filter of their own; the control thread keeps its work', async () => {
     const threads = threadsOf(pid());
     const workers = withoutCapabilities(pid());
     assert.equal(workers.length, 2);

@@ -95,7 +95,7 @@ describe('netns: metrics', () => {
     }
   });
 
-  it('forwarding threads that have little to do wait most of the time', async () => {
+  it('workers that have little to do wait most of the time', async () => {
     const begin = performance.now();
     const before = await scrape();
     assert.equal((await ping(lab.pod(0), lab.pod(1), { count: 20, intervalMs: 10 })).lossPct, 0);

@@ -1,2 +1,2 @@
-/** A fake forwarding thread that dies while it loads, as one whose addon is missing does. */
+/** A fake worker that dies while it loads, as one whose addon is missing does. */
 throw new Error('this module does not load');

@@ -1,5 +1,5 @@
 /**
- * A fake forwarding thread for tests of the supervisor: it beats, obeys the control word and moves no packets.
+ * A fake worker for tests of the supervisor: it beats, obeys the control word and moves no packets.
  * `encap.port` tells it how to be faulty: FAKE_EXIT ends the thread instead of returning; FAKE_HANG beats only while the
  * first word of the table is 0; FAKE_LOADING never takes the task. A worker that is told to hang does so in its script, and with
  * FAKE_DEEP in a system call: it opens the pipe that WEFT_TEST_PIPE names.

@@ -417,7 +417,7 @@ describe('etcd store', () => {
     assert.equal(await on.delete(lease.key, lease.revision), false);
     assert.equal(await on.delete(lease.key, replaced.revision), true);
     assert.equal(await on.delete(lease.key), true);
-    await assert.rejects(on.create('../config', 'x', undefined), /no lease key/);
+    await assert.rejects(on.create('../config', 'x', undefined), /not a lease key/);
   });
 
   test('CFG-8 no config yet is undefined, an endpoint list is gone through', async () => {

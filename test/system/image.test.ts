@@ -202,7 +202,7 @@ describe('container image', () => {
     it('serves the page, whose files came along', async () => {
       const script =
         "fetch('http://127.0.0.1:8475/').then(async (page) => process.stdout.write(await page.text()))";
-      const { stdout } = await spaces[0].exec(process.execPath, '--eval', script);
+      const { stdout } = await spaces[0].exec(process.execPath, ['--eval', script]);
       assert.match(stdout, /^<!doctype html>/i);
     });
 

@@ -196,7 +196,7 @@ describe('systemd: the Debian package in a booted Debian', () => {
       .map((text) => Object.fromEntries(text.split('\n').map((line) => line.split(/:\s*/, 2))));
   };
 
-  it('what the service has given up: capabilities and calls of forwarding threads, files, memory', async () => {
+  it('what the service has given up: capabilities and calls of workers, files, memory', async () => {
     const status = JSON.parse((await machine.exec('weft', ['status', '--json'])).stdout);
     console.log(JSON.stringify(status.hardening));
     for (const worker of status.workers)

@@ -24,7 +24,7 @@ import { addTopology } from './topology.ts';
 /** The whole command line; `onExit` gets the exit code of the command that ran. */
 export function createProgram(onExit: OnExit): Command {
   const program = new Command('weft')
-    .description('looks at a running weftd, and tells why one does not run')
+    .description("inspects a running weftd and explains why one won't start")
     .version(programVersion())
     .exitOverride();
   addStatus(program, onExit);

@@ -73,7 +73,7 @@ async function report(options: Options): Promise<void> {
 
 function textOf(file: string, items: readonly Item[]): string {
   const contents = manifestOf(items).replace(/^/gm, '  ').trimEnd();
-  return `${file} contains\n${contents}\n\nSecrets were taken out, addresses were not. Nothing has been sent: look into the file before you share it.\n`;
+  return `${file} contains\n${contents}\n\nSecrets are removed, addresses are not. Nothing is sent; review the file before sharing it.\n`;
 }
 
 /** Everything lies in one folder, with a list of contents first. */

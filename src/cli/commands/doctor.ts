@@ -26,7 +26,7 @@ export function addDoctor(program: Command, onExit: OnExit): void {
     argument: ['[flags...]', "behind --: weftd's flags, judged as the daemon would take them"],
     options: (added) =>
       added
-        .option('--only <ids>', 'only these checks, comma between', parseIds)
+        .option('--only <ids>', 'only these checks (comma-separated)', parseIds)
         .option('--list', 'the checks, without running them')
         .option('--env-file <path>', `FLANNELD_ variables (default: ${ENVIRONMENT_FILE})`),
     help: 'Exit code 1 when a check failed. The settings are those behind --, else those of the running daemon, else --env-file.',

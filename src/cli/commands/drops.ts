@@ -21,11 +21,11 @@ export function addDrops(program: Command, onExit: OnExit): void {
   let before: DropsPage | undefined;
   addShow<typeof dropsShape, DropsOptions>(program, onExit, {
     name: 'drops',
-    description: 'packets that were not forwarded, by reason and forwarding thread',
+    description: 'packets that were not forwarded, by reason and worker',
     options: (command) =>
       command
-        .option('--all', 'reasons that never came, too')
-        .option('--follow', 'headers of such packets as they come (200 a second at most)'),
+        .option('--all', 'include reasons with a count of zero')
+        .option('--follow', "print dropped packets' headers live (at most 200/s)"),
     shape: dropsShape,
     answer: async (options) => {
       if (options.follow) await follow(options);
@@ -72,7 +72,7 @@ export function renderDrops(
   style: Style,
 ): string {
   if (page.workers.length === 0)
-    return 'no forwarding threads: with this backend the kernel carries the packets';
+    return 'no workers: with this backend the kernel carries the packets';
   const rows = DROP_NAMES.filter((name) => isAll || totalOf(page, name) > 0).map((name) => {
     const since = before ? [deltaText(totalOf(page, name) - totalOf(before, name), style)] : [];
     const counts = page.workers.map((worker) => String(countOf(worker, name)));

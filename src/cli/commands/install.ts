@@ -31,12 +31,12 @@ function addAction(
   const command = program
     .command(name)
     .description(description)
-    .option('--systemd', 'unit, user, defaults, man pages (the only way there is)')
+    .option('--systemd', 'install the systemd unit, user, defaults and man pages')
     .option('--root <folder>', 'install below this folder, for images; nothing is started', '/')
     .option('--dry-run', 'only say what would be done')
     .exitOverride();
   command.action(async (options: InstallOptions) => {
-    if (!options.systemd) command.error('error: say --systemd: there is no other kind');
+    if (!options.systemd) command.error('error: missing --systemd');
     checkPossible(options);
     await act(options);
   });

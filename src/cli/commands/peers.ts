@@ -30,7 +30,7 @@ export function addPeers(program: Command, onExit: OnExit): void {
     options: (command) =>
       command
         .addOption(new Option('--sort <by>', 'order').choices(Object.keys(ORDERS)))
-        .option('--dump', 'for scripts: columns with tabs between them, without a head'),
+        .option('--dump', 'tab-separated, no header, for scripts'),
     help: DUMP_HELP,
     shape: peersShape,
     answer: async ({ adminSocket, sort, dump }: ShowOptions & PeersOptions) => {

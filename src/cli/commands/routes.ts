@@ -40,7 +40,7 @@ export function renderRoute(route: RoutePage, style: Style): string {
       ].join('\n');
     case 'unleased':
       return [
-        `${style.bold(address)} is ${style.bad('leased by no node')}: weftd answers with ICMP unreachable (drop reason outNoRoute)`,
+        `${style.bold(address)} is ${style.bad('not leased by any node')}: weftd answers with ICMP unreachable (drop reason outNoRoute)`,
         line('network', route.network ?? '-'),
         host,
       ].join('\n');

@@ -134,7 +134,7 @@ function peersText({ peers, reach }: Screen, style: Style): string {
   const up = reach ? `${reach.reachable}/${peers.total} up` : String(peers.total);
   const notes = [
     reach && reach.unreachable > 0 ? `, ${reach.unreachable} unreachable` : '',
-    peers.held > 0 ? `, ${peers.held} kept though their leases vanished` : '',
+    peers.held > 0 ? `, ${peers.held} kept although their leases disappeared` : '',
     peers.skipped ? `, ${peers.skipped} lease${peers.skipped > 1 ? 's' : ''} skipped` : '',
   ];
   const rtt = reach?.rttMs ? `, round trip ${spread(reach.rttMs)} ms` : '';

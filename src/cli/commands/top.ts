@@ -34,16 +34,16 @@ const lineShape = z.looseObject({
 const SCROLL_SECONDS = 10;
 
 const HELP = `
-Keys: space pauses and goes on, left and right scroll the history while paused, s sorts the peers otherwise, q quits.
+Keys: space pauses and resumes, left and right scroll the history while paused, s changes the sort order, q quits.
 Where the output is no terminal: one line of text per interval.`;
 
 export function addTop(program: Command, onExit: OnExit): void {
   const command = program
     .command('top')
     .description('traffic, peers, workers and drops, live')
-    .option('--json', 'one object a line, with a promised schema')
-    .option('--interval <seconds>', 'between two looks', numberIn(0.1, 3600), 1)
-    .option('--count <number>', 'end after so many looks', numberIn(1, 1e9))
+    .option('--json', 'one object a line, with a stable schema')
+    .option('--interval <seconds>', 'seconds between updates', numberIn(0.1, 3600), 1)
+    .option('--count <number>', 'stop after this many updates', numberIn(1, 1e9))
     .addOption(colorOption())
     .addOption(adminSocketOption())
     .addHelpText('after', HELP)

@@ -15,7 +15,7 @@ import { NOT_KUBERNETES } from './rights.ts';
 import type { Site } from './site.ts';
 
 /** In a pod the folders are others than the host's, and its kubelet's. */
-const IN_A_POD = "the host's folders are not to be seen from a pod: run it on the host";
+const IN_A_POD = "a pod can't see the host's folders: run it on the host";
 /** Held for nobody: fewer are usual for a while after a restart of the host. */
 const LEFT_SHARE = 0.1;
 

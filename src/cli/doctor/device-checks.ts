@@ -62,7 +62,7 @@ export function judgePort(
   if (!other) return ok(`UDP ${port} is ${holders.length > 0 ? "weftd's" : 'free'}`);
   if (other.pid === undefined)
     return fail(
-      `UDP ${port} is taken by a process that is not to be seen here`,
+      `UDP ${port} is taken by a process this user can't see`,
       `ss -ulpn 'sport = :${port}'`,
     );
   return fail(
@@ -87,7 +87,7 @@ export function judgeDevices(
   if (foreign) return ok(`${foreign.ifname} is a stock flannel's: weftd will take its place`);
   // A weftd that ends keeps its device for the next one; it has a carrier only while a process has it open.
   const held = found.find(({ flags }) => flags.includes('LOWER_UP'));
-  if (!isRunning && found[0] && !held) return ok(`${found[0].ifname} waits for the next start`);
+  if (!isRunning && found[0] && !held) return ok(`${found[0].ifname} is left for the next start`);
   if (!isRunning && found[0])
     return warn(
       `${found[0].ifname} exists, but no weftd answers`,

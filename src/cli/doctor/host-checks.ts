@@ -42,7 +42,7 @@ export function judgeForwarding(values: Readonly<Record<4 | 6, string | undefine
   if (off.length === 0) return ok('on');
   const command = off.map((family) => `${names[family]}=1`).join(' ');
   return fail(
-    `off: ${off.map((family) => names[family]).join(', ')}; pods reach nothing beyond this node`,
+    `off: ${off.map((family) => names[family]).join(', ')}; pods can't reach anything outside this node`,
     `sysctl -w ${command}, and the same in /etc/sysctl.d/`,
   );
 }
@@ -65,13 +65,13 @@ export function judgeAcceptLocal(on: readonly string[]): Finding {
   const settings = on.map((name) => `net/ipv4/conf/${name}/accept_local=0`);
   return warn(
     `accepted (accept_local=1 for ${on.join(', ')}): what comes in there may claim to be from this host`,
-    `sysctl -w ${settings.join(' ')}, and the same in /etc/sysctl.d/; weft needs it not`,
+    `sysctl -w ${settings.join(' ')}, and the same in /etc/sysctl.d/; weft doesn't need it`,
   );
 }
 
 export function judgeReceiveBuffer(rmemMax: number, socketDrops: number | undefined): Finding {
   const figures = `net.core.rmem_max ${rmemMax} bytes`;
-  if (!socketDrops) return ok(`${figures}, no datagram was lost for want of it`);
+  if (!socketDrops) return ok(`${figures}, no datagrams lost to a full buffer`);
   return warn(
     `${figures}; ${socketDrops} datagrams found the socket buffer full`,
     rmemMax < RMEM_WANTED
@@ -188,7 +188,7 @@ export const HOST_CHECKS: readonly Check[] = [
     title: 'socket buffers',
     run: async (site) => {
       const value = await readKernel('/proc/sys/net/core/rmem_max');
-      if (value === undefined) return skipped('net.core.rmem_max is not to be seen here');
+      if (value === undefined) return skipped("net.core.rmem_max can't be read here");
       return judgeReceiveBuffer(Number(value), (await site.daemon())?.stats?.['udpSocketDrops']);
     },
   },

@@ -30,7 +30,7 @@ export function judgeWorkers(workers: NonNullable<StatusPage['workers']>): Findi
   const bad = workers.flatMap(({ state }, i) => (state === 'running' ? [] : `${i} (${state})`));
   if (bad.length > 0)
     return fail(
-      `forwarding threads not running: ${bad.join(', ')} of ${workers.length}`,
+      `workers not running: ${bad.join(', ')} of ${workers.length}`,
       'systemctl restart weftd; look at its log first: journalctl -u weftd',
     );
   const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
@@ -129,7 +129,7 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     id: 'workers',
     group: 'program',
     severity: 'fail',
-    title: 'forwarding threads',
+    title: 'workers',
     run: async (site) => {
       const status = await site.daemon();
       if (!status) return skipped(NO_DAEMON);

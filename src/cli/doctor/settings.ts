@@ -28,10 +28,10 @@ export function judgeSettings(
   const unknown = Object.keys(environment).filter(
     (name) => name.startsWith('FLANNELD_') && !known.has(name),
   );
-  const warnings = unknown.map((name) => `${name} is no option of weftd`);
+  const warnings = unknown.map((name) => `${name} is not an option of weftd`);
   try {
     const parsed = parseFlags(words, environment);
-    if (parsed.kind !== 'run') return { problem: `--${parsed.kind} only tells`, warnings, origin };
+    if (parsed.kind !== 'run') return { problem: `--${parsed.kind} only prints`, warnings, origin };
     for (const { text } of [...parsed.warnings, ...settingsWarnings(parsed.values)])
       warnings.push(text);
     return { settings: toSettings(parsed.values, environment), problem: '', warnings, origin };

@@ -20,7 +20,7 @@ const STORE_FIXES = {
   file: 'make or mount the folder that --store names',
   etcd: 'start etcd or correct --etcd-endpoints; try: etcdctl endpoint health',
   kubernetes:
-    'check the API server, the way to it, and --kube-api-url or --kubeconfig-file; a Service address needs kube-proxy, and a range outside Network',
+    'check the API server, the network path to it, and --kube-api-url or --kubeconfig-file; a Service address needs kube-proxy, and a range outside Network',
 };
 
 /** The store as the daemon sees it, where only the daemon can ask: a pod's ServiceAccount is not to be seen from the host. */
@@ -33,11 +33,13 @@ export function judgeStore(view: StoreView, kind = 'etcd'): Finding {
   if ('error' in view)
     return fail(
       view.error,
-      STORE_FIXES[kind as keyof typeof STORE_FIXES] ?? 'look at the store and the way to it',
+      STORE_FIXES[kind as keyof typeof STORE_FIXES] ?? 'check the store and the network path to it',
     );
   const { leases, unreadable } = view.list;
   const took = `${view.name} answers in ${view.tookMs.toFixed(1)} ms, ${leases.length + unreadable.length} leases`;
-  return view.tookMs > SLOW_MS ? warn(took, "look at etcd's disk and the way to it") : ok(took);
+  return view.tookMs > SLOW_MS
+    ? warn(took, "check etcd's disk and the network path to it")
+    : ok(took);
 }
 
 export function judgeConfig(place: string, text: string | undefined): Finding {
@@ -161,7 +163,7 @@ export function judgeLease(facts: LeaseFacts | undefined, nowMs: number): Findin
   if (leftMs > EXPIRING_MS) return ok(`${key}, ${left}`);
   return (leftMs > 0 ? warn : fail)(
     `${key} ${left} and was not renewed`,
-    state === '' ? 'systemctl start weftd' : "look at the store and this node's clock",
+    state === '' ? 'systemctl start weftd' : "check the store and this node's clock",
   );
 }
 
@@ -173,7 +175,7 @@ export function judgeNoLease(
   if (!previous) return skipped('this node has no lease yet');
   if (isTaken(previous, leases))
     return fail(
-      'the subnet of the last run is in the hands of another node',
+      'the subnet of the last run is now held by another node',
       'start weftd, which takes another subnet; then recreate the pods of this node',
     );
   return warn(

@@ -49,7 +49,7 @@ function renderLegend(nodes: readonly ReachNode[], style: Style): string {
     if (self) return style.bold('this node');
     if (via !== null) return style.dim(`its row came through ${nameOf.get(via) ?? via}`);
     if (kind === 'other') return style.dim('no weftd answers there: its row is unknown');
-    return kind === 'unknown' ? style.dim('its row could not be had') : '';
+    return kind === 'unknown' ? style.dim("couldn't get its row") : '';
   };
   const rows = nodes.map((node) => [
     node.name,
@@ -67,7 +67,7 @@ function renderCuts(page: ReachPage, style: Style): string {
   const lost = page.cells.filter(({ state }) => state === 'lost');
   const unknown = page.cells.filter(({ state }) => state === 'unknown').length;
   const rest = unknown > 0 ? style.dim(`, ${unknown} pairs unknown`) : '';
-  if (lost.length === 0) return `${style.good('every pair that is known answers')}${rest}`;
+  if (lost.length === 0) return `${style.good('all known pairs answer')}${rest}`;
   const unreachable = page.nodes.filter(({ key }) => isUnreachable(page, key));
   const gone = new Set(unreachable.map(({ key }) => key));
   const byKey = new Map(page.nodes.map((node) => [node.key, node]));

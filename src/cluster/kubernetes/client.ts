@@ -330,7 +330,7 @@ function adviceOn(error: unknown): string {
   if (isOfTrust(error))
     return "check the certificate authority, and the names in the server's certificate";
   if (error instanceof SyntaxError)
-    return 'this is no API server of Kubernetes, or a proxy is in between';
+    return 'this is not a Kubernetes API server, or a proxy is in between';
   return 'check that the API server runs and can be reached from this node';
 }
 

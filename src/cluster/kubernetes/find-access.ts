@@ -40,7 +40,7 @@ async function accessOfPod({ environment, serviceAccountFolder }: Pod): Promise<
   const port = environment['KUBERNETES_SERVICE_PORT'];
   if (!host || !port)
     throw accessError(
-      'this is no pod of a Kubernetes cluster (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set): give --kubeconfig-file or --kube-api-url',
+      'this is not a pod of a Kubernetes cluster (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set): give --kubeconfig-file or --kube-api-url',
     );
   const file = (name: string): string => path.join(serviceAccountFolder, name);
   const server = serverUrl(

@@ -36,7 +36,7 @@ async function readYaml(file: string): Promise<Entry> {
   const [fault] = document.errors;
   // The parser's message may quote a line, which may be a token.
   if (fault)
-    throw accessError(`kubeconfig ${file} is no YAML: ${fault.code} at byte ${fault.pos[0]}`);
+    throw accessError(`kubeconfig ${file} is not YAML: ${fault.code} at byte ${fault.pos[0]}`);
   const value: unknown = document.toJS({ maxAliasCount: 100 });
   if (isEntry(value)) return value;
   throw accessError(`kubeconfig ${file} holds no clusters, users and contexts`);
@@ -151,7 +151,7 @@ class Kubeconfig {
   private text(entry: Entry, key: string): string | undefined {
     const value = entry[key];
     if (value === undefined || value === null || value === '') return undefined;
-    if (typeof value !== 'string') this.fail(`has "${key}" that is no text: put it in quotes`);
+    if (typeof value !== 'string') this.fail(`has "${key}" that is not text: put it in quotes`);
     return value;
   }
 

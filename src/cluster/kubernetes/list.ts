@@ -60,7 +60,7 @@ async function listOnce(
     rest = page.metadata?.continue || undefined;
   }
   if (version !== undefined) return version;
-  const fault = 'the answer is no list; this is no API server, or a proxy is in between';
+  const fault = 'the answer is not a list; this is not an API server, or a proxy is in between';
   throw new KubernetesError('unavailable', `${client.name}: GET ${path}: ${fault}`);
 }
 

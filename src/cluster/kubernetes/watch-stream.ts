@@ -109,12 +109,15 @@ function eventIn(line: string, where: string): WatchEvent {
   } catch {
     throw new KubernetesError(
       'unavailable',
-      `${where}: the watch says what is no JSON; a proxy may be in between`,
+      `${where}: the watch sent something that is not JSON; a proxy may be in between`,
     );
   }
   const object = event?.object;
   if (typeof object !== 'object' || object === null)
-    throw new KubernetesError('unavailable', `${where}: the watch says what is no event`);
+    throw new KubernetesError(
+      'unavailable',
+      `${where}: the watch sent something that is not an event`,
+    );
   if (event?.type === 'ERROR') throw errorIn(object as StatusObject, where);
   return event as WatchEvent;
 }

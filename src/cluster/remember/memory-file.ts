@@ -117,7 +117,7 @@ export async function readMemory(
 
 function whyNotTrusted(stat: Stats, owner: number | undefined): string | undefined {
   const { uid, mode, size } = stat;
-  if (!stat.isFile()) return 'it is no regular file';
+  if (!stat.isFile()) return 'it is not a regular file';
   if (uid !== owner) return `it belongs to user ${uid}`;
   if ((mode & WRITABLE_BY_OTHERS) !== 0)
     return `others may write it (mode ${(mode & 0o777).toString(8)}); remove it, or "chmod 600" when you trust it`;

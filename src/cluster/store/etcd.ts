@@ -307,7 +307,7 @@ export class EtcdStore implements Store {
   }
 
   private fullKey(key: string): Buffer {
-    if (!parseKey(key)) throw new Error(`store: "${key}" is no lease key`);
+    if (!parseKey(key)) throw new Error(`store: "${key}" is not a lease key`);
     return Buffer.from(`${this.folder}${key}`);
   }
 }

@@ -47,7 +47,7 @@ export class LeasePlaces {
   }
 
   value(key: string): string {
-    if (!parseKey(key)) throw new Error(`store: "${key}" is no lease key`);
+    if (!parseKey(key)) throw new Error(`store: "${key}" is not a lease key`);
     return path.join(this.subnets, key);
   }
 

@@ -138,7 +138,7 @@ export class KeyedLease implements HeldLease {
       if (result === 'exists') return;
       if (!isPermanent)
         this.lease = { ...this.lease, expiresAtMs: this.clock.nowMs() + LEASE_TTL_MS };
-      this.log.warn({ key }, 'our lease was gone from the store; put it back');
+      this.log.warn({ key }, 'our lease was gone from the store; restored it');
       this.schedule();
     } catch (error) {
       this.say('error', `our lease is gone and can't be put back yet: ${messageOf(error)}`);

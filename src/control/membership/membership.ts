@@ -29,7 +29,7 @@ export type Apply = (changes: readonly PeerChange[]) => Promise<void>;
 const AGAIN_MS_MIN = 100;
 
 export class Membership {
-  /** how many peers are kept though their leases vanished */
+  /** how many peers are kept although their leases disappeared */
   held = 0;
   /** how many keys have no lease in them that can be read */
   unreadable = 0;

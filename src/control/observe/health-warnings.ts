@@ -167,7 +167,7 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
     stuck.length > 0
       ? critical(
           'worker-stuck',
-          'A forwarding thread stands still',
+          'A worker stands still',
           `worker ${stuck.join(', ')} gives no heartbeat`,
           'it is replaced after 10 s, or weftd ends and is started again; send "weft bugreport" with what the node was doing',
         )
@@ -175,7 +175,7 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
     away.length > 0
       ? critical(
           'worker-away',
-          'A forwarding thread does not run',
+          'A worker does not run',
           `worker ${away.join(', ')} is being started again`,
           'see the log for why it stopped',
         )
@@ -183,7 +183,7 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
     recent.restarts > 0
       ? warning(
           'worker-restarts',
-          'A forwarding thread was restarted',
+          'A worker was restarted',
           `${recent.restarts} restarts in the last minute; packets were lost each time`,
           'see the log for why it stopped; send "weft bugreport" when it goes on',
         )
@@ -231,7 +231,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
     hostProblem !== ''
       ? critical(
           'host-not-repaired',
-          'The host is not as it should be',
+          'Host configuration could not be repaired',
           hostProblem,
           'bring the interface or its address back, or choose another with --iface',
         )
@@ -239,7 +239,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
     underlayMoved !== ''
       ? warning(
           'underlay-moved',
-          'The underlay is elsewhere now',
+          'The underlay interface changed',
           underlayMoved,
           'restart weftd to move, or fix the choice with --iface',
         )
@@ -367,9 +367,9 @@ function storeWarnings(facts: HealthFacts): Found[] {
       ? undefined
       : warning(
           'store-away',
-          'The store does not answer',
+          'The store has not answered',
           `${store.name}: ${store.message}; ${facts.phase === '' ? 'forwarding goes on with the last table' : 'this node waits for it'}`,
-          'new nodes are not seen and the lease is not renewed until it is back: look at the store and the way to it',
+          'check the store and the network path to it; until it is back new nodes are not seen and the lease is not renewed',
         ),
     tableProblem !== ''
       ? critical(
@@ -382,7 +382,7 @@ function storeWarnings(facts: HealthFacts): Found[] {
     heldPeers > 0
       ? warning(
           'peers-held',
-          'Leases vanished in doubtful circumstances',
+          'Many leases disappeared at once',
           `${heldPeers} peers are kept for up to ten minutes`,
           'if the nodes are really gone there is nothing to do; otherwise see who emptied the store',
         )
@@ -410,7 +410,7 @@ function memoryWarning({ store, lease, nowMs }: HealthFacts): Found {
 const DROP_WARNINGS: readonly [code: string, title: string, impacts: boolean, names: DropName[]][] =
   [
     ['drops-spoofed', 'Packets with foreign source addresses', false, ['inForeignSource']],
-    ['drops-unknown-peer', 'Packets from senders that are no node', true, ['inUnknownPeer']],
+    ['drops-unknown-peer', 'Packets from senders that are not nodes', true, ['inUnknownPeer']],
     ['drops-stale-peer', 'A peer uses old data of this node', true, ['inWrongMac', 'inNotOurs']],
     ['drops-mtu', 'Packets larger than the path carries', true, ['outUnderlayMtu', 'inOversized']],
     ['drops-refused', 'The kernel refuses packets', true, ['outUnderlayRefused', 'inTunRefused']],

@@ -109,7 +109,7 @@ function addState(registry: Registry, node: Node): void {
   gauge(
     registry,
     'weft_peers_held',
-    'Of these, kept though their leases vanished.',
+    'Of these, kept although their leases disappeared.',
     () => node.held,
   );
   gauge(registry, 'weft_firewall_ok', '1 when the firewall rules are in place.', () => {
@@ -186,7 +186,7 @@ function addLease(registry: Registry, node: Node): void {
 function addWorkers(registry: Registry, status: () => BackendStatus | undefined): void {
   new Gauge({
     name: 'weft_worker_up',
-    help: '1 when the forwarding thread runs and its heartbeat moves.',
+    help: '1 when the worker runs and its heartbeat moves.',
     labelNames: ['worker'],
     registers: [registry],
     collect() {
@@ -194,30 +194,26 @@ function addWorkers(registry: Registry, status: () => BackendStatus | undefined)
         this.set({ worker: String(i) }, state === 'running' ? 1 : 0);
     },
   });
-  counter(
-    registry,
-    'weft_worker_restarts_total',
-    'Restarts of a forwarding thread.',
-    ['worker'],
-    () => (status()?.workers ?? []).map(({ restarts }, i) => [{ worker: String(i) }, restarts]),
+  counter(registry, 'weft_worker_restarts_total', 'Restarts of a worker.', ['worker'], () =>
+    (status()?.workers ?? []).map(({ restarts }, i) => [{ worker: String(i) }, restarts]),
   );
   counter(
     registry,
     'weft_worker_breaths_total',
-    'Turns of a forwarding thread: at most one batch each way.',
+    'Turns of a worker: at most one batch each way.',
     ['worker'],
     () => (status()?.workers ?? []).map(({ breaths }, i) => [{ worker: String(i) }, breaths]),
   );
   counter(
     registry,
     'weft_worker_wait_seconds_total',
-    'Time that a forwarding thread waited for packets, asleep or looking; the rest it worked.',
+    'Time that a worker waited for packets, asleep or looking; the rest it worked.',
     ['worker'],
     () => (status()?.workers ?? []).map(({ waitNs }, i) => [{ worker: String(i) }, waitNs / 1e9]),
   );
   new Gauge({
     name: 'weft_offload_enabled',
-    help: 'Offloads that every forwarding thread uses; those not in use are absent.',
+    help: 'Offloads that every worker uses; those not in use are absent.',
     labelNames: ['offload'],
     registers: [registry],
     collect() {

@@ -102,7 +102,7 @@ export class Plane {
       this.ports.push(await openPorts(addon, fds, wishes));
     }
     const unfit = fds.discardRest();
-    if (unfit.length > 0) log.info({ unfit }, 'descriptors of the run before that are of no use');
+    if (unfit.length > 0) log.info({ unfit }, 'unusable descriptors from the previous run');
     this.shortcuts = await openShortcuts(this.context);
     for (const shortcut of this.shortcuts) {
       this.books.openShortcut(shortcut);

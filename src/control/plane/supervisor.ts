@@ -1,5 +1,5 @@
 /**
- * Keeps the forwarding threads running: one endless piscina task per worker, restarted with back-off. A task is stopped by a word
+ * Keeps the workers running: one endless piscina task per worker, restarted with back-off. A task is stopped by a word
  * in shared memory and an eventfd, never by an abort signal (piscina would kill the thread); the signal ends only waits for a thread.
  * A thread that does not answer is ended, and no other takes its task before it has: two would use the same descriptors and counters.
  * Counter blocks outlive workers.
@@ -103,7 +103,7 @@ export class Supervisor {
     });
     // A thread without a task that dies; unheard, the event would end the daemon.
     pool.on('error', (error: unknown) => {
-      this.log.error(`forwarding thread ended: ${advisedMessageOf(error)}`);
+      this.log.error(`worker ended: ${advisedMessageOf(error)}`);
       this.endWaits(pool);
     });
     return pool;

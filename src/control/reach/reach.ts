@@ -167,7 +167,7 @@ export class Reach {
     const ways = peers().filter(({ key }) => key === peerKey);
     const peer = ways.find((way) => this.row.cellOf(way).state === 'ok') ?? ways[0];
     const from = peer && sources[peer.family];
-    if (!peer || !from) throw new Error(`${peerKey} is no peer`);
+    if (!peer || !from) throw new Error(`${peerKey} is not a peer`);
     const way = { from, to: peer.subnet.words, port };
     const row = await askRow(way, of === peerKey ? undefined : of);
     if (row.key !== of) throw new Error(`asked for the row of ${of}, got another one's`);

@@ -1,5 +1,5 @@
 /**
- * A thread that gives up what a forwarding thread does, then tries to leave its place. Its first message is what came of each try, ""
+ * A thread that gives up what a worker does, then tries to leave its place. Its first message is what came of each try, ""
  * for success; a second one comes after work as V8 has it: code compiled, memory taken and given back.
  */
 import { execFileSync, spawn } from 'node:child_process';

@@ -75,7 +75,7 @@ test('settings: unknown variables and bad flags are told', () => {
   const variables = { FLANNELD_IFACE: 'eth1', FLANNELD_STOER: 'etcd' };
   const judged = judgeSettings([], variables, 'file');
   assert.deepEqual(judged.settings?.interfaces, ['eth1']);
-  assert.deepEqual(judged.warnings, ['FLANNELD_STOER is no option of weftd']);
+  assert.deepEqual(judged.warnings, ['FLANNELD_STOER is not an option of weftd']);
   assert.match(judgeSettings(['--nonsense'], {}, 'words').problem, /nonsense/);
 });
 

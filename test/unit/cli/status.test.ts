@@ -43,9 +43,9 @@ const status: Screen = {
     {
       code: 'store-away',
       severity: 'warning',
-      title: 'The store does not answer',
+      title: 'The store has not answered',
       text: 'file:/s: gone; forwarding goes on with the last table',
-      advice: 'look at the store and the way to it',
+      advice: 'check the store and the network path to it',
       impactsConnectivity: false,
       since: START,
     },
@@ -78,7 +78,7 @@ test('status shows the own Node of Kubernetes, with its fault and with what is f
 test('status says what is wrong, for how long, and what to do', () => {
   const text = renderStatus(status, PLAIN, NOW, 100);
   assert.match(text, /^! healthy, 1 warning {3}weft 1\.2\.3, up 60s\n/);
-  assert.match(text, /! The store does not answer for 60s\n {4}file:.*\n {4}→ look at the store/);
+  assert.match(text, /! The store has not answered for 60s\n {4}file:.*\n {4}→ check the store/);
   assert.match(text, /store {5}file:\/s {2}UNAVAILABLE: gone, last change 60s ago/);
   assert.match(text, /workers {3}1 stuck, 1 running, 1 restart\n/);
   assert.match(

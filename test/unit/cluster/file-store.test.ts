@@ -47,7 +47,7 @@ test('file store: compare on replace and delete, expiry, junk, links, odd files'
   assert.equal(await store.create('10.3.2.0-24', 'd', -1), 'created');
   assert.equal((await store.list()).leases.length, 1, 'expired at once');
   assert.equal(await store.create('10.3.2.0-24', 'e', 60_000), 'created');
-  await assert.rejects(store.create('../config', 'x', undefined), /no lease key/);
+  await assert.rejects(store.create('../config', 'x', undefined), /not a lease key/);
 });
 
 test('file store: the watch tells of changes, of the store going away and of its return', async (t) => {

@@ -105,7 +105,7 @@ test('a key that vanishes is put back', async (t) => {
   await clock.move(DELIVERY_MS);
   assert.equal(lists.at(-1)?.ownIsThere, true);
   assert.equal(own.state, 'held');
-  assert.ok(messages.includes('our lease was gone from the store; put it back'));
+  assert.ok(messages.includes('our lease was gone from the store; restored it'));
 });
 
 test('a key that expired while nobody renewed it is put back when the store answers again', async (t) => {

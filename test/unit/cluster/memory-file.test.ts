@@ -110,7 +110,7 @@ test('memory file: one of somebody else, one that others may write, a link, a fo
   assert.match(String(await readMemory(file)), /ELOOP/);
   rmSync(file);
   mkdirSync(file);
-  assert.match(String(await readMemory(file)), /no regular file/);
+  assert.match(String(await readMemory(file)), /not a regular file/);
   rmSync(file, { recursive: true });
   writeFileSync(file, Buffer.alloc(MEMORY_BYTES_MAX + 1), { mode: 0o600 });
   assert.match(String(await readMemory(file)), /bytes are too many/);

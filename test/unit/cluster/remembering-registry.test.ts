@@ -289,7 +289,11 @@ const REFUSALS: readonly [situation: string, changes: Partial<Memory>, why: RegE
     { savedAtMs: Date.UTC(2026, 0, 2) },
     /clock is behind 2026-01-02/,
   ],
-  ['with a config that this weft can not use', { config: '{}' }, /Network "" is no IPv4 network/],
+  [
+    'with a config that this weft can not use',
+    { config: '{}' },
+    /Network "" is not an IPv4 network/,
+  ],
 ];
 for (const [situation, changes, why] of REFUSALS) {
   test(`a memory ${situation} is not used, and the log says so once`, async (t) => {

@@ -23,8 +23,8 @@ test('HZ-1 /healthz unless a thread hangs, /readyz as the node is, any method; a
     assert.equal(await ask('/readyz'), '503 flanneld is not ready yet: waiting for a lease\n');
     why = '';
     assert.equal(await ask('/readyz'), '200 flanneld is ready\n');
-    hang = 'a forwarding thread is stuck';
-    assert.equal(await ask('/healthz'), '503 flanneld hangs: a forwarding thread is stuck\n');
+    hang = 'a worker is stuck';
+    assert.equal(await ask('/healthz'), '503 flanneld hangs: a worker is stuck\n');
     assert.equal(await ask('/metrics'), '200 x 1\n');
     assert.match(await ask('/other'), /^404 /);
     await assert.rejects(startHealth('127.0.0.1', port, probes, scrape), {

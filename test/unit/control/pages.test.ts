@@ -131,7 +131,7 @@ test('questions that do not fit are refused with the name of the key, as ever', 
     ['/ping', '/ping: peer: Invalid input: expected string, received undefined'],
     ['/ping?peer=x&count=11', '/ping: count: Too big: expected number to be <=10'],
     ['/ping?peer=x', 'no peer "x"'],
-    ['/routes?address=x', '"x" is no IP address'],
+    ['/routes?address=x', '"x" is not an IP address'],
   ] as const) {
     const { status, body } = await askAdmin(socket, page);
     assert.deepEqual([status, JSON.parse(body.toString()).error], [400, error], page);

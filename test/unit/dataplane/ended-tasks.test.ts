@@ -1,4 +1,4 @@
-/** What a forwarding thread keeps of tasks that ended: a thread that fails again and again must not fill the memory. */
+/** What a worker keeps of tasks that ended: a thread that fails again and again must not fill the memory. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -64,7 +64,7 @@ test('commands of the extension backend run in a process that kept its rights', 
   assert.deepEqual([tries['elsewhere'], tries['noNewPrivsOfChild']], ['', '0']);
 });
 
-test('a forwarding thread opens, runs, connects and signals nothing, and still computes', async () => {
+test('a worker opens, runs, connects and signals nothing, and still computes', async () => {
   const script = `
     const { Worker } = require('node:worker_threads');
     const { loadAddon } = require(process.argv[1]);

@@ -38,7 +38,7 @@ test('every bad flag is told, not only the first', () => {
   for (const part of [
     /ifcae.*did you mean --iface\?/,
     /--workers 99: must be/,
-    /"stray" is no flag/,
+    /"stray" is not a flag/,
     /--store nfs/,
     /--etcd-keyfile and --etcd-certfile belong together/,
     /invalid value "x" for flag -healthz-port/,
@@ -114,7 +114,7 @@ test('environment file: what systemd ignores is named with its line, and the nex
   assert.deepEqual(problems, [
     { line: 1, text: '"export" is for shells; systemd ignores the line' },
     { line: 3, text: 'no KEY=value; systemd ignores the line' },
-    { line: 4, text: '"1A" is no variable name; systemd ignores the line' },
+    { line: 4, text: '"1A" is not a variable name; systemd ignores the line' },
     { line: 5, text: 'the quote in B is not closed' },
   ]);
 });
@@ -131,7 +131,7 @@ test('network config: all faults of all parts, and keys that nothing reads', () 
   const found = lines({ flags: [], networkConfig: { name: 'c', text } });
   assert.equal(found.length, 5);
   assert.match(found[0] ?? '', /error c \(network config\): Backend\.VNI 99999999/);
-  assert.match(found[1] ?? '', /Network "10\.244\.0\.0\/33" is no IPv4 network/);
+  assert.match(found[1] ?? '', /Network "10\.244\.0\.0\/33" is not an IPv4 network/);
   assert.match(found[2] ?? '', /IPv6SubnetLen 200/);
   assert.match(found[3] ?? '', /warning .*nothing reads SubnetLne/);
   assert.match(found[4] ?? '', /warning .*nothing reads Backend\.Prot/);
@@ -139,7 +139,7 @@ test('network config: all faults of all parts, and keys that nothing reads', () 
 
 test('network config: no JSON, wrong types, and parts that do not fit each other', () => {
   const one = (text: string): string[] => lines({ flags: [], networkConfig: { name: 'c', text } });
-  assert.match(one('{')[0] ?? '', /no valid JSON/);
+  assert.match(one('{')[0] ?? '', /not valid JSON/);
   assert.match(one('[]')[0] ?? '', /error/);
   assert.equal(one('{"Network":5,"Backend":{"VNI":"x"}}').length, 2);
   const udp =

@@ -22,7 +22,7 @@ import type { Node } from '../../node.ts';
 /** Throws when the address is none, or before the daemon knows the network. */
 export async function routesPage(node: Node, text: string, run: Exec = exec): Promise<RoutePage> {
   const address = parseAddress(text);
-  if (!address) throw new Error(`"${text}" is no IP address`);
+  if (!address) throw new Error(`"${text}" is not an IP address`);
   const { config, lease, backend } = node;
   if (!config || !lease || !backend) throw new Error(`not ready: ${node.phase}`);
   const family = familyOf(address);

@@ -147,7 +147,7 @@ test('fake server: not JSON, silence, and nobody there', async (t) => {
   });
   const clock = new FakeClock();
   const client = fake.client(t, {}, clock);
-  assert.match((await failure(client.get(NODES))).message, /no API server of Kubernetes/);
+  assert.match((await failure(client.get(NODES))).message, /not a Kubernetes API server/);
   const silent = failure(client.get(`${NODES}?silent=1`));
   while (fake.requests.length < 2) await new Promise(setImmediate);
   await clock.move(10_000);

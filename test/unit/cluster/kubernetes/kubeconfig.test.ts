@@ -129,7 +129,7 @@ test('what is wrong is named, and no secret is shown', async (t) => {
     [withCluster('{}'), /no server for the context "x"/],
     [withCluster('{server: "ftp://a"}'), /must begin with https/],
     [withCluster('{server: "https://u:pw-secret@a"}'), /user or a password/],
-    [withCluster('{server: 7}'), /"server" that is no text/],
+    [withCluster('{server: 7}'), /"server" that is not text/],
     [
       withCluster(
         '{server: "https://a", certificate-authority: x, insecure-skip-tls-verify: true}',
@@ -138,9 +138,9 @@ test('what is wrong is named, and no secret is shown', async (t) => {
     ],
     [withUser('{client-key: x}'), /give both/],
     [withUser('{token: "two pw-secret"}'), /not one word/],
-    [withUser('{token: 1234}'), /"token" that is no text/],
+    [withUser('{token: 1234}'), /"token" that is not text/],
     ['- a\n- b', /holds no clusters/],
-    ['token: pw-secret\n  pw-secret: : [', /is no YAML: [A-Z_]+ at byte \d+/],
+    ['token: pw-secret\n  pw-secret: : [', /is not YAML: [A-Z_]+ at byte \d+/],
   ];
   for (const [text, fault] of cases) {
     const message = await faultOf(t, text);
