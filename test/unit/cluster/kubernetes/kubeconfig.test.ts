@@ -169,6 +169,6 @@ test('neither flags nor a pod: says what to give', async () => {
   const nowhere = { environment: {}, serviceAccountFolder: '/nowhere' };
   await assert.rejects(findAccess({ apiUrl: '', kubeconfigFile: '' }, nowhere), {
     code: 'ERR_KUBE_ACCESS',
-    message: /no pod.*give --kubeconfig-file or --kube-api-url/,
+    message: /not a pod.*give --kubeconfig-file or --kube-api-url/,
   });
 });
