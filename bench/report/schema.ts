@@ -1,6 +1,6 @@
 /** Checks a result file before anything is made from it: it may come from another machine, or from another version. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { EXIT, messageOf, WeftError } from '../../src/shared/errors.ts';
 import { type BenchResult, LINK_IDS } from '../net/result.ts';
 

@@ -2,7 +2,7 @@
  * /capture: packets of the overlay as pcap, until one of its limits is reached or the client leaves. /capture/stop ends it with
  * everything that was copied by then; /capture/summary tells how the newest one goes.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { SNAP_BYTES_MAX, SNAP_BYTES_MIN } from '../memory/capture.ts';
 import { wholeIn } from './query.ts';
 import { amount } from './values.ts';

@@ -1,5 +1,5 @@
 /** /config: the options in force with their origin, and the network config as it was understood. Holds no secrets. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { text, whole } from './values.ts';
 
 export const optionShape = z.object({

@@ -1,5 +1,5 @@
 /** /drops: who dropped how many packets and why, and the headers of some of them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { wholeIn } from './query.ts';
 import { dropsByDirectionShape } from './status.ts';
 import { text, time, whole } from './values.ts';

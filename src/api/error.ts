@@ -1,5 +1,5 @@
 /** What every page answers instead when it can not: 400, 404 and 405 have the same shape. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { text } from './values.ts';
 
 export const errorShape = z.object({

@@ -1,5 +1,5 @@
 /** What is amiss on a node, for how long, and what to do about it: part of /status. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { text, time } from './values.ts';
 
 export const warningShape = z.object({

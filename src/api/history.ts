@@ -1,5 +1,5 @@
 /** /history: the last two minutes of traffic. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { time, whole } from './values.ts';
 
 /** Rates: per second, over the interval that ends at `at`. */

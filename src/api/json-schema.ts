@@ -1,5 +1,5 @@
 /** Shapes as JSON Schema, with the promise of all answers: keys that are not listed may be there and must be ignored. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { SCHEMA_VERSION } from './version.ts';
 
 export type JsonSchema = z.core.JSONSchema.BaseSchema;

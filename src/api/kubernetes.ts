@@ -1,5 +1,5 @@
 /** /kubernetes: this node's Node object, as the API server has it now. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const part = z.record(z.string(), z.unknown());
 

@@ -1,5 +1,5 @@
 /** The table of pages as an OpenAPI 3.1 document: docs/reference/openapi.json, and what weftd answers at /openapi.json. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { errorShape } from './error.ts';
 import { answerSchema, type JsonSchema, parameterSchemas } from './json-schema.ts';
 import { PAGES } from './pages.ts';

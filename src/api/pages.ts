@@ -5,7 +5,7 @@
  *
  * Keys of answers that a reader does not know must be ignored: a newer weftd may have them.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { captureQueryShape, captureSummaryShape, PCAP } from './capture.ts';
 import { configShape } from './config.ts';
 import { dropsQueryShape, dropsShape } from './drops.ts';

@@ -1,5 +1,5 @@
 /** /peers: the nodes this one sends to, and the traffic with each. A dual-stack node is two peers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { amount, family, nodeName, text, time, whole } from './values.ts';
 
 export const peerShape = z.object({

@@ -1,5 +1,5 @@
 /** /ping: echoes to one peer through the overlay, one after the other; the peer's kernel answers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LAYOUT } from '../memory/layout.ts';
 import { LEASE_KEY_CHARACTERS_MAX } from '../shared/limits.ts';
 import { family, nodeName, text, whole } from './values.ts';

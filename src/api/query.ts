@@ -1,5 +1,5 @@
 /** What a page may be asked: names, limits, and how both ends of the socket read and write them. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A whole number in decimal digits. */
 export function wholeIn(min: number, max: number) {

@@ -1,5 +1,5 @@
 /** /reach: who reaches whom, by a round of echoes that is some seconds old at most. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { family, nodeName, text } from './values.ts';
 
 export const reachNodeShape = z.object({

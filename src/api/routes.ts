@@ -1,5 +1,5 @@
 /** /routes: which way a packet to an address takes. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { KINDS } from '../cluster/kinds/all.ts';
 import { family, nodeName, text, whole } from './values.ts';
 

@@ -1,5 +1,5 @@
 /** /status: this node at a glance. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { COUNTER_NAMES } from '../memory/counters.ts';
 import { STAT_NAMES } from '../memory/layout.ts';
 import { warningShape } from './health.ts';

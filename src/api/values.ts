@@ -2,7 +2,7 @@
  * Kinds of values that pages are made of. A key's last word is its unit where there is one (`rttMs`, `sentBytes`); where it can not
  * be, the meaning says it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** An address family of the overlay. */
 export const family = z.literal([4, 6]);

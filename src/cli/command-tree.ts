@@ -1,7 +1,7 @@
 /** The commands of the program as data: what man page, reference page and completions are made of. */
 import type { EventEmitter } from 'node:events';
 import type { Command, Option } from 'commander';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { shapeOf } from './show.ts';
 
 export interface CommandEntry {

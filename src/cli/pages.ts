@@ -2,7 +2,7 @@
  * The daemon's pages as `weft` reads them: the shapes of src/api, less what it can do without, so that a daemon of another version
  * can be looked at too. A shape only checks: keys that it does not have are passed on (show.ts).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { peerShape, peersShape as wholePeersShape } from '../api/peers.ts';
 import {
   deviceShape,

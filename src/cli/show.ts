@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { EXIT, WeftError } from '../shared/errors.ts';
 import { printableData, printableJson } from '../shared/printable.ts';
 import { fetchPage } from './client.ts';

@@ -1,5 +1,5 @@
 /** The cluster's network config (flannel pkg/subnet Config): the JSON under `<prefix>/config`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   familyOf,
   formatPrefix,

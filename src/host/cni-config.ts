@@ -1,7 +1,7 @@
 /** The CNI configuration of this host, as container runtimes look for it (libcni ConfFiles): the first file by name is the pods' network. */
 import { access, constants, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const CNI_CONFIG_FOLDER = '/etc/cni/net.d';
 export const CNI_PLUGIN_FOLDER = '/opt/cni/bin';

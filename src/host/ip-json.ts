@@ -1,5 +1,5 @@
 /** What `ip -j` prints, checked where it comes in: what is read here must be there, everything else is ignored. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { EXIT, messageOf, WeftError } from '../shared/errors.ts';
 import { type Exec, exec } from './exec.ts';
 

@@ -161,10 +161,7 @@ describe('netns: command line', () => {
       await until('store-away', async () => (await codes()).includes('store-away'));
       const { code, stdout } = await weft('status', socket(0));
       assert.equal(code, 0, 'forwarding goes on');
-      assert.match(
-        stdout,
-        /! The store has not answered for \d+s\n[\s\S]* → check the store/,
-      );
+      assert.match(stdout, /! The store has not answered for \d+s\n[\s\S]* → check the store/);
     } finally {
       renameSync(aside, lab.storeDir);
     }

@@ -1,7 +1,7 @@
 /** What every admin socket must hold to: the pages of src/api/pages.ts, no other ones, and answers that the table promises. */
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { errorShape } from '../../src/api/error.ts';
 import { openApiText } from '../../src/api/openapi.ts';
 import { type AnswerOf, PAGES, type PagePath, pageUrl, type QueryOf } from '../../src/api/pages.ts';

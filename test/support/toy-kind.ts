@@ -1,5 +1,5 @@
 /** A Backend.Type that weft does not have: what is known of it. With toy-backend.ts the whole of what a new one costs besides its lines in tables. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Kind } from '../../src/cluster/kinds/kind.ts';
 import { refuse } from '../../src/cluster/refuse.ts';
 import { NO_MAC } from '../../src/shared/address.ts';

@@ -1,5 +1,5 @@
 /** What weft cluster check says: every node of the cluster as this one sees it, and as the others do. Pure. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PeersPage } from '../../api/peers.ts';
 import { type ReachPage, reachNodeShape } from '../../api/reach.ts';
 import { nodeName } from '../../api/values.ts';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { gzipSync } from 'node:zlib';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { printableJson } from '../../shared/printable.ts';

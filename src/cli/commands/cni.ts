@@ -1,6 +1,6 @@
 /** weft cni gc: gives back addresses that are held for containers that no longer exist. Works without a daemon. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import {
   findLeftOver,

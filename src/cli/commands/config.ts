@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ConfigPage, configShape } from '../../api/config.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { checkConfig, type Problem } from '../../options/check.ts';

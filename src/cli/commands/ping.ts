@@ -1,6 +1,6 @@
 /** weft ping: one peer, or all by all. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ReachPage, reachShape } from '../../api/reach.ts';
 import { findPeer } from '../link-test/find-peer.ts';
 import { namedPeersShape, upShape } from '../pages.ts';

@@ -1,6 +1,6 @@
 /** weft status: one screen about this node. */
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { fetchPage } from '../client.ts';
 import { dropLines, renderVerdict, topDrops, warningLines, whyNotHealthy } from '../health-text.ts';

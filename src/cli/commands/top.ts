@@ -1,7 +1,7 @@
 /** weft top: traffic, peers, workers and drops, live; lines of text where there is no terminal. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { historyShape, type Sample, sampleShape } from '../../api/history.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { messageOf } from '../../shared/errors.ts';

@@ -1,5 +1,5 @@
 /** What weft doctor answers: the promised shape of its --json. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 
 export const answerShape = z.looseObject({

@@ -1,5 +1,5 @@
 /** What the checks look at: settings, daemon, store, host. Each is read once, when the first check asks, and never changed. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { ReachPage } from '../../api/reach.ts';
 import type { OwnObjectEntry } from '../../api/status.ts';
 import { createRegistry } from '../../cluster/create-registry.ts';

@@ -7,7 +7,7 @@
  * echo: UDP as long as the connection is open · mtu: nothing more.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { EXIT, messageOf, WeftError } from '../../shared/errors.ts';
 import { printableData, SAID_CHARACTERS_MAX } from '../../shared/printable.ts';
 

@@ -1,6 +1,6 @@
 /** weft ping PEER: echoes one after the other, their lines and their summary. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Echo, echoShape, type PingPage, pingedShape } from '../../api/ping.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import type { Style } from '../style.ts';

@@ -1,5 +1,5 @@
 /** weft ping PEER --sweep: the largest inner packet that crosses, there and back, and whether pods' MTU fits it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type PingPage, pingedShape } from '../../api/ping.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 import { mtuAdvice, overheadOf } from '../link-test/mtu-advice.ts';

@@ -1,5 +1,5 @@
 /** What a picture of the overlay shows: its nodes, and one link for each pair of them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ReachCell, type ReachPage, reachCellShape, reachNodeShape } from '../../api/reach.ts';
 import { SCHEMA_VERSION } from '../../api/version.ts';
 

@@ -3,7 +3,7 @@
  * folder compares a Backend.Type, but asks the kind. What a backend does on the host is control/backend's affair, and what a worker
  * does with a packet the data plane's: a kind only knows, so it is pure and may be asked at any time.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { EncapTask } from '../../memory/worker-task.ts';
 import type { Mac } from '../../shared/address.ts';
 import type { LeaseAttributes } from '../lease/lease.ts';

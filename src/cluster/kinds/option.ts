@@ -1,5 +1,5 @@
 /** Shapes of values that options of backends have in common. Absent is the default. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const COUNT = z.number().int().nonnegative();
 /** 0 = the kind's usual one */

@@ -1,5 +1,5 @@
 /** vxlan: RFC 7348 as Linux speaks it, so that weft and stock nodes mix (flannel pkg/backend/vxlan). */
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatMac, type Mac, parseMac } from '../../shared/address.ts';
 import { overheadBytes } from '../../wire/overhead.ts';
 import { lowerKeys } from '../go-json.ts';

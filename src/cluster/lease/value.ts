@@ -1,5 +1,5 @@
 /** Lease values, to the byte as flannel writes them (pkg/lease LeaseAttrs through Go's encoding/json). */
-import { z } from 'zod';
+import * as z from 'zod';
 import { familyOf, formatAddress, parseAddress, type Words } from '../../shared/address.ts';
 import { STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { goJson, lowerKeys } from '../go-json.ts';

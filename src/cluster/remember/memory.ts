@@ -3,7 +3,7 @@
  * version and a checksum, which tells a flipped bit or a file that was cut short, and the body.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { PEERS_MAX, STORE_VALUE_BYTES_MAX } from '../../shared/limits.ts';
 import { getOrMake } from '../../shared/memo.ts';
 import { slicesOf } from '../../shared/slices.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatMac, type Mac, parseMac } from '../../shared/address.ts';
 import { writeFileAtomically } from '../../shared/files.ts';
 

@@ -5,7 +5,7 @@
  *   answer:   {"weft":"reach","version":1,"key":KEY,"mtu":BYTES,"version":TEXT,"cells":[[KEY, family, state, rttMs, lossRatio], …]} or {…,"error":…}
  * `mtu` is the pods' of the row's node, `version` its weft's; before these there were nodes that do not say them.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { LEASE_KEY_CHARACTERS_MAX } from '../../shared/limits.ts';
 import { ROUND_PEERS_MAX, type RowCell } from './row.ts';
 
