@@ -3,16 +3,18 @@
  * link some 340 modules takes half of a command's time (docs/adr/0021). After a build.
  *   node scripts/bundle.mjs
  */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
 const root = path.join(import.meta.dirname, '..');
-const folder = 'dist/program';
-/** What has files besides its modules (threads, .proto, an addon) is loaded from node_modules. */
-const EXTERNAL = ['@grpc/grpc-js', 'etcd3', 'piscina', 'raw-socket'];
+const folder = path.join(root, 'dist/program');
+/** Takes its place whole, so that bin/ never meets half of it. */
+const fresh = `${folder}.new`;
+/** What has files besides its modules (threads, .proto, an addon), and what such packages share with us, is loaded from node_modules. */
+const EXTERNAL = ['@grpc/grpc-js', 'cockatiel', 'etcd3', 'piscina', 'raw-socket'];
 
-rmSync(path.join(root, folder), { recursive: true, force: true });
+rmSync(fresh, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
   entryPoints: {
@@ -20,7 +22,7 @@ await build({
     weftd: 'dist/src/control/main.js',
     worker: 'dist/src/dataplane/worker.js',
   },
-  outdir: folder,
+  outdir: fresh,
   chunkNames: 'shared/[name]-[hash]',
   bundle: true,
   splitting: true,
@@ -34,6 +36,8 @@ await build({
   },
   logLevel: 'warning',
 });
-cpSync(path.join(root, 'src/control/serve/web/assets'), path.join(root, folder, 'assets'), {
+cpSync(path.join(root, 'src/control/serve/web/assets'), path.join(fresh, 'assets'), {
   recursive: true,
 });
+rmSync(folder, { recursive: true, force: true });
+renameSync(fresh, folder);

@@ -110,6 +110,10 @@ Files: *
 License: Apache-2.0
  On Debian systems the full text is in /usr/share/common-licenses/Apache-2.0.
 
+Files: usr/lib/weft/dist/program/*
+License: Apache-2.0 and others
+Comment: Parts of packages of usr/lib/weft/node_modules are joined in, each with its licence there.
+
 Files: usr/lib/weft/node_modules/*
 License: various
  Each package has its licence beside it.

@@ -149,6 +149,8 @@ function dist() {
   const sources = Math.max(
     ...['src', 'lab', 'test', 'bench'].map((name) => newest(path.join(root, name))),
     modified(path.join(root, 'tsconfig.json')),
+    // What is joined in is of packages, too.
+    modified(path.join(root, 'node_modules/.package-lock.json')),
     modified(path.join(root, 'scripts/bundle.mjs')),
   );
   const stamp = path.join(root, 'dist/program/weftd.js');

@@ -41,8 +41,9 @@ static bool read_networks(struct slice value, int which, struct subnet_env *to, 
     struct slice item = {left.at, comma ? (size_t)(comma - left.at) : left.length};
     struct cidr network;
     if (!cidr_parse(item, family_of[which], &network))
-      return refuse(at, network_key[which], value,
-                    which == 0 ? "has something that is not an IPv4 network" : "has something that is not an IPv6 network");
+      return refuse(
+          at, network_key[which], value,
+          which == 0 ? "has something that is not an IPv4 network" : "has something that is not an IPv6 network");
     int *count = &to->network_count[which];
     if (!is_known(to->networks[which], *count, &network)) {
       if (*count == NETWORKS_MAX) return refuse(at, network_key[which], value, "has more than 64 networks");

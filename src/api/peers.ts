@@ -28,7 +28,7 @@ export type PeerEntry = z.infer<typeof peerShape>;
 export const skippedShape = z.object({
   key: text('of the lease'),
   nodeName,
-  why: text('it is no peer'),
+  why: text('it is not a peer'),
 });
 
 export const peersShape = z.object({

@@ -181,7 +181,7 @@ export const statusShape = z.object({
   firewall: firewallShape.nullable().describe('null until the rules are wanted'),
   peers: z.object({
     total: whole('nodes that this one sends to, each address family by itself'),
-    held: whole('of these, kept for now though their leases vanished'),
+    held: whole('of these, kept for now although their leases disappeared'),
     skipped: whole("leases that can't be used and are not peers; health says why"),
   }),
   reach: reachSummaryShape

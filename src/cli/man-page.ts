@@ -24,7 +24,7 @@ export function renderWeftPage(program: Command, version: string): string {
   return [
     `.TH WEFT 1 "" "weft ${version}" "User Commands"`,
     '.SH NAME',
-    'weft \\- look at a running weftd, and find out why one does not run',
+    'weft \\- inspect a running weftd and explain why one does not start',
     '.SH SYNOPSIS',
     '.B weft',
     '.I command',

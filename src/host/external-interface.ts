@@ -169,7 +169,7 @@ function publicAddress(flag: string, text: string, family: 4 | 6): Words | undef
   if (text === '') return undefined;
   const words = parseAddress(text);
   if (words && familyOf(words) === family) return words;
-  throw new WeftError('ERR_USAGE', EXIT.usage, `--${flag} ${text}: no IPv${family} address`);
+  throw new WeftError('ERR_USAGE', EXIT.usage, `--${flag} ${text}: not an IPv${family} address`);
 }
 
 interface Choice {
@@ -189,7 +189,7 @@ async function select(
   const asked = [...interfaces, ...patterns.map(String), ...(canReach ? [canReach] : [])];
   const selectors = asked.length > 0 ? interfaces : [wishes.publicIp || wishes.publicIpv6];
   for (const selector of selectors.filter(Boolean)) {
-    const choice = matchSelector(links, selector);
+    const choice = matchSelector(links, selector, asked.length > 0 ? '--iface' : '--public-ip');
     if (choice && asked.length === 0) checkSecondAddress(links, choice, wishes);
     if (choice) return choice;
   }
@@ -198,7 +198,7 @@ async function select(
     if (choice) return choice;
   }
   if (canReach) {
-    const choice = await matchRoute(links, ['get', canReach], `it reaches ${canReach}`, run);
+    const choice = await matchRoute(links, ['get', canReach], `reaches ${canReach}`, run);
     if (choice) return choice;
   }
   const tried = asked.length > 0 ? asked : selectors.filter(Boolean);
@@ -216,7 +216,7 @@ function checkSecondAddress(
   wishes: InterfaceWishes,
 ): void {
   if (!wishes.publicIp || !wishes.publicIpv6) return;
-  const second = matchSelector(links, wishes.publicIpv6);
+  const second = matchSelector(links, wishes.publicIpv6, '--public-ip');
   if (second?.link === choice.link) return;
   const where = second ? `on ${second.link.ifname}` : 'on no interface';
   refuse(`${wishes.publicIp} is on ${choice.link.ifname}, but ${wishes.publicIpv6} ${where}`);
@@ -245,8 +245,12 @@ async function matchDefaultRoutes(
 }
 
 /** An interface's name, or an address it has. */
-function matchSelector(links: readonly AddressedLink[], selector: string): Choice | undefined {
-  const reason = `matches --iface ${selector}`;
+function matchSelector(
+  links: readonly AddressedLink[],
+  selector: string,
+  option: '--iface' | '--public-ip',
+): Choice | undefined {
+  const reason = `matches ${option} ${selector}`;
   const wanted = parseAddress(selector);
   if (!wanted) {
     const link = links.find((candidate) => candidate.ifname === selector);

@@ -13,7 +13,7 @@ const reasons = {
     direction: 'outbound',
     text: 'broken IP header',
     advice:
-      'a pod or the host sent bytes that are no IP packet; look at it with a capture on the TUN device',
+      'a pod or the host sent bytes that are not an IP packet; look at it with a capture on the TUN device',
   },
   outFamily: {
     direction: 'outbound',

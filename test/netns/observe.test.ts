@@ -217,7 +217,7 @@ describe('netns: peers, drops and capture', () => {
     await until('it has ended', async () => !(await isRunning()));
     for (const [query, message] of [
       ['peer=10.1.2.0/24', /no peer 10\.1\.2\.0\/24/],
-      ['address=nonsense', /no IP address/],
+      ['address=nonsense', /not an IP address/],
       ['snap=1', /snap: a whole number from 64/],
       ['side=left', /side: inner or outer/],
     ] as const)

@@ -104,7 +104,7 @@ describe('bugreport', () => {
     assert.match(stdout, /daemon\/status\.json +\S.*\(missing: no weftd answers at \/nonexistent/);
     assert.match(stdout, /subnet\.env .*missing/);
     assert.match(stdout, /host\/ip-link\.json +network devices\n/);
-    assert.match(stdout, /Nothing has been sent/);
+    assert.match(stdout, /Nothing is sent/);
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.match(unpack(file), /"kernel": /);
     const again = weft(args);

@@ -314,9 +314,17 @@ test('a pod that flannel added keeps its state when another interface comes', as
 test('ids and interfaces that are none are refused before anything is touched', async (t) => {
   const host = await hostOf(t);
   for (const id of ['../c1', 'a/b', '.c1', '-c1', 'c1:eth0', 'c 1', 'c\n1', 'ä', 'c'.repeat(201)])
-    assertError(host.run('ADD', {}, { CNI_CONTAINERID: id }), 4, /^CNI_CONTAINERID ".*" is no/);
+    assertError(
+      host.run('ADD', {}, { CNI_CONTAINERID: id }),
+      4,
+      /^CNI_CONTAINERID ".*" is not a container id/,
+    );
   for (const name of ['..', '.', 'a/b', 'a:b', 'a b', 'a\tb', 'a\x7f', 'sixteen-letters-'])
-    assertError(host.run('DEL', {}, { CNI_IFNAME: name }), 4, /^CNI_IFNAME ".*" is no/);
+    assertError(
+      host.run('DEL', {}, { CNI_IFNAME: name }),
+      4,
+      /^CNI_IFNAME ".*" is not an interface name/,
+    );
   for (const name of ['CNI_CONTAINERID', 'CNI_IFNAME', 'CNI_NETNS', 'CNI_PATH'])
     assertError(host.run('ADD', {}, { [name]: '' }), 4, new RegExp(`variable ${name} is missing`));
   assert.deepEqual([host.takeCalls(), host.saved()], [[], {}]);
@@ -326,16 +334,16 @@ test('ids and interfaces that are none are refused before anything is touched', 
 test('configs that are none are refused with what and where', async (t) => {
   const host = await hostOf(t);
   const wrong: [config: Json | string, code: number, message: RegExp][] = [
-    ['[]', 6, /no JSON object/],
-    ['{"name": \n nonsense', 6, /no JSON: line 2, column \d+: "/],
-    ['['.repeat(100_000), 6, /no JSON: /],
+    ['[]', 6, /not a JSON object/],
+    ['{"name": \n nonsense', 6, /not JSON: line 2, column \d+: "/],
+    ['['.repeat(100_000), 6, /not JSON: /],
     [
       `{"name": "${'x'.repeat(1 << 20)}"}`,
       6,
       /cannot read the network config from stdin: File too/,
     ],
     ['{"name": "cbr0", "mtu": 123456789012345678901}', 6, /too big integer/],
-    ['{"name": "a\\u0000b"}', 6, /no JSON: /],
+    ['{"name": "a\\u0000b"}', 6, /not JSON: /],
     [{ name: '../x' }, 7, /name "\.\.\/x" is none/],
     [{ name: undefined }, 7, /has no "name"/],
     [{ subnetFile: 7 }, 999, /"subnetFile" must be a string/],
@@ -360,8 +368,8 @@ test('a wrong line of subnet.env is named', async (t) => {
   const wrong: [line: string, message: RegExp][] = [
     ['FLANNEL_MTU', /line 5: FLANNEL_MTU="" has no "="; weftd writes this file when it starts/],
     ['FLANNEL_MTU=', /line 5: FLANNEL_MTU="" is not a number from 0 to 4294967295/],
-    ['FLANNEL_MTU=4294967296', /line 5: FLANNEL_MTU="4294967296" is no number/],
-    ['FLANNEL_MTU=99999999999999999999999', /line 5: FLANNEL_MTU="9+" is no number/],
+    ['FLANNEL_MTU=4294967296', /line 5: FLANNEL_MTU="4294967296" is not a number/],
+    ['FLANNEL_MTU=99999999999999999999999', /line 5: FLANNEL_MTU="9+" is not a number/],
     ['FLANNEL_MTU=1450 ', /line 5: FLANNEL_MTU="1450 " has blanks around its value/],
     [' FLANNEL_MTU=1450', /line 5: FLANNEL_MTU="1450" has blanks around its name/],
     ["FLANNEL_MTU='1450'", /line 5: FLANNEL_MTU="'1450'" is in quotes/],
@@ -370,8 +378,8 @@ test('a wrong line of subnet.env is named', async (t) => {
     ['FLANNEL_SUBNET=010.244.5.1/24', /line 5: FLANNEL_SUBNET=.* is not an IPv4 subnet/],
     ['FLANNEL_SUBNET=10.244.5.1/24\0', /line 5: FLANNEL_SUBNET="10.244.5.1\/24\?" is not an IPv4/],
     ['FLANNEL_IPV6_SUBNET=10.244.5.1/24', /line 5: FLANNEL_IPV6_SUBNET=.* is not an IPv6 subnet/],
-    ['FLANNEL_NETWORK=10.1.0.0/16,,10.2.0.0/16', /line 5: FLANNEL_NETWORK=.* no IPv4 network/],
-    ['FLANNEL_IPV6_NETWORK=fd00::/48,10.2.0.0/16', /line 5: FLANNEL_IPV6_NETWORK=.* no IPv6/],
+    ['FLANNEL_NETWORK=10.1.0.0/16,,10.2.0.0/16', /line 5: FLANNEL_NETWORK=.* not an IPv4 network/],
+    ['FLANNEL_IPV6_NETWORK=fd00::/48,10.2.0.0/16', /line 5: FLANNEL_IPV6_NETWORK=.* not an IPv6/],
   ];
   for (const [line, message] of wrong) {
     host.writeSubnetEnv(`${NODE_SUBNET_ENV}${line}`);

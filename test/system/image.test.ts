@@ -95,7 +95,7 @@ describe('container image', () => {
     const program = path.join(root, 'usr/lib/weft');
     const files = readdirSync(program, { recursive: true, encoding: 'utf8' });
     const odd = files.filter((file) =>
-      /\.(ts|map|c|h|test\.js)$|^dist\/(test|bench|lab)(\/|$)/.test(file),
+      /\.(ts|map|c|h|test\.js)$|^dist\/(src|test|bench|lab)(\/|$)/.test(file),
     );
     assert.deepEqual(odd, []);
     const packages = readdirSync(path.join(program, 'node_modules'));

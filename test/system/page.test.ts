@@ -83,14 +83,18 @@ describe('netns: web page in Chromium', () => {
     renameSync(lab.storeDir, `${lab.storeDir}.away`);
     await until(
       'warning',
-      async () => /store does not answer/i.test(await text('#warnings')),
+      async () => /store has not answered/i.test(await text('#warnings')),
       90_000,
     );
-    assert.match(await text('#warnings'), /store does not answer[\s\S]*What to do/i);
+    assert.match(await text('#warnings'), /store has not answered[\s\S]*What to do/i);
     assert.equal(await text('#verdict'), 'forwarding, 1 warning');
     assert.match(await text('#glance'), /Storeaway/);
     renameSync(`${lab.storeDir}.away`, lab.storeDir);
-    await until('no warning', async () => !/store does not/i.test(await text('#warnings')), 90_000);
+    await until(
+      'no warning',
+      async () => !/store has not answered/i.test(await text('#warnings')),
+      90_000,
+    );
     await until('verdict', async () => (await text('#verdict')) === 'healthy');
   });
 

@@ -36,6 +36,7 @@ describe('the recipes of CONTRIBUTING.md', () => {
     for (const name of ['node_modules', 'native']) symlinkSync(path.join(root, name), inCopy(name));
     for (const recipe of RECIPES) apply(recipe);
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
+    node('scripts/bundle.mjs');
     node('scripts/docs.mjs');
   });
 

@@ -50,7 +50,7 @@ export function addBench(program: Command, onExit: (code: number) => void): void
     .option('--port <port>', 'TCP and UDP port of the far end', inRange(1, 65_535), BENCH_PORT)
     .option(
       '--for <seconds>',
-      'with --serve: end after',
+      'with --serve: stop after this many seconds',
       inRange(1, SERVE_SECONDS_MAX),
       SERVE_SECONDS,
     )

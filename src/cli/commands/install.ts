@@ -31,7 +31,10 @@ function addAction(
   const command = program
     .command(name)
     .description(description)
-    .option('--systemd', 'install the systemd unit, user, defaults and man pages')
+    .option(
+      '--systemd',
+      'the systemd unit, user, defaults and man pages: the one kind of service there is',
+    )
     .option('--root <folder>', 'install below this folder, for images; nothing is started', '/')
     .option('--dry-run', 'only say what would be done')
     .exitOverride();

@@ -62,7 +62,7 @@ export function judgePort(
   if (!other) return ok(`UDP ${port} is ${holders.length > 0 ? "weftd's" : 'free'}`);
   if (other.pid === undefined)
     return fail(
-      `UDP ${port} is taken by a process this user can't see`,
+      `UDP ${port} is taken by a process that can't be seen from here`,
       `ss -ulpn 'sport = :${port}'`,
     );
   return fail(

@@ -76,7 +76,7 @@ export function judgeReceiveBuffer(rmemMax: number, socketDrops: number | undefi
     `${figures}; ${socketDrops} datagrams found the socket buffer full`,
     rmemMax < RMEM_WANTED
       ? `sysctl -w net.core.rmem_max=${RMEM_WANTED}, then restart weftd`
-      : 'give weftd more threads: --workers=auto',
+      : 'give weftd more workers: --workers=auto',
   );
 }
 

@@ -35,7 +35,7 @@ export function judgeWorkers(workers: NonNullable<StatusPage['workers']>): Findi
     );
   const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
   if (restarts === 0) return ok(`${workers.length} running, none was restarted`);
-  return warn(`${restarts} restarts of ${workers.length} threads`, 'journalctl -u weftd -p err');
+  return warn(`${restarts} restarts of ${workers.length} workers`, 'journalctl -u weftd -p err');
 }
 
 /** What the daemon and its threads gave up; a kernel that can't is no fault of the node. */

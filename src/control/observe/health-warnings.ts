@@ -239,7 +239,7 @@ function hostWarnings(facts: HealthFacts): Found[] {
     underlayMoved !== ''
       ? warning(
           'underlay-moved',
-          'The underlay interface changed',
+          'Another interface would be the underlay',
           underlayMoved,
           'restart weftd to move, or fix the choice with --iface',
         )
@@ -382,8 +382,8 @@ function storeWarnings(facts: HealthFacts): Found[] {
     heldPeers > 0
       ? warning(
           'peers-held',
-          'Many leases disappeared at once',
-          `${heldPeers} peers are kept for up to ten minutes`,
+          'Peers are in use without leases',
+          `${heldPeers} kept although their leases disappeared, for up to ten minutes`,
           'if the nodes are really gone there is nothing to do; otherwise see who emptied the store',
         )
       : undefined,

@@ -47,7 +47,7 @@ function readWish(node: Node, observation: Observation, query: URLSearchParams):
   };
   if (address !== undefined) {
     const words = parseAddress(address);
-    if (!words) throw new RangeError(`address: no IP address: ${address}`);
+    if (!words) throw new RangeError(`address: not an IP address: ${address}`);
     wish.address = words;
   }
   if (peer !== undefined) wish.slots = slotsOf(node.peers, observation, peer);
