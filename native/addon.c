@@ -19,6 +19,7 @@
 #include "fast.h"
 #include "files.h"
 #include "harden.h"
+#include "heap.h"
 #include "icmp.h"
 #include "netlink.h"
 #include "ports.h"
@@ -680,6 +681,7 @@ static void free_addon(napi_env env, void *data, void *hint) {
 }
 
 NAPI_MODULE_INIT() {
+  heap_map_large();
   struct addon *addon = calloc(1, sizeof *addon);
   if (!addon || napi_set_instance_data(env, addon, free_addon, NULL) != napi_ok) {
     free(addon);

@@ -55,12 +55,7 @@ if (files.length === 0) {
 }
 // One more than there are processors: some files wait most of the time.
 const atOnce = values.folder === 'unit' ? availableParallelism() + 1 : 1;
-// Tests make many large memories. Without a fixed threshold malloc takes to zeroing them itself, where fresh pages are zero already:
-// five times the CPU of the whole test.
-Object.assign(process.env, {
-  MALLOC_MMAP_THRESHOLD_: '131072',
-  ...(values.sanitize ? sanitized() : {}),
-});
+if (values.sanitize) Object.assign(process.env, sanitized());
 
 /** Tests mostly wait, so the minutes of compiling cost them little. Who can't be root has no tests that need it. */
 function buildKubernetes() {
