@@ -84,7 +84,7 @@ const AS_IT_COMES = [
 export const CAVEATS = [
   'A worker of weft spins for up to 40 µs before it sleeps, which costs the CPU time beside a round trip; where switching between',
   'processes is dear, and nodes and pods share two cores, a round trip is long all the same.',
-  'A flood delivers more than the kernel by a second core, and loses in the queue of the TUN what the sender is not slowed down for: the',
+  'A flood delivers more than the kernel by using a second core, and loses packets in the TUN queue, as nothing slows the sender down: the',
   'highest rate without loss is the one to plan with. Nodes, pods and tools share the cores, so CPU time is what limits each figure.',
 ];
 

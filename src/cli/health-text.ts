@@ -48,7 +48,7 @@ export function warningLines(
       ? style.bad(`✗ ${style.bold(title)}`)
       : style.warn(`! ${style.bold(title)}`);
     const age = renderAge(Math.max(0, nowMs - Date.parse(since)));
-    const reach = impactsConnectivity ? ', pods may not reach each other' : '';
+    const reach = impactsConnectivity ? ', pods may be unable to reach each other' : '';
     return [
       `${mark} ${style.dim(`for ${age}${reach}`)}`,
       ...wrapText(text, width - 4).map((line) => `    ${line}`),

@@ -129,7 +129,7 @@ function checked<Shape extends z.ZodType>(
   // Not the parsed copy: that has only the keys of the shape.
   if (parsed.success) return answer as z.infer<Shape>;
   const [issue] = parsed.error.issues;
-  const message = `${what}: the answer is not as promised (${issue?.path.join('.')}: ${issue?.message}); are weft and weftd of one version?`;
+  const message = `${what}: the answer does not match its schema (${issue?.path.join('.')}: ${issue?.message}); are weft and weftd the same version?`;
   throw new WeftError('ERR_ANSWER', EXIT.failure, message);
 }
 

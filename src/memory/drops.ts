@@ -69,7 +69,7 @@ const reasons = {
   },
   outStandingQueue: {
     direction: 'outbound',
-    text: 'one segment of a bulk TCP flow, so that its queue does not stand in the way of others',
+    text: 'one segment of a bulk TCP flow, dropped on purpose so that its queue does not delay others',
     advice:
       'harmless and rare: TCP sends it again; --offload=auto,-aqm for the highest rate at any delay',
   },
@@ -136,17 +136,17 @@ const reasons = {
   },
   inEcn: {
     direction: 'inbound',
-    text: 'congestion mark on a packet that does not know ECN (RFC 6040)',
+    text: 'congestion mark on a packet that is not ECN-capable (RFC 6040)',
     advice: 'a router of the underlay marks what it should drop',
   },
   inOversized: {
     direction: 'inbound',
-    text: 'larger than the tunnel MTU and no super-packet',
+    text: 'larger than the tunnel MTU and not a super-packet',
     advice: 'the sender uses a larger MTU; make the nodes agree',
   },
   inStandingQueue: {
     direction: 'inbound',
-    text: 'one segment of a bulk TCP flow, so that its queue does not stand in the way of others',
+    text: 'one segment of a bulk TCP flow, dropped on purpose so that its queue does not delay others',
     advice:
       'harmless and rare: TCP sends it again; --offload=auto,-aqm for the highest rate at any delay',
   },
@@ -154,7 +154,7 @@ const reasons = {
     direction: 'inbound',
     text: 'no room in the merger of the fast path',
     advice:
-      'harmless while rare: TCP sends it again; the processor that receives has no more to give',
+      'harmless while rare: TCP sends it again; the processor that receives has no capacity left',
   },
   inTunRefused: {
     direction: 'inbound',

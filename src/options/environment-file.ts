@@ -72,7 +72,7 @@ function unescapedInQuotes(text: string): string {
 
 function add(found: EnvironmentFile, line: number, name: string, read?: ValueRead): void {
   const warn = (text: string): void => void found.problems.push({ line, text });
-  const fault = read ? faultOf(name) : 'no KEY=value';
+  const fault = read ? faultOf(name) : 'not KEY=value';
   if (!read || fault !== '') {
     warn(`${fault}; systemd ignores the line`);
     return;

@@ -22,6 +22,6 @@ export function compileGoPattern(text: string): RegExp {
     .replace(/\\z/g, '$')
     .replace(/\(\?P</g, '(?<');
   const foreign = FOREIGN.exec(translated)?.[0];
-  if (foreign !== undefined) throw new Error(`"${foreign}" is Go's; write it without`);
+  if (foreign !== undefined) throw new Error(`"${foreign}" only works in Go; leave it out`);
   return new RegExp(translated, flags);
 }

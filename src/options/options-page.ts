@@ -112,7 +112,7 @@ export function renderManPage(version: string): string {
     'asks',
     '.SH EXIT STATUS',
     '0 stopped by a signal; 1 no lease, no interface, unknown backend; 2 bad command line; 69 the store can not be used;',
-    '70 internal error; 71 the operating system lacks something; 75 what it runs with holds no more: start it again;',
+    '70 internal error; 71 the operating system lacks something; 75 what it runs with is no longer valid: start it again;',
     '77 no permission; 78 the network config can not be used.',
     '.SH SEE ALSO',
     '.BR weft (1),',

@@ -123,7 +123,7 @@ export const OPTIONS: readonly Option[] = [
     'kube-api-url',
     'string',
     '',
-    'URL of the Kubernetes API server; without it the kubeconfig, else the own pod says where it is',
+    'URL of the Kubernetes API server; if empty, taken from the kubeconfig, else from the pod that weftd runs in',
   ),
   flannel(
     'kube-annotation-prefix',
@@ -131,7 +131,7 @@ export const OPTIONS: readonly Option[] = [
     'flannel.alpha.coreos.com',
     'prefix of the names of Node annotations',
   ),
-  flannel('kubeconfig-file', 'string', '', 'how to reach the Kubernetes API server, and as whom'),
+  flannel('kubeconfig-file', 'string', '', 'kubeconfig: API server address and credentials'),
   flannel('healthz-ip', 'string', '0.0.0.0', 'address of the health server'),
   {
     ...flannel('healthz-port', 'number', 0, 'port of the health server, 0 = off'),
@@ -189,7 +189,7 @@ export const OPTIONS: readonly Option[] = [
       'fast-path',
       'string',
       'auto',
-      'TCP over IPv4 past the workers, in the kernel; auto = where its conditions hold, on = the same with a warning where not',
+      'let the kernel carry TCP over IPv4, past the workers; auto = where its conditions hold, on = the same, with a warning where they do not',
     ),
     choices: FAST_PATH_MODES,
   },
@@ -242,7 +242,7 @@ export const OPTIONS: readonly Option[] = [
     ),
     choices: LOG_FORMATS,
   },
-  { ...own('log-level', 'string', 'info', 'the least that is logged'), choices: LOG_LEVELS },
+  { ...own('log-level', 'string', 'info', 'lowest level that is logged'), choices: LOG_LEVELS },
 ];
 
 /** A row of the table. Throws on a name that is not in it. */

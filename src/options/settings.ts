@@ -225,7 +225,7 @@ function parseIp(values: Values, name: string, family?: 4 | 6): string {
   const text = values[name] as string;
   const words = text === '' ? undefined : parseAddress(text);
   if (text !== '' && (!words || (family !== undefined && familyOf(words) !== family)))
-    refuse(`--${name} ${text}: no ${family ? `IPv${family}` : 'IP'} address`, name);
+    refuse(`--${name} ${text}: not an ${family ? `IPv${family}` : 'IP'} address`, name);
   return text;
 }
 

@@ -90,7 +90,7 @@ describe('netns: weft bench', () => {
     const { mtu } = JSON.parse(stdout) as Json;
     assert.equal(mtu.fits, false);
     const said =
-      /pods are told 1430.* 1480 .* only 1400 both ways: .* in fragments; .*Backend\.MTU.* 1400,/;
+      /pods get MTU 1430.* 1480 .* only 1400 both ways: .* in fragments; .*Backend\.MTU.* 1400,/;
     assert.match(mtu.text, said);
   });
 

@@ -186,7 +186,7 @@ describe('netns: weft ping in a lab of five', () => {
     assert.equal(code, 1, stdout);
     // A bridge lets a packet pass that is longer by a VLAN tag.
     assert.match(stdout, /^largest packet that comes back {2}135[0-4] bytes$/m);
-    assert.match(stdout, /pods are told 1430, but only 135[0-4] bytes cross/);
+    assert.match(stdout, /pods get MTU 1430, but only 135[0-4] bytes cross/);
   });
 
   it('what bad neighbours send to the port disturbs nobody', async () => {

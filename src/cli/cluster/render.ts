@@ -43,7 +43,7 @@ function stateText(
     case 'unreachable':
       return style.bad('UNREACHABLE');
     case 'large-lost':
-      return style.bad("LARGE PACKETS ARE LOST: pods' MTU does not fit the way; weft ping --sweep");
+      return style.bad("LARGE PACKETS ARE LOST: pods' MTU exceeds the path's; weft ping --sweep");
     case 'cut': {
       const names = cutFrom.slice(0, NAMES_MAX).map((key) => nameOf.get(key) ?? key);
       const more = cutFrom.length > NAMES_MAX ? ` and ${cutFrom.length - NAMES_MAX} more` : '';
@@ -66,6 +66,6 @@ function summaryOf(answer: ClusterAnswer, style: Style): string {
   const unknown = nodes.filter(({ state }) => state === 'unknown').length;
   const rest = unknown > 0 ? style.dim(`, ${unknown} unknown`) : '';
   const count = nodes.length === 1 ? '1 node' : `${nodes.length} nodes`;
-  if (bad === 0) return `${style.good(`${count}, all that are known are well`)}${rest}`;
+  if (bad === 0) return `${style.good(`${count}, all known nodes are ok`)}${rest}`;
   return `${style.bad(`${count}, ${bad} with trouble`)}${rest}`;
 }

@@ -43,7 +43,7 @@ interface Options {
 export function addBench(program: Command, onExit: (code: number) => void): void {
   const command = program
     .command('bench')
-    .description('test between two nodes: rate, latency and MTU, through the overlay and beside it')
+    .description('test between two nodes: rate, latency and MTU, through the overlay and directly')
     .argument('[peer]', 'the node to test against')
     .option('--serve', 'be the far end: wait for a test')
     .option('--token <token>', 'what the far end printed')

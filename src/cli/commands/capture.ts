@@ -50,7 +50,7 @@ async function capture(options: CaptureOptions): Promise<void> {
   const { adminSocket, write } = options;
   if (write === '-' && process.stdout.isTTY) {
     const hint = 'append "| wireshark -k -i -", or name a file with -w';
-    throw new WeftError('ERR_TERMINAL', EXIT.failure, `pcap is nothing for a terminal: ${hint}`);
+    throw new WeftError('ERR_TERMINAL', EXIT.failure, `pcap can't go to a terminal: ${hint}`);
   }
   const source = await openPage(adminSocket, urlOf(options));
   // Told to stop, the daemon still sends what it has, so that the last packet is whole.

@@ -41,7 +41,7 @@ type Answer = z.infer<typeof shape>;
 const HELP = `
 Addresses are those that the CNI plugin host-local holds in this node's own subnets (--subnet-file). One is left over when it has
 been held for ${OLD_MS / 60_000} minutes and no network namespace of this host has it. All namespaces must be visible, which the host's veth
-devices tell: while the other end of one can't be found, nothing is called left over. Run it as root, on the host itself.
+devices show: while the other end of one can't be found, no address is reported as left over. Run it as root, on the host itself.
 Nothing is changed without --delete. Exit code 1 when the namespaces can't all be seen.`;
 
 export function addCni(program: Command, onExit: OnExit): void {

@@ -56,7 +56,7 @@ export function renderRoute(route: RoutePage, style: Style): string {
         ...(kernel.problem === null ? [] : [host]),
         line('peer', `${peer?.subnet} of ${node}`),
         ...encapsulationLines(route, line, style),
-        line('mtu', `${route.mtu} bytes; pods are told ${route.podMtu}`),
+        line('mtu', `${route.mtu} bytes; pods get ${route.podMtu}`),
       ].join('\n');
   }
 }

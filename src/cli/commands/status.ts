@@ -126,7 +126,7 @@ function ownNodeText(own: NonNullable<Status['store']['kubernetes']>, style: Sty
 function expiryOf(expiresAt: string | null, nowMs: number): string {
   if (expiresAt === null) return 'permanent';
   const leftMs = Date.parse(expiresAt) - nowMs;
-  return leftMs > 0 ? `${renderAge(leftMs)} left` : 'over';
+  return leftMs > 0 ? `${renderAge(leftMs)} left` : 'expired';
 }
 
 function peersText({ peers, reach }: Screen, style: Style): string {

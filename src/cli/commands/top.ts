@@ -35,7 +35,7 @@ const SCROLL_SECONDS = 10;
 
 const HELP = `
 Keys: space pauses and resumes, left and right scroll the history while paused, s changes the sort order, q quits.
-Where the output is no terminal: one line of text per interval.`;
+If the output is not a terminal: one line of text per interval.`;
 
 export function addTop(program: Command, onExit: OnExit): void {
   const command = program

@@ -54,7 +54,7 @@ export function judgeReversePath(all: number, devices: Readonly<Record<string, n
   const names = all === 1 ? ['all', ...strict] : strict;
   const settings = names.map((name) => `net/ipv4/conf/${name}/rp_filter=2`);
   return warn(
-    `strict on ${strict.join(', ')}: packets whose way back leads elsewhere are dropped without a trace`,
+    `strict on ${strict.join(', ')}: packets whose return route uses another device are silently dropped`,
     `sysctl -w ${settings.join(' ')}`,
   );
 }

@@ -55,7 +55,7 @@ export function judgeServices(addresses: readonly Words[], networks: readonly Pr
   const ranges = networks.map(formatPrefix).join(', ');
   if (!first) return ok(`${addresses.length} addresses seen, all outside of ${ranges}`);
   return fail(
-    `inside Network ${ranges}, but of Services or of the API server: ${someOf(inside.map(formatAddress))}; some pod gets the same address`,
+    `addresses of Services or of the API server are inside Network ${ranges}: ${someOf(inside.map(formatAddress))}; a pod can get the same address`,
     "give the API server another --service-cluster-ip-range, or the network config and kube-controller-manager's --cluster-cidr another Network",
   );
 }

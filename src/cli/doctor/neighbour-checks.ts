@@ -61,7 +61,7 @@ export function judgeMtus(nodes: readonly Pick<ReachNode, 'key' | 'mtu' | 'self'
     return ok(`${known.length} nodes give their pods ${own.mtu} bytes, as this one does`);
   const list = others.map(({ key, mtu }) => `${key} ${mtu}`);
   return warn(
-    `this node gives its pods an MTU of ${own.mtu} bytes, and others another one: ${someOf(list)}; what is larger than the smaller one gets lost on the way between them`,
+    `this node gives its pods an MTU of ${own.mtu} bytes, others a different one: ${someOf(list)}; packets larger than the smaller MTU get lost between them`,
     'give the interfaces of all nodes one MTU, or set Backend.MTU in the network config to the smallest, and restart weftd and the pods',
   );
 }

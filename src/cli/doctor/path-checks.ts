@@ -133,12 +133,12 @@ export function judgeUdp(
   const eaten = answers.filter(({ plain, shaped }) => plain && !shaped);
   if (eaten.length > 0)
     return warn(
-      `plain UDP reaches ${names(eaten)}, VXLAN-shaped UDP does not: something on the way eats it by its shape`,
+      `plain UDP reaches ${names(eaten)}, VXLAN-shaped UDP does not: something on the path drops what looks like VXLAN`,
       'hypervisors do this (flannel #2388): update it, switch its own VXLAN off, or use Backend.Type udp',
     );
   const silent = answers.filter(({ plain }) => !plain);
   if (silent.length === answers.length)
-    return skipped('closed ports are not answered (a firewall drops): nothing can be told');
+    return skipped("closed ports are not answered (a firewall drops): can't tell");
   return ok(`plain and VXLAN-shaped UDP reach ${answers.length - silent.length} peers alike`);
 }
 

@@ -71,7 +71,7 @@ export async function runChecks(site: Site, checks: readonly Check[]): Promise<R
 export function noticeOf(results: readonly Result[]): string | undefined {
   const hidden = results.filter(({ status, text }) => status === 'skipped' && text === NOT_ROOT);
   if (hidden.length === 0) return undefined;
-  return `not root: ${renderAmount(hidden.length, 'check')} can't look; sudo weft doctor`;
+  return `not root: ${renderAmount(hidden.length, 'check')} skipped; run: sudo weft doctor`;
 }
 
 async function resultOf(check: Check, run: () => ReturnType<Check['run']>): Promise<Result> {

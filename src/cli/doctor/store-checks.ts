@@ -147,7 +147,7 @@ export function judgeLease(facts: LeaseFacts | undefined, nowMs: number): Findin
   const { key, state, expiresAtMs } = facts;
   if (state === 'taken')
     return fail(
-      `${key} is in another node's hands`,
+      `${key} now belongs to another node`,
       'two nodes have one public address, or a subnet was given twice: see duplicate-public-ip; then restart weftd',
     );
   if (state === 'remembered')

@@ -116,7 +116,7 @@ export const UNDERLAY_CHECKS: readonly Check[] = [
       const external = await site.external();
       if ('error' in external && site.isGuess) return skipped(NOT_ROOT);
       if ('error' in external)
-        return fail(external.error, 'name one that is there: --iface (ip -br addr)');
+        return fail(external.error, 'set --iface to an interface that exists: ip -br addr');
       const addresses = (await site.peers()).slice(0, PEERS_MAX).map(({ publicIp }) => publicIp);
       const { address4, address6 } = external;
       const found = await egressOf(

@@ -24,7 +24,7 @@ export function judgeMtu(facts: MtuFacts): Verdict {
   const needed = podMtu + overheadOf(facts.backend, family);
   const underlay = smallest(facts.underlay, family);
   const overlay = smallest(facts.overlay, family);
-  const told = `pods are told ${podMtu}`;
+  const told = `pods get MTU ${podMtu}`;
   if (underlay.bytes !== undefined && underlay.bytes < needed) {
     const splits =
       overlay.bytes !== undefined && overlay.bytes >= podMtu

@@ -67,7 +67,7 @@ export function judge(
   if (largest === null) return { fits: null, text: 'not even small packets are answered' };
   const overhead = overheadOf(backend, family);
   const advice = (outerBytes: number): string => mtuAdvice(backend, facts.interface, outerBytes);
-  const told = `pods are told ${podMtu}`;
+  const told = `pods get MTU ${podMtu}`;
   if (largest < podMtu) {
     const text = `${told}, but only ${largest} bytes cross: larger packets get lost; ${advice(largest + overhead)}`;
     return { fits: false, text };

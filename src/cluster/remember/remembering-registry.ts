@@ -305,7 +305,7 @@ export class RememberingRegistry implements Registry {
     };
     const watchTime = this.clock.every(AGAIN_MS, () => {
       const why = this.recalled ? this.whyEnded(this.recalled) : '';
-      if (why !== '') end(startAgain(`what this node remembers holds no more: ${why}`));
+      if (why !== '') end(startAgain(`what this node remembers is no longer valid: ${why}`));
     });
     onError(this.silent());
     while (!signal.aborted && !isOver) {

@@ -167,7 +167,7 @@ function workerWarnings({ workers, recent }: HealthFacts): Found[] {
     stuck.length > 0
       ? critical(
           'worker-stuck',
-          'A worker stands still',
+          'A worker is stuck',
           `worker ${stuck.join(', ')} gives no heartbeat`,
           'it is replaced after 10 s, or weftd ends and is started again; send "weft bugreport" with what the node was doing',
         )
@@ -356,7 +356,7 @@ function storeWarnings(facts: HealthFacts): Found[] {
     unreadableLeases > 0
       ? warning(
           'leases-unreadable',
-          'Not everything among the leases is one',
+          'Some keys among the leases are not leases',
           `${unreadableLeases} key${unreadableLeases > 1 ? 's' : ''} can't be read`,
           '"weft doctor" names them; delete them from the store',
         )

@@ -35,7 +35,7 @@ test('all is well: names, versions and MTUs as the nodes say them, and nothing m
   assert.match(text[0] ?? '', /^NAME +SUBNET +NODE +BACKEND +VERSION +MTU +RTT +STATE$/);
   assert.match(text[1] ?? '', /^worker-1 .* 1\.2\.3 +1450 +- +ok, this node$/);
   assert.match(text[3] ?? '', /^worker-3 .* vxlan +unknown +unknown +0\.50 ms +ok$/);
-  assert.match(text.at(-1) ?? '', /^3 nodes, all that are known are well$/);
+  assert.match(text.at(-1) ?? '', /^3 nodes, all known nodes are ok$/);
 });
 
 test('unreachable, large packets lost, cut off from others, a lease that is not used', () => {
@@ -88,7 +88,7 @@ test('nobody could be tried: no good news', () => {
   assert.match(renderCluster(answer, PLAIN), /^3 nodes, no other one could be tried yet/m);
   const alone = check({ reach: reach([], [node(1)]) });
   assert.equal(isBroken(alone), false);
-  assert.match(renderCluster(alone, PLAIN), /^1 node, all that are known are well$/m);
+  assert.match(renderCluster(alone, PLAIN), /^1 node, all known nodes are ok$/m);
 });
 
 test('with other stores there is no column of names', () => {

@@ -301,12 +301,12 @@ test('one is one: words for people', () => {
   const answer = {
     schemaVersion: 1 as const,
     settings: 'the defaults',
-    notice: "not root: 1 check can't look; sudo weft doctor",
+    notice: 'not root: 1 check skipped; run: sudo weft doctor',
     checks: [],
     summary: { ok: 0, warn: 1, fail: 0, skipped: 0 },
   };
   const text = renderDoctor(answer as DoctorAnswer, chooseStyle('never', {}));
-  assert.match(text, /^not root: 1 check can't look; sudo weft doctor\n/);
+  assert.match(text, /^not root: 1 check skipped; run: sudo weft doctor\n/);
   assert.match(text, /0 failed, 1 warning, 0 ok/);
 });
 

@@ -175,7 +175,7 @@ describe('the MTU', () => {
     const judge = (changes: Partial<MtuFacts>) => judgeMtu({ ...facts, ...changes });
     const good = judge({});
     assert.equal(good.fits, true);
-    assert.match(good.text, /^pods are told 1450; the path carries 1450: good/);
+    assert.match(good.text, /^pods get MTU 1450; the path carries 1450: good/);
 
     const oneWay = { to: { payloadBytes: 1472 }, from: { payloadBytes: 1372 } };
     const small = judge({ underlay: oneWay });

@@ -51,6 +51,6 @@ test('what is not as promised is refused, with the key and the question of versi
   await assert.rejects(fetchShape(socket, '/status', statusShape), {
     code: 'ERR_ANSWER',
     exitCode: 1,
-    message: /^\/status: .*\(peers\.total: .*\); are weft and weftd of one version\?$/,
+    message: /^\/status: .*\(peers\.total: .*\); are weft and weftd the same version\?$/,
   });
 });

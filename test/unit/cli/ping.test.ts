@@ -68,7 +68,7 @@ describe('weft ping PEER', () => {
     const facts = { backend: 'vxlan', family: 4, interface: 'eth0' } as const;
     const judged = (largest: number | null, podMtu: number, underlayMtu: number) =>
       judge(largest, { ...facts, podMtu, underlayMtu });
-    assert.deepEqual(judged(1450, 1450, 1500), { fits: true, text: 'pods are told 1450: fits' });
+    assert.deepEqual(judged(1450, 1450, 1500), { fits: true, text: 'pods get MTU 1450: fits' });
     assert.match(judged(1350, 1450, 1500).text, /only 1350 bytes cross.*Backend\.MTU.* 1400,/);
     assert.match(judged(1450, 1450, 1400).text, /needs 1500 on eth0; it carries 1400.*fragments/);
     assert.equal(judged(null, 1450, 1500).fits, null);

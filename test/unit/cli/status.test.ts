@@ -179,7 +179,7 @@ test('routes get: the whole header of a packet to a peer', () => {
     '02:00:00:00:00:01 > 02:00:00:00:00:02',
     '192.0.2.1 > 192.0.2.2, UDP port 8472',
     'via 192.0.2.254 dev eth0',
-    '1450 bytes; pods are told 1430',
+    '1450 bytes; pods get 1430',
   ])
     assert.ok(text.includes(part), part);
 });

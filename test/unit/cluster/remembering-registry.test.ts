@@ -275,7 +275,7 @@ test('the lease ends while the node runs from memory: it stops, and does not sta
   await clock.move(HOUR_MS - 10_000);
   assert.equal((errors.at(-1) as WeftError).code, 'ERR_STORE_UNAVAILABLE');
   await clock.move(10_000);
-  assert.match(errors.at(-1)?.message ?? '', /holds no more: this node's lease ended/);
+  assert.match(errors.at(-1)?.message ?? '', /is no longer valid: this node's lease ended/);
   const next = start();
   await assert.rejects(begin(next, clock), { message: 'it waits' });
   assert.match(messages.join(), /is not used: this node's lease ended/);

@@ -113,7 +113,7 @@ test('environment file: what systemd ignores is named with its line, and the nex
   assert.deepEqual(values, { B: 'open\nC=1' });
   assert.deepEqual(problems, [
     { line: 1, text: '"export" is for shells; systemd ignores the line' },
-    { line: 3, text: 'no KEY=value; systemd ignores the line' },
+    { line: 3, text: 'not KEY=value; systemd ignores the line' },
     { line: 4, text: '"1A" is not a variable name; systemd ignores the line' },
     { line: 5, text: 'the quote in B is not closed' },
   ]);
