@@ -11,8 +11,11 @@ const root = path.join(import.meta.dirname, '..');
 const folder = path.join(root, 'dist/program');
 /** Takes its place whole, so that bin/ never meets half of it. */
 const fresh = `${folder}.new`;
-/** What has files besides its modules (threads, .proto, an addon), and what such packages share with us, is loaded from node_modules. */
-const EXTERNAL = ['@grpc/grpc-js', 'cockatiel', 'etcd3', 'piscina', 'raw-socket'];
+/**
+ * Loaded from node_modules: what has files besides its modules (threads, .proto, an addon), what such packages share with us, and what is
+ * CommonJS and loaded late, because its names are lost when it is joined.
+ */
+const EXTERNAL = ['@grpc/grpc-js', 'cockatiel', 'etcd3', 'piscina', 'raw-socket', 'yaml'];
 
 rmSync(fresh, { recursive: true, force: true });
 await build({

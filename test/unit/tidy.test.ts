@@ -174,6 +174,13 @@ test('every dependency has its reason, and the lockfile names no host', () => {
   assert.doesNotMatch(read('package-lock.json'), /"resolved": "https?:/);
 });
 
+test('a package that is loaded late is not joined into the program, where its names may be lost', () => {
+  const [, external = ''] = /^const EXTERNAL = \[(.*)\];$/m.exec(read('scripts/bundle.mjs')) ?? [];
+  for (const file of filesUnder('src', '.ts'))
+    for (const [, name] of read(file).matchAll(/await import\('([^.'][^']*)'\)/g))
+      assert.ok(external.includes(`'${name}'`), `${file}: ${name}`);
+});
+
 test('the page of drop reasons is up to date', () => {
   assert.equal(read('docs/reference/drops.md'), renderDrops());
 });
