@@ -1,9 +1,9 @@
 /** What a worker keeps of tasks that ended: a thread that fails again and again must not fill the memory. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { Piscina } from 'piscina';
+import { workerFile } from '../../../src/control/plane/supervisor.ts';
 import { COUNTER_BLOCK } from '../../../src/memory/counters.ts';
 import { LAYOUT } from '../../../src/memory/layout.ts';
 import { LOCAL_ADDRESSES_BYTES } from '../../../src/memory/local-addresses.ts';
@@ -15,7 +15,6 @@ import {
   WORD,
   type WorkerTask,
 } from '../../../src/memory/worker-task.ts';
-import { projectRoot } from '../../../src/shared/root.ts';
 
 const TASKS = 30;
 const POOL_BYTES = LAYOUT.poolSlots * LAYOUT.slotStride;
@@ -27,8 +26,12 @@ function addressSpaceBytes(): number {
 }
 
 test('packet pools of ended tasks are given back', async (t) => {
-  const filename = path.join(projectRoot(), 'dist/src/dataplane/worker.js');
-  const pool = new Piscina({ filename, name: 'run', maxThreads: 1, atomics: 'disabled' });
+  const pool = new Piscina({
+    filename: workerFile(),
+    name: 'run',
+    maxThreads: 1,
+    atomics: 'disabled',
+  });
   t.after(() => pool.destroy());
   const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   control[WORD.command] = COMMAND.stop;

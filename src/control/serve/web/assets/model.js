@@ -46,7 +46,7 @@ function emptyNode(key) {
   };
 }
 
-/** ok, lossy, lost, quiet (silent) or unknown (the daemon does not tell). */
+/** ok, lossy, lost, quiet (nothing heard lately) or unknown (the daemon does not tell). */
 function stateOf({ loss, isLost, heardAt }, nowMs) {
   if (isLost) return 'lost';
   if (typeof loss === 'number' && loss < 1) return loss > 0 ? 'lossy' : 'ok';
