@@ -33,6 +33,11 @@ const SEGMENTATION_OFF = [
   ['tx-udp-segmentation', 'off'],
   ['gro', 'on'],
 ].flat();
+/**
+ * A NIC that can't keep up makes its queue wait. Without a queue a veth loses what its ring of 256 packets can't hold, for instance when the
+ * processor that reads them is taken away for a moment; with one it stops the queue instead (Linux 6.16).
+ */
+const QUEUE = ['pfifo', 'limit', '10000'];
 const ETHTOOL = { off: ['tx', 'off', ...SEGMENTATION_OFF], wire: SEGMENTATION_OFF };
 
 /** A node's place in the underlay. */
@@ -73,8 +78,10 @@ interface End {
 
 async function setUp(end: End, mtu: number, offloads: Offloads): Promise<void> {
   await end.namespace.ip('link', 'set', end.device, 'mtu', String(mtu));
-  if (offloads !== 'on')
+  if (offloads !== 'on') {
     await end.namespace.exec('ethtool', ['-K', end.device, ...ETHTOOL[offloads]]);
+    await end.namespace.exec('tc', ['qdisc', 'add', 'dev', end.device, 'root', ...QUEUE]);
+  }
   await end.namespace.ip('link', 'set', end.device, 'up');
 }
 
