@@ -13,13 +13,13 @@ import {
   BUCKET_MS,
   type Count,
   type Gap,
+  REPORT_MS,
   type TalkerReport,
   type TalkerTask,
 } from '../soak/talk.ts';
 import { Pattern } from './pattern.ts';
 
 const PORT = 7100;
-const REPORT_MS = 500;
 const LISTEN_ON_MS = 1_500;
 /** A silence that is worth telling; packets come every 50 ms. */
 const GAP_MS = 300;

@@ -1,6 +1,6 @@
 /** Every numbered packet that was sent, until it came or is known to be lost. Pure: fed by talkers' reports, judged by windows. */
 import type { MachineLoad } from './machine-load.ts';
-import { BUCKET_MS, type TalkerReport, type Way, wayText } from './talk.ts';
+import { BUCKET_MS, REPORT_MS, type TalkerReport, type Way, wayText } from './talk.ts';
 import { fromMs, touches, untilMs, type Window } from './window.ts';
 
 export interface Loss extends Way {
@@ -11,6 +11,11 @@ export interface Loss extends Way {
 
 /** No packet came for longer than this: told, and outside of windows a violation. */
 const SILENCE_MS = 1_000;
+/**
+ * After this a packet that did not come is lost: longer than any daemon is frozen or any queue holds. Counted in the talkers' reports, because
+ * a clock goes on while the whole machine stands still, and what is under way then has had no time to come.
+ */
+const SETTLED_REPORTS = 20_000 / REPORT_MS;
 /** Two faults of one step begin nearer to each other. */
 const SAME_STEP_MS = 1_000;
 /** A fault that is further back has nothing to do with it. */
@@ -40,6 +45,8 @@ export class Ledger {
   calmSilenceMs = 0;
   readonly felt = new Map<Window, Felt>();
   private readonly windows: Window[] = [];
+  /** times of the last reports, by pod */
+  private readonly heard = new Map<number, number[]>();
   private readonly buckets = new Map<string, Bucket>();
   private readonly load: MachineLoad;
   private readonly problems: string[] = [];
@@ -59,6 +66,7 @@ export class Ledger {
   add(report: TalkerReport): void {
     const { pod, atMs, lateMs } = report;
     this.load.noteLateness(atMs, lateMs);
+    this.heard.set(pod, [...(this.heard.get(pod) ?? []), atMs].slice(-SETTLED_REPORTS));
     for (const [to, family, bucket, packets] of report.sent) {
       this.sent += packets;
       this.bucketOf({ from: pod, to, family }, bucket).sent += packets;
@@ -85,6 +93,14 @@ export class Ledger {
         endedMs > fromMs(window, this.load) &&
         beganMs <= untilMs(window, this.load, beganMs),
     );
+  }
+
+  /** Of what was sent before this time all that comes has come. */
+  get settledMs(): number {
+    const first = [...this.heard.values()].map((times) =>
+      times.length < SETTLED_REPORTS ? Number.NEGATIVE_INFINITY : (times[0] as number),
+    );
+    return Math.min(...first);
   }
 
   /** Judges what was sent before this time and forgets it. Returns violations. */

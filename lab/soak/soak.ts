@@ -27,8 +27,6 @@ import { Watch } from './watch.ts';
 import type { Window } from './window.ts';
 
 const FAMILIES = [4, 6] as const;
-/** After this a packet that did not come is lost: longer than any daemon is frozen or any queue holds. */
-const SETTLED_MS = 20_000;
 const JUDGE_MS = 1_000;
 const WELL_LOOK_MS = 100;
 /** Before the next step, when the last one took longer than planned. */
@@ -247,7 +245,7 @@ export class Soak {
 
   private judgeOften(conversation: Conversation): NodeJS.Timeout {
     return setInterval(() => {
-      for (const problem of this.ledger.settle(monotonicMs() - SETTLED_MS)) this.violate(problem);
+      for (const problem of this.ledger.settle(this.ledger.settledMs)) this.violate(problem);
       if (conversation.ended !== '') this.violate(`a talker ended: ${conversation.ended}`);
     }, JUDGE_MS);
   }

@@ -3,6 +3,9 @@
 /** Losses are known to this: packets are counted by the time they were sent. */
 export const BUCKET_MS = 100;
 
+/** From one report of a talker to its next. */
+export const REPORT_MS = 500;
+
 export interface TalkerTask {
   /** number of the pod that talks, from 0 */
   pod: number;

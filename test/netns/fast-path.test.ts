@@ -382,8 +382,14 @@ describe('netns: the merger of a link without segmentation', () => {
     await bothWays(lab);
   });
 
-  it('a daemon that ends takes it along; one that is killed leaves it to the next', async () => {
+  it('a daemon that ends takes it along; one that is killed leaves it to the next, which may not want it', async () => {
     const peer = nodeOf(lab, 1);
+    await peer.kill();
+    assert.equal(await isThere(peer), true);
+    await peer.restart({ fastPath: 'off' });
+    assert.equal(await isThere(peer), false);
+    await peer.restart(ON);
+    await isOn(peer);
     await peer.stop();
     assert.equal(await isThere(peer), false);
     await peer.start();

@@ -56,7 +56,7 @@ test('the whole command against a server: table, JSON, steps, exit codes', async
   const table = await weftBench('127.0.0.1-32', ...flags, `--token=${TOKEN}`);
   assert.equal(table.code, 0, table.err);
   assert.match(table.out, /\nTCP to the peer +[\d.]+ [GM]bit\/s +[\d.]+ [GM]bit\/s +[\d.]+\n/);
-  assert.match(table.out, /\nMTU: pods get MTU 1450; the path carries \d+: good/);
+  assert.match(table.out, /\npods get MTU 1450; the path carries \d+: good/);
   const steps = table.err.trimEnd().split('\n');
   assert.equal(steps.length, STEPS);
   assert.equal(steps.at(-1), `[${STEPS}/${STEPS}] MTU, underlay`);

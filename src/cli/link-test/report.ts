@@ -32,7 +32,7 @@ export function renderBench({ peer, measured, verdict }: BenchResult): string {
     '',
     renderTable(['', 'UNDERLAY', 'OVERLAY', 'OVERLAY/UNDERLAY'], rows),
     '',
-    `MTU: ${verdict.text}`,
+    verdict.text,
   ].join('\n');
 }
 

@@ -1,6 +1,7 @@
 /** The shortcuts that settings and kind allow and this host can have. */
 import { FEATURE } from '../../memory/layout.ts';
 import { FastPath } from '../fast-path/fast-path.ts';
+import { removeMerger } from '../fast-path/merger.ts';
 import type { PlaneContext } from './context.ts';
 import type { Shortcut } from './shortcut.ts';
 import { TunnelGso } from './tunnel-gso.ts';
@@ -22,6 +23,9 @@ export async function openShortcuts({
   if (mode !== 'off') {
     const { port } = tunnel.encap;
     shortcuts.push(new FastPath(addon, log, { mode, vni, port, sourceCheck }));
+  } else {
+    // A daemon that was killed may have left it.
+    await removeMerger(vni);
   }
   return shortcuts;
 }

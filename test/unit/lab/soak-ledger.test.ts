@@ -57,6 +57,28 @@ describe('the ledger of a soak', () => {
     assert.equal(ledger.settle(600).length, 1);
   });
 
+  it('counts in reports, not by a clock: a machine that stood still loses nothing', () => {
+    const ledger = new Ledger(new MachineLoad());
+    const reports = (fromMs: number, count: number): void => {
+      for (const pod of [0, 1])
+        for (let i = 0; i < count; i++) ledger.add(report(pod, { atMs: fromMs + i * 500 }));
+    };
+    ledger.add(report(0, { sent: [[1, 4, 5, 1]] }));
+    reports(500, 2);
+    reports(60_000, 2);
+    assert.deepEqual(ledger.settle(ledger.settledMs), []);
+    reports(61_000, 40);
+    assert.equal(ledger.settle(ledger.settledMs).length, 1);
+  });
+
+  it('waits for the talker that has told least', () => {
+    const ledger = new Ledger(new MachineLoad());
+    ledger.add(report(0, { sent: [[1, 4, 5, 1]] }));
+    for (let i = 1; i <= 100; i++) ledger.add(report(0, { atMs: i * 500 }));
+    ledger.add(report(1, { atMs: 50_000 }));
+    assert.deepEqual(ledger.settle(ledger.settledMs), []);
+  });
+
   const cases: [string, number, number, Partial<Window>, number][] = [
     ['in the window of a fault that touches it', 11_000, 1, {}, 0],
     ['within the bound', 12_900, 1, {}, 0],
