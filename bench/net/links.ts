@@ -12,7 +12,8 @@ export interface Link extends LinkInfo {
 }
 
 const VETH = 'veth: offloads on, super-packets cross by reference';
-const WIRE = 'wire: no segmentation offload on the underlay, packets have MTU size';
+const WIRE =
+  'wire: no segmentation offload on the underlay, packets have MTU size and a queue to wait in';
 
 function link(id: LinkId, label: string, more: Partial<Link> = {}): Link {
   const offloads = id.startsWith('wire') ? 'wire' : 'on';
