@@ -58,7 +58,7 @@ const reasons = {
   },
   outUnderlayFull: {
     direction: 'outbound',
-    text: 'socket or device queue full',
+    text: "no room in the socket's send buffer",
     advice:
       'the underlay is slower than the pods; raise net.core.wmem_max or look at the interface',
   },
