@@ -24,6 +24,7 @@ export interface RunResult {
 const PACKAGES: Readonly<Record<string, string>> = {
   ...DEBIAN_PACKAGES,
   bridge: 'iproute2',
+  tc: 'iproute2',
   ping: 'iputils-ping',
   iperf3: 'iperf3',
   sysctl: 'procps',
@@ -38,7 +39,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 
 /** What every lab needs; the others only where they are asked for. */
-const ALWAYS = ['ip', 'bridge', 'ping', 'iperf3', 'ethtool', 'sysctl'];
+const ALWAYS = ['ip', 'bridge', 'tc', 'ping', 'iperf3', 'ethtool', 'sysctl'];
 
 const running = new Map<ChildProcess, Promise<void>>();
 
