@@ -96,7 +96,7 @@ export class Ledger {
   }
 
   /** Of what was sent before this time all that comes has come. */
-  get settledMs(): number {
+  private get settledMs(): number {
     const first = [...this.heard.values()].map((times) =>
       times.length < SETTLED_REPORTS ? Number.NEGATIVE_INFINITY : (times[0] as number),
     );
@@ -104,7 +104,7 @@ export class Ledger {
   }
 
   /** Judges what was sent before this time and forgets it. Returns violations. */
-  settle(beforeMs: number): string[] {
+  settle(beforeMs = this.settledMs): string[] {
     for (const [key, bucket] of this.buckets) {
       const atMs = bucket.bucket * BUCKET_MS;
       if (atMs + BUCKET_MS > beforeMs) continue;

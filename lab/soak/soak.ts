@@ -245,7 +245,7 @@ export class Soak {
 
   private judgeOften(conversation: Conversation): NodeJS.Timeout {
     return setInterval(() => {
-      for (const problem of this.ledger.settle(this.ledger.settledMs)) this.violate(problem);
+      for (const problem of this.ledger.settle()) this.violate(problem);
       if (conversation.ended !== '') this.violate(`a talker ended: ${conversation.ended}`);
     }, JUDGE_MS);
   }

@@ -33,7 +33,7 @@ import type { Shortcut, ShortcutSummary } from '../plane/shortcut.ts';
 import type { TableSink } from '../plane/table-sink.ts';
 import { PortRule, reasonAgainstDevice, reasonAgainstHost } from './conditions.ts';
 import { type FastCounts, FastMaps } from './maps.ts';
-import { Merger, removeMerger } from './merger.ts';
+import { Merger } from './merger.ts';
 import { FastTable, NO_WAY, type Way } from './table.ts';
 
 /** What VXLAN over IPv4 puts in front of an inner packet, without the outer Ethernet header. */
@@ -91,7 +91,6 @@ export class FastPath implements Shortcut {
   private merger: Merger | undefined;
   /** packets that earlier ones dropped */
   private droppedBefore = 0;
-  private hasSwept = false;
   /** why there is none, and until when that is believed */
   private mergerRefusal = { untilMs: 0, why: '' };
   private isWatched = false;
@@ -269,7 +268,7 @@ export class FastPath implements Shortcut {
       if ((way.mtu ?? neededMtu) < neededMtu) return NO_WAY;
       return { egress: verdict.index, isMerged: verdict.isMerged };
     });
-    if (![...this.verdicts.values()].some(({ isMerged }) => isMerged)) await this.goWithoutMerger();
+    if (![...this.verdicts.values()].some(({ isMerged }) => isMerged)) await this.closeMerger();
     this.isPaused = this.isWatched;
     this.configure();
     this.say(this.reasonAgainstAll());
@@ -367,14 +366,6 @@ export class FastPath implements Shortcut {
       throw error;
     }
     this.configure();
-  }
-
-  /** No peer is sent through it any more. */
-  private async goWithoutMerger(): Promise<void> {
-    if (this.merger) await this.closeMerger();
-    // A daemon that was killed left it, and this one has no use for it.
-    else if (!this.hasSwept) await removeMerger(this.options.vni);
-    this.hasSwept = true;
   }
 
   /** Nothing is sent into it from here on. */

@@ -15,6 +15,8 @@ export async function openShortcuts({
   const { workers, features, fastPath: mode, sourceCheck } = settings;
   const vni = tunnel.gsoVni;
   if (vni === undefined) return [];
+  // A daemon that was killed may have left it, and this one may have no use for it.
+  await removeMerger(vni);
   const shortcuts: Shortcut[] = [];
   if ((features & FEATURE.tunnelGso) !== 0) {
     const tunnelGso = await TunnelGso.open(addon, log, vni, workers);
@@ -23,9 +25,6 @@ export async function openShortcuts({
   if (mode !== 'off') {
     const { port } = tunnel.encap;
     shortcuts.push(new FastPath(addon, log, { mode, vni, port, sourceCheck }));
-  } else {
-    // A daemon that was killed may have left it.
-    await removeMerger(vni);
   }
   return shortcuts;
 }
