@@ -31,6 +31,7 @@ import {
 } from '../support/fast-path.ts';
 import { needs } from '../support/needs.ts';
 import { readFrames } from '../support/pcap.ts';
+import { snmpCounters } from '../support/snmp.ts';
 import { until } from '../support/until.ts';
 import { vxlanDatagram } from '../support/vxlan-datagram.ts';
 
@@ -439,12 +440,8 @@ describe('netns: fast path between weft nodes', () => {
 
 /** TCP segments that left, and those that were sent again. */
 async function segmentsOf(space: Namespace): Promise<[number, number]> {
-  const { stdout } = await space.exec('cat', ['/proc/net/snmp']);
-  const [names = [], values = []] = stdout
-    .split('\n')
-    .filter((line) => line.startsWith('Tcp:'))
-    .map((line) => line.split(' '));
-  const of = (name: string): number => Number(values[names.indexOf(name)]);
+  const counters = await snmpCounters(space, 'Tcp');
+  const of = (name: string): number => counters.get(name) ?? Number.NaN;
   return [of('OutSegs'), of('RetransSegs')];
 }
 

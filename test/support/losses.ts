@@ -4,6 +4,7 @@ import type { Lab } from '../../lab/lab.ts';
 import type { Namespace } from '../../lab/namespace.ts';
 import type { WeftNode } from '../../lab/weft-node.ts';
 import { statusOf } from './node-status.ts';
+import { snmpCounters } from './snmp.ts';
 
 /** Packets by place, such as `n1 eth0 tx dropped`. Some places count what another one has counted. */
 export type Losses = ReadonlyMap<string, number>;
@@ -35,12 +36,14 @@ async function ofKernel(space: Namespace): Promise<Loss[]> {
   const [links, queues, counters] = await Promise.all([
     space.ip('-j', '-s', 'link'),
     space.exec('tc', ['-j', '-s', 'qdisc']),
-    space.exec('cat', ['/proc/net/snmp']),
+    snmpCounters(space, 'Udp'),
   ]);
   return [
     ...(JSON.parse(links.stdout) as Link[]).flatMap(ofLink),
     ...(JSON.parse(queues.stdout) as Queue[]).map(ofQueue),
-    ...ofSockets(counters.stdout),
+    ...[...counters]
+      .filter(([name]) => name.endsWith('Errors'))
+      .map(([name, count]): Loss => [`UDP ${name}`, count]),
   ].map(([place, count]): Loss => [`${space.name} ${place}`, count]);
 }
 
@@ -68,15 +71,6 @@ interface Queue {
 }
 
 const ofQueue = ({ dev, kind, handle, drops }: Queue): Loss => [`${dev} ${kind} ${handle}`, drops];
-
-/** Of /proc/net/snmp: a line of names, then one of counts. */
-function ofSockets(text: string): Loss[] {
-  const lines = text.split('\n').filter((line) => line.startsWith('Udp:'));
-  const [names = [], counts = []] = lines.map((line) => line.split(' '));
-  return names
-    .map((name, i): Loss => [`UDP ${name}`, Number(counts[i])])
-    .filter(([place]) => place.endsWith('Errors'));
-}
 
 /** The second column of /proc/net/softnet_stat, of the whole machine. */
 function ofBacklogs(): Loss[] {
